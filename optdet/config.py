@@ -1,0 +1,288 @@
+"""Every setting of a training run and its default: one typed, frozen tree.
+
+Only here do defaults live. YAML files hold what differs; :mod:`optdet.config_io` reads them.
+Times are in epochs, lengths in canvas pixels, ratios and thresholds in 0..1 unless a field says otherwise.
+The definition of a study, which names a config and what to vary in it, is in :mod:`optdet.study_config`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from optdet.structures import Thresholds
+
+Ratio = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+LabelFormat = Literal["auto", "ufo", "icdar", "paddle"]
+
+
+class Section(BaseModel):
+    """A frozen group of settings that refuses unknown names and non-finite numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SourceConfig(Section):
+    """One set of labelled images; paths are relative to the data root (the working directory)."""
+
+    images: str
+    labels: str
+    format: LabelFormat = "auto"
+    weight: Positive = 1.0
+
+
+class SyntheticConfig(Section):
+    """Synthetic receipts made on the spot instead of files: ``train`` and ``val`` are image counts."""
+
+    train: Annotated[int, Field(ge=1)] = 64
+    val: Annotated[int, Field(ge=1)] = 24
+    image_size: Annotated[int, Field(ge=128, le=2048)] = 512
+    difficulty: Ratio = 0.6
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, dict) else value
+
+
+class DataConfig(Section):
+    """Where images come from and what the network sees of them."""
+
+    train: Annotated[tuple[SourceConfig, ...], BeforeValidator(_as_list)] = ()
+    val: SourceConfig | None = None
+    synthetic: SyntheticConfig | None = None
+    size: Annotated[int, Field(ge=64, le=4096, multiple_of=32)] = 640
+    pad: Literal["center", "topleft"] = "center"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
+    workers: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> DataConfig:
+        if self.synthetic is not None and (self.train or self.val is not None):
+            raise ValueError("give either data.synthetic or data.train and data.val, not both")
+        if self.synthetic is None and bool(self.train) != (self.val is not None):
+            raise ValueError("data.train and data.val go together")
+        return self
+
+
+class AugmentConfig(Section):
+    """Random changes to a training image; every probability is per image."""
+
+    flip_prob: Ratio = 0.0
+    rotate_degrees: Annotated[float, Field(ge=0, le=180)] = 5.0
+    scale_min: Positive = 0.8
+    scale_max: Positive = 1.25
+    shift_ratio: Ratio = 0.05
+    geometry_prob: Ratio = 0.8
+    color_prob: Ratio = 0.5
+    blur_prob: Ratio = 0.1
+    noise_prob: Ratio = 0.1
+    min_visible_ratio: Ratio = 0.5
+    """A word with less of its area than this left in the frame is masked, not learnt."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> AugmentConfig:
+        if self.scale_min > self.scale_max:
+            raise ValueError(f"scale_min {self.scale_min} is above scale_max {self.scale_max}")
+        return self
+
+
+class ModelConfig(Section):
+    """Any timm backbone, the FPN of the DB paper and its head."""
+
+    backbone: str = "resnet50"
+    pretrained: bool = True
+    weights: str | None = None
+    """A local file with the backbone's weights, in place of timm's download."""
+    inner_channels: Annotated[int, Field(ge=16, multiple_of=4)] = 256
+    k: Positive = 50.0
+    """Steepness of the approximate binary map (DB paper, eq. 1)."""
+    thresh_branch: bool = True
+
+
+class TargetConfig(Section):
+    """What the head learns (DB paper, section 3.4)."""
+
+    shrink_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.4
+    thresh_min: Ratio = 0.3
+    thresh_max: Ratio = 0.7
+    min_side: Annotated[float, Field(ge=0)] = 3.0
+    """Words with a shorter side than this on the canvas are masked."""
+
+
+class LossConfig(Section):
+    """Weights of the three terms, and hard negatives for each positive pixel."""
+
+    prob_weight: Annotated[float, Field(ge=0)] = 5.0
+    thresh_weight: Annotated[float, Field(ge=0)] = 10.0
+    binary_weight: Annotated[float, Field(ge=0)] = 1.0
+    negative_ratio: Positive = 3.0
+
+
+class OptimizerConfig(Section):
+    """``adam`` adds weight_decay to the gradient (L2); ``adamw`` decouples it."""
+
+    name: Literal["adamw", "adam"] = "adamw"
+    lr: Positive = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+
+
+class SchedulerConfig(Section):
+    """Linear warm-up, then cosine from lr to eta_min at epoch t_max, and eta_min after it."""
+
+    name: Literal["cosine", "constant"] = "cosine"
+    t_max: Positive | None = None
+    """Epoch at which eta_min is reached; the number of epochs where left out."""
+    eta_min: Annotated[float, Field(ge=0)] = 1e-5
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+
+
+class TrainConfig(Section):
+    """The loop."""
+
+    epochs: Annotated[int, Field(ge=1)] = 20
+    batch_size: Annotated[int, Field(ge=1)] = 8
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    """Batches whose gradients are added before one update."""
+    clip_norm: Annotated[float, Field(ge=0)] = 5.0
+    """Largest gradient norm; 0 leaves gradients as they are."""
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Decay of the averaged weights that are validated and kept; 0 turns averaging off."""
+    amp: bool = True
+    channels_last: bool = True
+    """Channels-last memory on CUDA; the CPU never uses it."""
+    patience: Annotated[int, Field(ge=0)] = 5
+    """Epochs without a better H-mean before training stops early; 0 never stops."""
+
+
+class CacheConfig(Section):
+    """Files that can be made again, below the root's ``cache``."""
+
+    max_gb: Annotated[float, Field(ge=0)] = 50.0
+    """An image set that is larger than this when letterboxed is read from its files each time."""
+
+
+class FloatRange(Section):
+    """A float to search, on a grid of ``step`` from ``low`` where given."""
+
+    type: Literal["float"]
+    low: float
+    high: float
+    log: bool = False
+    step: Positive | None = None
+
+    @model_validator(mode="after")
+    def _sound(self) -> FloatRange:
+        _check_bounds(self.low, self.high, log=self.log)
+        if self.log and self.step is not None:
+            raise ValueError("log and step cannot be combined")
+        return self
+
+
+class IntRange(Section):
+    """An integer to search."""
+
+    type: Literal["int"]
+    low: int
+    high: int
+    log: bool = False
+    step: Annotated[int, Field(ge=1)] = 1
+
+    @model_validator(mode="after")
+    def _sound(self) -> IntRange:
+        _check_bounds(self.low, self.high, log=self.log)
+        if self.log and self.step != 1:
+            raise ValueError("log and step cannot be combined")
+        return self
+
+
+class Choice(Section):
+    """One of a few values, without an order."""
+
+    type: Literal["categorical"]
+    choices: Annotated[tuple[bool | int | float | str | None, ...], Field(min_length=1)]
+
+
+def _check_bounds(low: float, high: float, *, log: bool) -> None:
+    if low > high:
+        raise ValueError(f"low {low} is above high {high}")
+    if log and low <= 0:
+        raise ValueError(f"a log range needs low > 0, not {low}")
+
+
+Dimension = Annotated[FloatRange | IntRange | Choice, Field(discriminator="type")]
+
+
+def _wide(low: float, high: float, step: float) -> FloatRange:
+    return FloatRange(type="float", low=low, high=high, step=step)
+
+
+class ThresholdSpace(Section):
+    """What threshold tuning searches; wide by default, since good values lie where nobody looks."""
+
+    thresh: Dimension = _wide(0.05, 0.95, 0.01)
+    box_thresh: Dimension = _wide(0.05, 0.95, 0.01)
+    unclip_ratio: Dimension = _wide(1.0, 3.0, 0.1)
+    max_candidates: Dimension = Choice(type="categorical", choices=(500, 1000))
+    use_polygon: Dimension = Choice(type="categorical", choices=(False, True))
+
+
+class TuneConfig(Section):
+    """The inner loop: thresholds of a frozen detector, tuned on its cached probability maps."""
+
+    method: Literal["tpe", "random", "none"] = "tpe"
+    trials: Annotated[int, Field(ge=1, le=2000)] = 100
+    space: ThresholdSpace = ThresholdSpace()
+
+
+class PostprocessConfig(Section):
+    """Prob map to polygons; the thresholds in use (``current``) before anything is tuned."""
+
+    thresh: Ratio = 0.3
+    box_thresh: Ratio = 0.6
+    unclip_ratio: Positive = 1.5
+    polygon_unclip_ratio: Positive = 2.0
+    max_candidates: Annotated[int, Field(ge=1)] = 1000
+    use_polygon: bool = False
+    min_side: Annotated[float, Field(ge=0)] = 3.0
+    tune: TuneConfig = TuneConfig()
+
+    def thresholds(self) -> Thresholds:
+        """The thresholds in use; ``unclip_ratio`` is the one of quads or of polygons."""
+        return Thresholds(
+            thresh=self.thresh,
+            box_thresh=self.box_thresh,
+            unclip_ratio=self.polygon_unclip_ratio if self.use_polygon else self.unclip_ratio,
+            max_candidates=self.max_candidates,
+            use_polygon=self.use_polygon,
+            min_side=self.min_side,
+        )
+
+    def with_thresholds(self, thresholds: Thresholds) -> PostprocessConfig:
+        """The same section with other thresholds in use."""
+        values = thresholds.as_dict()
+        if thresholds.use_polygon:
+            values["polygon_unclip_ratio"] = values.pop("unclip_ratio")
+        return self.model_copy(update=values)
+
+
+class Config(Section):
+    """Settings of one training run, whole."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    device: str = "auto"
+    data: DataConfig = DataConfig()
+    augment: AugmentConfig = AugmentConfig()
+    model: ModelConfig = ModelConfig()
+    target: TargetConfig = TargetConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    scheduler: SchedulerConfig = SchedulerConfig()
+    train: TrainConfig = TrainConfig()
+    postprocess: PostprocessConfig = PostprocessConfig()
+    cache: CacheConfig = CacheConfig()

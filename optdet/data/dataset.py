@@ -1,0 +1,127 @@
+"""Training images as torch batches: uint8 images (B, S, S, 3) and float32 targets (B, S, S).
+
+The random state of a sample comes from (seed, epoch, index) alone, so neither workers nor a restart change it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from optdet.config import AugmentConfig, TargetConfig
+from optdet.data.sets import ImageSet
+from optdet.data.transforms import Augmentation, CanvasSample, epoch_order, sample_seed
+from optdet.detection.targets import build_targets
+from optdet.model.losses import Targets
+
+
+class Batch(NamedTuple):
+    """Images (B, S, S, 3) uint8 RGB, and what to learn from them."""
+
+    images: torch.Tensor
+    targets: Targets
+
+    def to(self, device: torch.device) -> Batch:
+        images = self.images.to(device, non_blocking=True)
+        return Batch(images, Targets(*(part.to(device, non_blocking=True) for part in self.targets)))
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Which image, in which epoch: all that a sample's randomness depends on beside the seed."""
+
+    epoch: int
+    index: int
+
+
+class TrainingSet(Dataset[Batch]):
+    """Augmented samples with their targets; indexed by :class:`Draw`."""
+
+    def __init__(
+        self,
+        images: ImageSet,
+        augment: AugmentConfig,
+        target: TargetConfig,
+        *,
+        seed: int,
+        thresh_branch: bool = True,
+    ) -> None:
+        self._images = images
+        self._augment = augment
+        self._augmentation: Augmentation | None = None
+        self._target = target
+        self._seed = seed
+        self._thresh_branch = thresh_branch
+
+    def __getitem__(self, draw: Draw) -> Batch:
+        words = self._images.samples[draw.index].words
+        sample = CanvasSample(
+            self._images.canvases[draw.index],
+            self._images.canvas_polygons(draw.index),
+            tuple(word.ignored for word in words),
+        )
+        if self._augmentation is None:  # made in the worker: a pipeline does not travel between processes
+            self._augmentation = Augmentation(self._augment)
+        sample = self._augmentation(sample, sample_seed(self._seed, draw.epoch, draw.index))
+        maps = build_targets(
+            sample.polygons,
+            sample.ignored,
+            len(sample.image),
+            shrink_ratio=self._target.shrink_ratio,
+            thresh_min=self._target.thresh_min,
+            thresh_max=self._target.thresh_max,
+            min_side=self._target.min_side,
+            thresh_branch=self._thresh_branch,
+        )
+        targets = (maps.shrink_map, maps.shrink_mask, maps.thresh_map, maps.thresh_mask)
+        return Batch(torch.from_numpy(sample.image), Targets(*map(torch.from_numpy, targets)))
+
+
+class EpochSampler(Sampler[Draw]):
+    """The draws of the epoch that was set last; kept by persistent workers from epoch to epoch."""
+
+    def __init__(self, weights: tuple[float, ...], seed: int) -> None:
+        self._weights = weights
+        self._seed = seed
+        self.epoch = 1
+
+    def __iter__(self) -> Iterator[Draw]:
+        for index in epoch_order(self._weights, self._seed, self.epoch):
+            yield Draw(self.epoch, int(index))
+
+    def __len__(self) -> int:
+        return len(epoch_order(self._weights, self._seed, self.epoch))
+
+
+def collate(samples: list[Batch]) -> Batch:
+    images = torch.stack([sample.images for sample in samples])
+    return Batch(
+        images, Targets(*map(torch.stack, zip(*(sample.targets for sample in samples), strict=True)))
+    )
+
+
+def default_workers(device: torch.device) -> int:
+    """Loader processes: none beside a CPU that trains on every core itself, up to 8 beside a GPU."""
+    return 0 if device.type == "cpu" else min(8, os.cpu_count() or 1)
+
+
+def training_loader(
+    dataset: TrainingSet, sampler: EpochSampler, *, batch_size: int, workers: int, pin_memory: bool
+) -> DataLoader[Batch]:
+    """Batches of an epoch; the last, smaller one is kept."""
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=sampler,
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+        # Never fork: a child must not inherit an open database or a heartbeat thread's locks.
+        multiprocessing_context="spawn" if workers else None,
+    )

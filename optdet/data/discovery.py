@@ -1,0 +1,180 @@
+"""Finds image folders and label files below a folder, and which belong together.
+
+Pairs are told by content: a label file goes with the folder that holds the images that it names. Where
+several do (``train/images`` and ``val/images`` both with ``1.jpg``), the one of the same split wins, then
+the nearest. So no layout is special: ``images/`` with ``jsons/train.json``, ``train/images`` with
+``train/labels``, ``img`` with ``gt``, a ``Label.txt``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from optdet.data import label_icdar
+from optdet.data.files import require_folder
+from optdet.data.label_file import LabelFile, LabelFormat
+from optdet.data.labels import detect_format, read_labels
+from optdet.data.names import NameIndex, is_image_name
+from optdet.errors import OptdetError
+
+Split = Literal["train", "val", "test"]
+_SPLIT_WORDS: dict[str, Split] = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+_SPLIT_ORDER: dict[Split | None, int] = {"train": 0, "val": 1, "test": 2, None: 3}
+MAX_DEPTH = 4
+_SNIFFED_BYTES = 2**16
+_SNIFFED_FILES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A label file and the folder with its images; ``n_found`` of its ``n_labelled`` images are there."""
+
+    images: Path
+    labels: Path
+    format: LabelFormat
+    split: Split | None
+    n_labelled: int
+    n_found: int
+    n_words: int
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """Candidates, train first; ``problems`` are label files that could not be read or whose images are
+    nowhere.
+    """
+
+    candidates: tuple[Candidate, ...]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _ImageFolder:
+    path: Path
+    names: tuple[str, ...]
+
+
+def find_sources(folder: Path) -> Discovery:
+    """What can be trained on or scored below a folder, `MAX_DEPTH` levels deep; hidden folders and links to
+    folders are passed over."""
+    require_folder(folder, what="data folder")
+    image_folders: list[_ImageFolder] = []
+    label_paths: list[Path] = []
+    for path, names in _walk(folder, MAX_DEPTH):
+        images = tuple(name for name in names if is_image_name(name))
+        if images:
+            image_folders.append(_ImageFolder(path, images))
+        label_paths += _label_paths(path, names)
+    candidates: list[Candidate] = []
+    problems: list[str] = []
+    for path in label_paths:
+        try:
+            candidates.append(_pair(folder, read_labels(path), image_folders))
+        except OptdetError as error:
+            problems.append(str(error))
+    candidates.sort(key=lambda found: (_SPLIT_ORDER[found.split], found.labels))
+    return Discovery(tuple(candidates), tuple(problems))
+
+
+def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, list[str]]]:
+    with os.scandir(folder) as scan:
+        entries = sorted((e for e in scan if not e.name.startswith(".")), key=lambda entry: entry.name)
+    yield folder, [entry.name for entry in entries if entry.is_file()]
+    if depth > 0:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(folder / entry.name, depth - 1)
+
+
+def _label_paths(folder: Path, names: list[str]) -> list[Path]:
+    """Label files in a folder, or the folder itself where each image has its own file."""
+    paths = []
+    for name in names:
+        if name.lower().endswith(".json") and _sniff(folder / name) == "ufo":
+            paths.append(folder / name)
+    texts = [name for name in names if name.lower().endswith(label_icdar.SUFFIXES)]
+    if _is_icdar_folder(folder, texts):
+        return [*paths, folder]
+    # Thousands of text files that are no labels are somebody else's format: a look at a few is enough.
+    return paths + [folder / name for name in texts[:_SNIFFED_FILES] if _sniff(folder / name)]
+
+
+def _is_icdar_folder(folder: Path, texts: list[str]) -> bool:
+    """Most of the first files hold rows of one image each; an empty file is an image without words."""
+    sniffed = [folder / name for name in texts[:_SNIFFED_FILES]]
+    rows = [_holds_rows_of_one_image(path) for path in sniffed]
+    return any(rows) and 2 * sum(rows) >= sum(path.stat().st_size > 0 for path in sniffed)
+
+
+def _holds_rows_of_one_image(path: Path) -> bool:
+    lines = _head(path).splitlines()
+    first = next((line for line in lines if line.strip()), "")
+    return label_icdar.is_row(first) and not label_icdar.is_table_row(first)
+
+
+def _sniff(path: Path) -> LabelFormat | None:
+    """A guess from the beginning; JSON counts when it speaks of images and words."""
+    head = _head(path)
+    found = detect_format(head)
+    if found == "ufo" and not (head.lstrip().startswith("{") and '"images"' in head and '"words"' in head):
+        return None
+    return found
+
+
+def _head(path: Path) -> str:
+    with path.open("rb") as file:
+        # The cut may fall into a character, and another encoding shall be reported by the reader.
+        return file.read(_SNIFFED_BYTES).decode("utf-8-sig", errors="replace")
+
+
+def _pair(root: Path, labels: LabelFile, folders: list[_ImageFolder]) -> Candidate:
+    split = guess_split(labels.path.relative_to(root))
+    counted = [(folder, _count(labels, folder)) for folder in folders]
+    most = max((count for _, count in counted), default=0)
+    if most == 0:
+        raise OptdetError(f"none of its {len(labels.words)} images is below {root}", where=str(labels.path))
+    # A few images missing from the right folder must not send a file to a larger one with the same names.
+    near = [(folder, count) for folder, count in counted if 2 * count >= most]
+
+    def fitness(item: tuple[_ImageFolder, int]) -> tuple[bool, int, int]:
+        folder, count = item
+        same_split = guess_split(folder.path.relative_to(root)) == split
+        return same_split, _shared_depth(folder.path, labels.path), count
+
+    best, count = max(near, key=fitness)
+    return Candidate(
+        images=best.path,
+        labels=labels.path,
+        format=labels.format,
+        split=split,
+        n_labelled=len(labels.words),
+        n_found=count,
+        n_words=labels.n_words,
+    )
+
+
+def _count(labels: LabelFile, folder: _ImageFolder) -> int:
+    index = NameIndex(folder.names, by_stem=labels.names_are_stems)
+    return sum(index.find(name) is not None for name in labels.words)
+
+
+def _shared_depth(one: Path, other: Path) -> int:
+    return len(Path(os.path.commonpath([one, other])).parts)
+
+
+def guess_split(path: Path) -> Split | None:
+    """From the words of a path below the data folder, last part first: ``jsons/train_v2.json`` is train."""
+    for part in reversed(path.parts):
+        for word in re.split(r"[^a-z]+", part.lower()):
+            if word in _SPLIT_WORDS:
+                return _SPLIT_WORDS[word]
+    return None

@@ -1,0 +1,117 @@
+"""Letterboxed images, read once and shared by every trial and worker through one memory-mapped file.
+
+The file is ``images-<key>.npy``, (n, S, S, 3) uint8, its key made of the images' contents and the letterbox.
+It is written under a lock to a temporary name and renamed, and never changed after.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import filelock
+import numpy as np
+from numpy.typing import NDArray
+
+from optdet.data.images import read_image
+from optdet.digest import file_sha256
+from optdet.geometry.letterbox import Letterbox
+from optdet.structures import Sample
+
+_VERSION = 1
+Pad = Literal["center", "topleft"]
+
+
+class CanvasReader(Protocol):
+    """Anything that gives the canvas of sample ``index``, (S, S, 3) uint8 RGB."""
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FileReader:
+    """Canvases drawn from the image files each time: for sets that are too large to cache."""
+
+    paths: tuple[Path, ...]
+    letterboxes: tuple[Letterbox, ...]
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        return self.letterboxes[index].draw(read_image(self.paths[index]))
+
+
+class CachedReader:
+    """Canvases from a cache file; opened where it is used, so that it travels to worker processes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._canvases: NDArray[np.uint8] | None = None
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        if self._canvases is None:
+            self._canvases = np.load(self.path, mmap_mode="r")
+        return np.array(self._canvases[index])
+
+    def __getstate__(self) -> dict[str, Path]:
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Path]) -> None:
+        self.__init__(state["path"])  # type: ignore[misc]
+
+
+def open_canvases(
+    samples: Sequence[Sample],
+    letterboxes: Sequence[Letterbox],
+    cache_dir: Path,
+    *,
+    max_gb: float,
+    on_image: Callable[[int, int], None] | None = None,
+) -> CanvasReader:
+    """The canvases of ``samples``: cached where they fit into ``max_gb``, else read from their files.
+
+    ``on_image(done, total)`` is called while a new cache is written.
+    """
+    size = letterboxes[0].size
+    paths = tuple(sample.image_path for sample in samples)
+    if len(samples) * size * size * 3 > max_gb * 1e9:
+        return FileReader(paths, tuple(letterboxes))
+    path = cache_dir / f"images-{_key(paths, letterboxes)}.npy"
+    if not path.exists():
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(f"{path}.lock"):
+            if not path.exists():
+                _write(path, paths, letterboxes, on_image)
+    return CachedReader(path)
+
+
+def _key(paths: Sequence[Path], letterboxes: Sequence[Letterbox]) -> str:
+    digest = hashlib.sha256(f"{_VERSION} {letterboxes[0].size} {letterboxes[0].pad}".encode())
+    for path in paths:
+        digest.update(file_sha256(path).encode())
+    return digest.hexdigest()[:20]
+
+
+def _write(
+    path: Path,
+    paths: Sequence[Path],
+    letterboxes: Sequence[Letterbox],
+    on_image: Callable[[int, int], None] | None,
+) -> None:
+    size = letterboxes[0].size
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        canvases = np.lib.format.open_memmap(
+            temporary, mode="w+", dtype=np.uint8, shape=(len(paths), size, size, 3)
+        )
+        for index, (image_path, letterbox) in enumerate(zip(paths, letterboxes, strict=True)):
+            canvases[index] = letterbox.draw(read_image(image_path))
+            if on_image is not None:
+                on_image(index + 1, len(paths))
+        canvases.flush()
+        del canvases
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,76 @@
+"""Names of images as label and prediction files spell them.
+
+Names are compared in Unicode NFC (macOS writes NFD), with ``/`` between folders. A name never leads out of
+its folder: one that is absolute or climbs is unsafe, and is never joined to a path.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from pathlib import PurePosixPath, PureWindowsPath
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+
+def nfc(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def is_image_name(name: str) -> bool:
+    """By its extension, hidden files excluded."""
+    return name.lower().endswith(IMAGE_SUFFIXES) and not PurePosixPath(name).name.startswith(".")
+
+
+def unreadable_name(name: str) -> str | None:
+    """Why a name can be no file's name, or None. Whether it leaves its folder is another question."""
+    if not name.strip() or name.endswith("/"):
+        return "an empty file name"
+    if any(ord(character) < 32 or 0xD800 <= ord(character) < 0xE000 for character in name):
+        return f"the file name {name!r} has control characters"
+    return None
+
+
+def leaves_folder(name: str) -> bool:
+    """Absolute, with a drive, or with a ``..`` part, in the spelling of either family of systems."""
+    windows = PureWindowsPath(name)
+    return bool(windows.drive or windows.root) or name.startswith("/") or ".." in windows.parts
+
+
+def stem(name: str) -> str:
+    """Without an image's extension; any other dot belongs to the name (``page.v2`` stays whole)."""
+    for suffix in IMAGE_SUFFIXES:
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
+    return name
+
+
+class NameIndex:
+    """Finds the file that a name means: the same name, then without its leading folders, then by its last
+    part.
+
+    ``by_stem`` also leaves the extension out, for formats whose files are named after the image. What fits
+    two files finds neither.
+    """
+
+    def __init__(self, names: Iterable[str], *, by_stem: bool = False) -> None:
+        self._by_stem = by_stem
+        self._exact: dict[str, str] = {}
+        self._loose: dict[str, str | None] = {}
+        for name in names:
+            self._exact[nfc(name)] = name
+            last = nfc(name).rpartition("/")[2]
+            for key in {last, stem(last)} if by_stem else {last}:
+                self._loose[key] = None if key in self._loose else name
+
+    def find(self, name: str) -> str | None:
+        """The indexed spelling, or None."""
+        rest = nfc(name).removeprefix("./")
+        while True:
+            if rest in self._exact:
+                return self._exact[rest]
+            if "/" not in rest:
+                break
+            rest = rest.partition("/")[2]
+        found = self._loose.get(rest)
+        return self._loose.get(stem(rest)) if found is None and self._by_stem else found

@@ -1,0 +1,137 @@
+"""A source: a folder of images and its label file, put together.
+
+Names of a label file are looked up in the listing of the images folder and never joined to a path, so that
+none can leave it. A label without an image, and an image without a label, are listed; neither is an error
+by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from optdet.data.files import require_folder
+from optdet.data.label_file import LabelFile
+from optdet.data.labels import read_labels
+from optdet.data.names import NameIndex, is_image_name, nfc
+from optdet.errors import OptdetError
+from optdet.structures import Problem, Sample, Word
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Samples sorted by NFC name, and what was left out.
+
+    ``missing`` are labelled names without an image, ``unlabelled`` images without a label (those of the other
+    split, where two share a folder); ``problems`` are the label file's and those of putting the two together.
+    """
+
+    images: Path
+    label_file: LabelFile
+    samples: tuple[Sample, ...]
+    problems: tuple[Problem, ...]
+    missing: tuple[str, ...]
+    unlabelled: tuple[str, ...]
+
+    @property
+    def n_missing(self) -> int:
+        return len(self.missing)
+
+    @property
+    def n_unlabelled(self) -> int:
+        return len(self.unlabelled)
+
+
+def load_source(images: Path, labels: Path, *, format: str = "auto", require_words: bool = True) -> Source:
+    """Read the labels and find their images. ``require_words`` refuses labels that training cannot use."""
+    require_folder(images, what="images folder")
+    label_file = read_labels(labels, format=format)
+    if require_words:
+        label_file.require_usable()
+    return join_source(images, label_file)
+
+
+def join_source(images: Path, label_file: LabelFile) -> Source:
+    """Find the image of each name of a label file; `OptdetError` when there is none for any."""
+    names = _image_names(images, deep=any("/" in name for name in label_file.words))
+    index = NameIndex(names, by_stem=label_file.names_are_stems)
+    found: dict[str, tuple[Word, ...]] = {}
+    missing: list[str] = []
+    problems = list(label_file.problems)
+    for name, words in label_file.words.items():
+        file_name = index.find(name)
+        if file_name is None:
+            missing.append(name)
+        elif file_name in found:
+            reason = f"a second label of the image {file_name} (the first is kept)"
+            problems.append(Problem(str(label_file.path), name, reason))
+        else:
+            found[file_name] = words
+    if not found:
+        raise _no_images(images, label_file, names)
+    samples = [Sample(nfc(name), images / name, words) for name, words in found.items()]
+    return Source(
+        images=images,
+        label_file=label_file,
+        samples=tuple(sorted(samples, key=lambda sample: sample.name)),
+        problems=tuple(problems),
+        missing=tuple(sorted(missing)),
+        unlabelled=tuple(sorted(nfc(name) for name in names if name not in found)),
+    )
+
+
+def _image_names(folder: Path, *, deep: bool) -> list[str]:
+    """Names relative to the folder, sorted; with ``deep`` also in its sub-folders, links to folders not
+    followed.
+    """
+    return sorted(_walk(folder, "", deep))
+
+
+def _walk(folder: Path, prefix: str, deep: bool) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if is_image_name(entry.name) and entry.is_file():
+                yield prefix + entry.name
+            elif deep and entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+                yield from _walk(folder / entry.name, f"{prefix}{entry.name}/", deep)
+
+
+def _no_images(images: Path, label_file: LabelFile, names: Sequence[str]) -> OptdetError:
+    if not label_file.words:
+        return OptdetError("no images are named", where=str(label_file.path), fix="name another label file")
+    wanted = next(iter(label_file.words))
+    there = f"it has {len(names)} images, as {names[0]}" if names else "it has no images"
+    return OptdetError(
+        f"none of the {len(label_file.words)} labelled images is here ({wanted}, ...); {there}",
+        where=str(images),
+        fix="name the folder that holds them",
+    )
+
+
+def fingerprint(samples: Iterable[Sample]) -> str:
+    """SHA-256 over names, contents of image files and words, in the order given; each file is read once."""
+    listed = list(samples)
+    paths = list({sample.image_path: None for sample in listed})
+    # Hashing releases the interpreter's lock, so threads overlap it with reading.
+    with ThreadPoolExecutor() as pool:
+        digests = dict(zip(paths, pool.map(_file_digest, paths), strict=True))
+    total = hashlib.sha256()
+    for sample in listed:
+        words = [[word.polygon.tolist(), word.text, word.ignored] for word in sample.words]
+        total.update(json.dumps([sample.name, digests[sample.image_path], words]).encode() + b"\n")
+    return total.hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise OptdetError(
+            f"the image cannot be read ({error.strerror})", where=str(path), fix="check the images folder"
+        ) from error

@@ -1,0 +1,1 @@
+"""From words to training targets, and from probability maps back to polygons."""

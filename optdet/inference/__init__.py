@@ -1,0 +1,1 @@
+"""A trained detector at work: images -> probability maps -> detections."""

@@ -1,0 +1,140 @@
+"""A frozen model that turns canvases into probability maps, one image at a time.
+
+One at a time, because convolutions give other last bits in other batch sizes: a score found on these maps is
+the score that predicting the same images again gives, on the same machine, device and thread count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from optdet.config import Config
+from optdet.config_io import validate
+from optdet.errors import OptdetError
+from optdet.inference.device import amp_dtype, autocast
+from optdet.model.checkpoint_file import load_checkpoint
+from optdet.model.dbnet import DBNet, build_dbnet
+from optdet.structures import Thresholds
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """What happens to an image before the network: canvas side, padding, mean and deviation (0..1, RGB)."""
+
+    size: int
+    pad: str
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @classmethod
+    def of(cls, config: Config) -> Preprocessing:
+        return cls(config.data.size, config.data.pad, config.data.mean, config.data.std)
+
+
+def memory_format(device: torch.device) -> torch.memory_format:
+    """Channels last on CUDA; on the CPU plain, where channels last made a training step 10 times slower."""
+    return torch.channels_last if device.type == "cuda" else torch.contiguous_format
+
+
+class Normalizer:
+    """uint8 canvases (B, S, S, 3) to normalised (B, 3, S, S) float32, in the device's memory format."""
+
+    def __init__(self, preprocessing: Preprocessing, device: torch.device) -> None:
+        self._mean = torch.tensor(preprocessing.mean, device=device) * 255
+        self._std = torch.tensor(preprocessing.std, device=device) * 255
+        self._format = memory_format(device)
+
+    def __call__(self, canvases: torch.Tensor) -> torch.Tensor:
+        images = ((canvases.float() - self._mean) / self._std).permute(0, 3, 1, 2)
+        return images.contiguous(memory_format=self._format)
+
+
+class Detector:
+    """A model in evaluation mode on a device."""
+
+    def __init__(
+        self, model: DBNet, preprocessing: Preprocessing, device: torch.device, *, amp: bool = True
+    ) -> None:
+        self.model = model.eval()
+        self.preprocessing = preprocessing
+        self.device = device
+        self._dtype = amp_dtype(device, amp)
+        self._normalize = Normalizer(preprocessing, device)
+
+    @torch.inference_mode()
+    def prob_map(self, canvas: NDArray[np.uint8]) -> NDArray[np.float16]:
+        """The map (S, S) of one canvas (S, S, 3)."""
+        images = self._normalize(torch.from_numpy(canvas)[None].to(self.device))
+        with autocast(self.device, self._dtype):
+            prob_maps = self.model.prob_maps(images)
+        return np.asarray(prob_maps[0].to(torch.float16).cpu().numpy())
+
+    def key(self) -> str:
+        """Names the maps that this detector gives: a digest of weights, preprocessing and precision."""
+        digest = hashlib.sha256(repr((self.preprocessing, self.device.type, str(self._dtype))).encode())
+        if self.device.type == "cpu":
+            digest.update(str(torch.get_num_threads()).encode())
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()[:24]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedDetector:
+    """A detector from a checkpoint file, with the config and thresholds it was saved with."""
+
+    detector: Detector
+    config: Config
+    thresholds: Thresholds
+
+
+def open_checkpoint(path: Path, device: torch.device, *, sha256: str | None = None) -> TrainedDetector:
+    """The detector in one of our checkpoint files; OptdetError for anything else."""
+    return restore(load_checkpoint(path, sha256=sha256), device, str(path))
+
+
+def restore(payload: Mapping[str, Any], device: torch.device, where: str) -> TrainedDetector:
+    missing = [key for key in ("config", "model") if key not in payload]
+    if missing:
+        raise OptdetError(
+            f"the checkpoint has no {missing[0]!r}", where=where, fix="give one written by optdet"
+        )
+    config = validate(Config, payload["config"], where)
+    model = new_model(config, for_training=False)
+    try:
+        model.load_state_dict(payload["model"])
+    except RuntimeError as error:
+        what = f"the weights do not fit {config.model.backbone}: {str(error).splitlines()[-1].strip()}"
+        raise OptdetError(what, where=where) from None
+    if device.type == "cpu" and payload.get("n_threads"):
+        # The last bits of a convolution depend on it, and so would a reproduced score.
+        torch.set_num_threads(int(payload["n_threads"]))
+    model = model.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
+    thresholds = payload.get("thresholds")
+    return TrainedDetector(
+        Detector(model, Preprocessing.of(config), device, amp=config.train.amp),
+        config,
+        Thresholds.from_dict(thresholds) if thresholds else config.postprocess.thresholds(),
+    )
+
+
+def new_model(config: Config, *, for_training: bool) -> DBNet:
+    """The model of a config; its backbone's weights are fetched for training alone."""
+    settings = config.model
+    return build_dbnet(
+        backbone_name=settings.backbone,
+        pretrained=settings.pretrained and settings.weights is None and for_training,
+        weights=Path(settings.weights) if settings.weights and for_training else None,
+        inner_channels=settings.inner_channels,
+        k=settings.k,
+        thresh_branch=settings.thresh_branch,
+    )

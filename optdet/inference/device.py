@@ -1,0 +1,38 @@
+"""Where a model runs, and in which precision."""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import AbstractContextManager
+
+import torch
+
+from optdet.errors import OptdetError
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is CUDA where there is a card, else the CPU."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise OptdetError(
+            f"{name!r} is not a device", where="device", fix="auto, cpu, cuda or cuda:1"
+        ) from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise OptdetError("no CUDA device can be used here", where=f"device={name}", fix="device=auto or cpu")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise OptdetError(f"there are {torch.cuda.device_count()} CUDA devices", where=f"device={name}")
+    return device
+
+
+def amp_dtype(device: torch.device, amp: bool) -> torch.dtype | None:
+    """bfloat16 where the card has it, else float16; None (float32) on the CPU or without AMP."""
+    if not amp or device.type != "cuda":
+        return None
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+
+def autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[object]:
+    return contextlib.nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)

@@ -1,0 +1,1 @@
+"""How good detections are: CLEval, IoU matching, scores over images, bootstrap."""

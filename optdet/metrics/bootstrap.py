@@ -1,0 +1,85 @@
+"""How far a mean over images can be trusted: the percentile bootstrap (Efron, 1979).
+
+Images are drawn with replacement; an interval's bounds are percentiles of the resampled means. The same
+seed gives the same bounds on every machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from optdet.structures import FloatArray
+
+N_RESAMPLES: Final = 2000
+LEVEL: Final = 0.95
+DRAWS_AT_ONCE: Final = 2_000_000
+"""Bounds the memory of one step to some 32 MB, however many images there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairedDifference:
+    """Mean over images of a - b with its interval; ``p_positive`` is the share of resamples above 0."""
+
+    mean: float
+    low: float
+    high: float
+    p_positive: float
+
+
+def bootstrap_interval(
+    per_image: ArrayLike, n_resamples: int = N_RESAMPLES, seed: int = 0, level: float = LEVEL
+) -> tuple[float, float]:
+    """The interval (low, high) of the mean of ``per_image`` (n,).
+
+    Raises ValueError for no images, for NaN, and for a level outside 0..1.
+    """
+    return _interval(_resampled_means(_checked(per_image, "per_image"), n_resamples, seed), level)
+
+
+def paired_difference(
+    a: ArrayLike, b: ArrayLike, n_resamples: int = N_RESAMPLES, seed: int = 0, level: float = LEVEL
+) -> PairedDifference:
+    """Compare two sets of per-image scores (n,) of the same images in the same order."""
+    first, second = _checked(a, "a"), _checked(b, "b")
+    if len(first) != len(second):
+        raise ValueError(f"a and b must score the same images, got {len(first)} and {len(second)} values")
+    differences = first - second
+    means = _resampled_means(differences, n_resamples, seed)
+    low, high = _interval(means, level)
+    return PairedDifference(
+        mean=float(differences.mean()), low=low, high=high, p_positive=float((means > 0).mean())
+    )
+
+
+def _checked(values: ArrayLike, name: str) -> FloatArray:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or not array.size:
+        raise ValueError(
+            f"{name} must hold one score for each of at least one image, got shape {array.shape}"
+        )
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} {int(np.argmin(np.isfinite(array)))}: a score must be a finite number")
+    return array
+
+
+def _resampled_means(values: FloatArray, n_resamples: int, seed: int) -> FloatArray:
+    if n_resamples < 1:
+        raise ValueError(f"n_resamples must be at least 1, got {n_resamples}")
+    generator = np.random.default_rng(seed)
+    means = np.empty(n_resamples)
+    step = max(1, DRAWS_AT_ONCE // len(values))
+    for start in range(0, n_resamples, step):
+        size = (min(step, n_resamples - start), len(values))
+        means[start : start + step] = values[generator.integers(0, len(values), size)].mean(axis=1)
+    return means
+
+
+def _interval(means: FloatArray, level: float) -> tuple[float, float]:
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1, got {level}")
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

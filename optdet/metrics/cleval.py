@@ -1,0 +1,131 @@
+"""CLEval, detection only: character-level precision, recall and H-mean of one image.
+
+After Baek et al., "CLEval: Character-Level Evaluation for Text Detection and Recognition Tasks" (2020,
+arXiv:2006.06244). Two profiles: ``official``, the authors' implementation for quads with transcriptions, and
+``competition``, a receipt competition's copy of it for polygons without transcriptions. Both agree with their
+reference, quirks included, count for count; ``cleval_truth`` and the modules under it hold the details.
+
+Three steps, so that a search over thresholds pays for each only once:
+
+    truth = prepare_truth(gt)             # once per image
+    relations = truth.relate(polygons)    # once per distinct detection, in any batches
+    counts = count(truth, relations)      # once per configuration
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from optdet.metrics import scores
+from optdet.metrics.cleval_truth import CLEvalRelation, CLEvalTruth, prepare_truth
+from optdet.structures import Profile
+
+MAX_DETECTIONS: Final = 500
+"""The competition's copy reads no more than the first 500 detections of an image."""
+
+
+@dataclass(frozen=True, slots=True)
+class CLEvalCounts:
+    """Characters of one image, or summed over several.
+
+    ``num_char_tp``: distinct matched centres. ``num_char_det``: matched centres, those in two detections
+    twice, and the false positives' ``num_char_fp``. ``gran_recall`` and ``gran_precision`` are the penalties
+    for words split over several detections, and for detections that span several words.
+    """
+
+    num_char_gt: int
+    num_char_det: int
+    num_char_tp: int
+    gran_recall: int
+    gran_precision: int
+    num_char_fp: int
+
+    @property
+    def precision(self) -> float:
+        correct = max(0, self.num_char_tp - self.gran_precision)
+        return correct / self.num_char_det if self.num_char_det else 0.0
+
+    @property
+    def recall(self) -> float:
+        correct = max(0, self.num_char_tp - self.gran_recall)
+        return correct / self.num_char_gt if self.num_char_gt else 0.0
+
+    @property
+    def hmean(self) -> float:
+        return scores.hmean(self.precision, self.recall)
+
+    def __add__(self, other: CLEvalCounts) -> CLEvalCounts:
+        return CLEvalCounts(
+            num_char_gt=self.num_char_gt + other.num_char_gt,
+            num_char_det=self.num_char_det + other.num_char_det,
+            num_char_tp=self.num_char_tp + other.num_char_tp,
+            gran_recall=self.gran_recall + other.gran_recall,
+            gran_precision=self.gran_precision + other.gran_precision,
+            num_char_fp=self.num_char_fp + other.num_char_fp,
+        )
+
+
+def cleval(
+    gt: Sequence[ArrayLike],
+    det: Sequence[ArrayLike],
+    *,
+    texts: Sequence[str | None] | None = None,
+    ignored: Sequence[bool] | None = None,
+    profile: Profile = "competition",
+) -> CLEvalCounts:
+    """Score the detections of one image; polygons are flat ``x y x y ...`` or (N, 2), in pixels.
+
+    The competition profile does not read ``texts``, drops polygons of fewer than 4 points and everything
+    behind the first 500 detections. Raises ValueError as ``prepare_truth`` and ``CLEvalTruth.relate`` do.
+    """
+    truth = prepare_truth(gt, texts=texts, ignored=ignored, profile=profile)
+    read = det[:MAX_DETECTIONS] if profile == "competition" else det
+    return count(truth, truth.relate(read))
+
+
+def count(truth: CLEvalTruth, relations: Sequence[CLEvalRelation]) -> CLEvalCounts:
+    """Match the detections with the words; the order of ``relations`` does not matter.
+
+    A pair is a word and a detection that holds at least one of the word's centres.
+    """
+    if not relations:
+        return CLEvalCounts(truth.n_characters, 0, 0, 0, 0, 0)
+    n_words, n_detections = len(truth.ignored), len(relations)
+    word = np.concatenate([relation.words for relation in relations])
+    n_inside = np.concatenate([relation.n_inside for relation in relations])
+    near = np.concatenate([relation.near for relation in relations])
+    centre = np.concatenate([relation.centres for relation in relations])
+    facts = np.array([(r.words.size, r.ignored, r.merges, r.false_positive_cost) for r in relations])
+    n_pairs, ignored, merges, cost = facts.T
+    detection = np.repeat(np.arange(n_detections), n_pairs)
+
+    # Ignored detections match nothing, but they do stand in the way of a one-to-one match.
+    valid = ignored[detection] == 0
+    near_valid = near & valid
+    alone = (np.bincount(word[near], minlength=n_words)[word] == 1) & (
+        np.bincount(detection[near], minlength=n_detections)[detection] == 1
+    )
+    shared = np.bincount(word[near_valid], minlength=n_words)[word] >= 2
+    matched = (near_valid & (alone | shared)) | (valid & (merges[detection] != 0))
+
+    found = np.zeros(len(truth.centres), dtype=np.bool_)
+    found[centre[np.repeat(matched, n_inside)]] = True
+    detections_of_word = np.bincount(word[matched], minlength=n_words)
+    words_of_detection = np.bincount(detection[matched], minlength=n_detections)
+    false_positives = int(cost[(words_of_detection == 0) & (ignored == 0)].sum())
+    return CLEvalCounts(
+        num_char_gt=truth.n_characters,
+        num_char_det=int(n_inside[matched].sum()) + false_positives,
+        num_char_tp=int(np.count_nonzero(found)),
+        gran_recall=int(np.maximum(detections_of_word - 1, 0).sum()),
+        gran_precision=int(np.maximum(words_of_detection - 1, 0).sum()),
+        num_char_fp=false_positives,
+    )
+
+
+__all__ = ["CLEvalCounts", "CLEvalRelation", "CLEvalTruth", "cleval", "count", "prepare_truth"]

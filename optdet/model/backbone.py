@@ -1,0 +1,132 @@
+"""The backbone: any timm network with ``features_only``, its four levels of strides 4, 8, 16 and 32.
+
+Images are (B, 3, S, S), S a multiple of 32; level i is (B, channels[i], S / STRIDES[i], S / STRIDES[i]),
+channels first, fine to coarse. ``feature_info`` of timm says which levels have those strides; one small
+forward pass on building proves it, so that a network that only takes images of one size, or whose maps
+do not divide evenly, is refused by name here and not by a shape error in the neck.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from optdet.errors import OptdetError
+from optdet.model.backbone_weights import load_weights_file, pretrained_overlay, pretrained_unavailable
+
+STRIDES = (4, 8, 16, 32)
+
+# Small, and a multiple of 32 but not of 64: a network that needs multiples of 64 fails on it.
+_PROBE_SIDE = 96
+
+
+class Backbone(nn.Module):
+    """A timm feature network reduced to the levels of ``STRIDES``; ``channels`` are theirs."""
+
+    def __init__(self, net: nn.Module, *, name: str) -> None:
+        super().__init__()
+        self.net = net
+        self.name = name
+        self._levels = _levels_of_strides(net.feature_info.reduction(), name)  # type: ignore[union-attr,operator]
+        channels = net.feature_info.channels()  # type: ignore[union-attr,operator]
+        self.channels: tuple[int, ...] = tuple(int(channels[level]) for level in self._levels)
+        self._channels_last = str(getattr(net, "output_fmt", None)).endswith("NHWC")
+        _check_features(self)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The four levels, fine to coarse."""
+        features = self.net(images)
+        levels = tuple(features[level] for level in self._levels)
+        return tuple(level.permute(0, 3, 1, 2) for level in levels) if self._channels_last else levels
+
+
+def build_backbone(name: str, *, pretrained: bool = False, weights: Path | None = None) -> Backbone:
+    """A backbone with random weights, timm's (``pretrained``) or those of a file, which wins over timm's.
+
+    Raises OptdetError for a name that timm does not have, a network without the four levels, weights that
+    cannot be had, and a file that does not fit. A file costs no network; neither do timm's weights once
+    they are in its cache.
+    """
+    _check_name(name)
+    # Built without weights first: what is wrong with the network is then known before anything is fetched.
+    backbone = Backbone(_create(name), name=name)
+    if weights is not None:
+        load_weights_file(backbone.net, weights, backbone_name=name)
+    elif pretrained:
+        backbone = Backbone(_create_pretrained(name), name=name)
+    return backbone
+
+
+def _check_name(name: str) -> None:
+    if timm.is_model(name):
+        return
+    near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
+    fix = f"did you mean {', '.join(near)}?" if near else "`timm.list_models()` lists the names"
+    raise OptdetError(f"timm has no backbone {name!r}", where="model.backbone", fix=fix)
+
+
+def _create(name: str) -> nn.Module:
+    try:
+        net: nn.Module = timm.create_model(name, pretrained=False, features_only=True)
+    except Exception as error:  # each family of timm refuses features_only in its own way
+        raise OptdetError(
+            f"backbone {name!r} cannot be used: {error}",
+            where="model.backbone",
+            fix="take one that timm builds with features_only=True",
+        ) from error
+    return net
+
+
+def _create_pretrained(name: str) -> nn.Module:
+    overlay = pretrained_overlay(name)
+    try:
+        net: nn.Module = timm.create_model(
+            name, pretrained=True, features_only=True, pretrained_cfg_overlay=overlay
+        )
+    except Exception as error:  # the network was built a moment ago: this is the download or its file
+        raise pretrained_unavailable(name, error) from error
+    return net
+
+
+def _levels_of_strides(reductions: Sequence[int], name: str) -> tuple[int, ...]:
+    """The deepest level of each stride in ``STRIDES``."""
+    deepest = {int(stride): level for level, stride in enumerate(reductions)}
+    if not set(STRIDES) <= set(deepest):
+        raise OptdetError(
+            f"backbone {name!r} has feature maps of strides {', '.join(map(str, reductions))}; "
+            f"{', '.join(map(str, STRIDES))} are needed",
+            where="model.backbone",
+            fix="take a pyramid network such as resnet50 or efficientnet_b4",
+        )
+    return tuple(deepest[stride] for stride in STRIDES)
+
+
+def _check_features(backbone: Backbone) -> None:
+    """Runs one small image through, in eval mode so that no statistics and no random state move."""
+    expected = [
+        (channels, _PROBE_SIDE // stride) for channels, stride in zip(backbone.channels, STRIDES, strict=True)
+    ]
+    training = backbone.training
+    backbone.eval()
+    try:
+        with torch.no_grad():
+            features = backbone(torch.zeros(1, 3, _PROBE_SIDE, _PROBE_SIDE))
+        problem = (
+            None
+            if [(f.shape[1], f.shape[3]) for f in features] == expected
+            else "its maps do not divide evenly"
+        )
+    except Exception as error:  # anything: an assertion on the image size, a window that does not fit
+        problem = str(error).partition("\n")[0] or type(error).__name__
+    backbone.train(training)
+    if problem is not None:
+        raise OptdetError(
+            f"backbone {backbone.name!r} does not take images of any multiple of 32 pixels: {problem}",
+            where="model.backbone",
+            fix="take a convolutional network such as resnet50 or efficientnet_b4",
+        )

@@ -1,0 +1,139 @@
+"""The checkpoint file: what ``torch.save`` writes, of plain Python values and tensors alone.
+
+So ``weights_only=True`` reads it and no code in a file is ever run. A file is either whole or not there:
+it is written beside its place (``.NAME.<hex>.tmp``), synced, and renamed; a failed save leaves the file
+before it untouched. The SHA-256 that saving returns is that of the file's bytes; loading compares it. The
+key ``format_version`` belongs to the file and is not part of the payload.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import torch
+
+from optdet.errors import OptdetError
+
+FORMAT_VERSION = 1
+
+_VERSION_KEY = "format_version"
+_PLAIN_TYPES = (type(None), bool, int, float, str, bytes, torch.Tensor, torch.nn.Parameter)
+
+
+def save_checkpoint(path: Path, payload: Mapping[str, Any]) -> str:
+    """Writes the file and returns the SHA-256 of its bytes, in hexadecimal.
+
+    Raises TypeError naming the key whose value is neither plain nor a tensor (a NumPy number is not), and
+    OptdetError when the disk refuses.
+    """
+    if _VERSION_KEY in payload:
+        raise ValueError(f"the key {_VERSION_KEY!r} belongs to the file format")
+    for key, value in payload.items():
+        _check_plain(value, str(key))
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        digest = _write(temporary, {_VERSION_KEY: FORMAT_VERSION, **payload})
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except (OSError, RuntimeError) as error:
+        # torch's writer turns the OSError of a full disk into a RuntimeError of its own.
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
+        raise OptdetError(
+            f"the checkpoint cannot be written ({cause.strerror or cause})",
+            where=str(path),
+            fix="check the folder and the free space",
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return digest
+
+
+def load_checkpoint(path: Path, *, sha256: str | None = None) -> dict[str, Any]:
+    """The payload, tensors on the CPU. Raises OptdetError for a file that is missing, damaged (``sha256``
+    is that of the saved bytes), no checkpoint, or of a newer format."""
+    try:
+        with path.open("rb") as file:
+            if sha256 is not None and hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                raise OptdetError(
+                    "the checkpoint is damaged: its SHA-256 is not the one it was saved with",
+                    where=str(path),
+                    fix="restore it from a backup, or train again",
+                )
+            file.seek(0)
+            content = _parse(file, path)
+    except OSError as error:
+        raise OptdetError(
+            f"the checkpoint cannot be read ({error.strerror or error})",
+            where=str(path),
+            fix="check the path",
+        ) from error
+    version = content.pop(_VERSION_KEY)
+    if version > FORMAT_VERSION:
+        raise OptdetError(
+            f"the checkpoint has format {version}; this optdet reads up to {FORMAT_VERSION}",
+            where=str(path),
+            fix="upgrade optdet",
+        )
+    return content
+
+
+def _write(path: Path, content: dict[str, Any]) -> str:
+    with path.open("x+b") as file:
+        # Given an open file and not its name, torch writes the same bytes for the same content.
+        torch.save(content, file)
+        file.flush()
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+    return digest
+
+
+def _sync_folder(folder: Path) -> None:
+    """Without this a power cut may undo the rename."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _parse(file: Any, path: Path) -> dict[str, Any]:
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged bytes raise almost anything, an OSError for a bad seek among it
+        raise OptdetError(
+            "the file is damaged or no checkpoint",
+            where=str(path),
+            fix="give a checkpoint that optdet saved",
+        ) from error
+    if not isinstance(content, dict) or type(content.get(_VERSION_KEY)) is not int:
+        raise OptdetError(
+            "the file is not a checkpoint of optdet",
+            where=str(path),
+            fix="give a checkpoint that optdet saved",
+        )
+    return content
+
+
+def _check_plain(value: Any, where: str) -> None:
+    """Exact types: subclasses (NumPy's float64 is a float) are pickled by name, and refused on loading."""
+    if type(value) in (dict, OrderedDict):
+        for key, item in value.items():
+            if type(key) not in (str, int):
+                raise TypeError(f"a checkpoint holds str and int keys only: {where} has {key!r}")
+            _check_plain(item, f"{where}.{key}")
+    elif type(value) in (list, tuple):
+        for index, item in enumerate(value):
+            _check_plain(item, f"{where}[{index}]")
+    elif type(value) not in _PLAIN_TYPES:
+        raise TypeError(
+            f"a checkpoint holds plain values and tensors only: {where} is a {type(value).__name__}"
+        )

@@ -1,0 +1,53 @@
+"""The one place that knows Optuna's own tables: the states of a study's trials, inside our transaction.
+
+Optuna's API answers the same, but in a transaction of its own: between its answer and ours another worker
+could come. Its states are stored by name, in ``trials.state``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
+
+from optdet.errors import OptdetError
+
+
+@dataclass(frozen=True, slots=True)
+class StudyTrials:
+    """Trial numbers by state; ``n_finished`` counts the complete and the pruned ones, not the failed."""
+
+    running: frozenset[int]
+    waiting: frozenset[int]
+    n_finished: int
+
+
+def read_study_trials(connection: Connection, study_id: int, study_uuid: str) -> StudyTrials:
+    """The states of a study's trials; an error if the study of that UUID is no longer the one with that id.
+
+    The UUID is expected among the study's user attributes, as a plain string under any key.
+    """
+    same_study = connection.scalar(
+        text("SELECT COUNT(*) FROM study_user_attributes WHERE study_id = :study AND value_json = :uuid"),
+        {"study": study_id, "uuid": json.dumps(study_uuid)},
+    )
+    if not same_study:
+        raise OptdetError("this study was deleted", where=study_uuid, fix="see `optdet study list`")
+    unfinished = connection.execute(
+        text(
+            "SELECT number, state FROM trials WHERE study_id = :study"
+            " AND state IN ('RUNNING', 'WAITING') AND number IS NOT NULL"
+        ),
+        {"study": study_id},
+    ).all()
+    n_finished = connection.scalar(
+        text("SELECT COUNT(*) FROM trials WHERE study_id = :study AND state IN ('COMPLETE', 'PRUNED')"),
+        {"study": study_id},
+    )
+    return StudyTrials(
+        running=frozenset(number for number, state in unfinished if state == "RUNNING"),
+        waiting=frozenset(number for number, state in unfinished if state == "WAITING"),
+        n_finished=int(n_finished or 0),
+    )

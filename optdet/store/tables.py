@@ -1,0 +1,122 @@
+"""optdet's own tables, in the same database as Optuna's.
+
+Conventions: every name starts with ``optdet_`` and the metadata is our own, so that Optuna's schema upgrades
+and its dashboard never meet these tables. The schema version is kept in a table of ours as well (the name
+``alembic_version`` belongs to Optuna). Rows are keyed by the study's UUID plus the trial's number: SQLite
+gives the ids of a deleted study to the next one. Times are seconds since the epoch, scores are 0..1.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Double,
+    Engine,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    func,
+    insert,
+    inspect,
+    select,
+)
+from sqlalchemy.engine import Connection
+
+from optdet import __version__
+from optdet.errors import OptdetError
+
+SCHEMA_VERSION = 1
+
+METADATA = MetaData()
+
+# The release is kept for the one message that needs it: "made by optdet 0.9.0".
+VERSION = Table(
+    "optdet_version",
+    METADATA,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("release", String(64), nullable=False),
+)
+
+# One row for each worker that has, or is about to have, a trial. NULL trial numbers do not collide.
+SLOTS = Table(
+    "optdet_slots",
+    METADATA,
+    Column("slot_id", Integer, primary_key=True),
+    Column("study_uuid", String(36), nullable=False),
+    Column("trial_number", Integer),
+    Column("host", String(255), nullable=False),
+    Column("boot_id", String(64), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started", Double, nullable=False),
+    Column("beat", Double, nullable=False),
+    Column("n_takeovers", Integer, nullable=False),
+    UniqueConstraint("study_uuid", "trial_number"),
+    # Without it SQLite would reuse the id of a deleted slot, and a late beat could refresh a stranger's.
+    sqlite_autoincrement=True,
+)
+
+CHECKPOINTS = Table(
+    "optdet_checkpoints",
+    METADATA,
+    Column("study_uuid", String(36), primary_key=True),
+    Column("trial_number", Integer, primary_key=True, autoincrement=False),
+    Column("kind", String(16), primary_key=True),
+    Column("path", String(4096), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("created", Double, nullable=False),
+)
+
+INNER_TRIALS = Table(
+    "optdet_inner_trials",
+    METADATA,
+    Column("study_uuid", String(36), primary_key=True),
+    Column("trial_number", Integer, primary_key=True, autoincrement=False),
+    Column("inner_number", Integer, primary_key=True, autoincrement=False),
+    Column("thresh", Double, nullable=False),
+    Column("box_thresh", Double, nullable=False),
+    Column("unclip_ratio", Double, nullable=False),
+    Column("max_candidates", Integer, nullable=False),
+    Column("use_polygon", Boolean, nullable=False),
+    Column("min_side", Double, nullable=False),
+    *(
+        Column(f"{profile}_{score}", Double, nullable=False)
+        for profile in ("competition", "official")
+        for score in ("precision", "recall", "hmean")
+    ),
+    # The key is half of such a row: without a rowid SQLite stores it once, not twice.
+    sqlite_with_rowid=False,
+)
+
+
+def installed_version(connection: Connection) -> int | None:
+    """The schema version found in the database, or None where optdet's tables were never made."""
+    if not inspect(connection).has_table(VERSION.name):
+        return None
+    version: int | None = connection.scalar(select(func.max(VERSION.c.version)))
+    return version
+
+
+def check_version(connection: Connection) -> None:
+    """Refuse a database written by a newer optdet: its rows may mean something else."""
+    version = installed_version(connection)
+    if version is None or version <= SCHEMA_VERSION:
+        return
+    release = connection.scalar(select(VERSION.c.release).where(VERSION.c.version == version))
+    raise OptdetError(
+        f"made by optdet {release} (schema {version}), this is {__version__} (schema {SCHEMA_VERSION})",
+        where=connection.engine.url.render_as_string(hide_password=True),
+        fix="upgrade optdet, or name another database with --storage",
+    )
+
+
+def ensure_tables(engine: Engine) -> None:
+    """Make what is missing, in one transaction: the version's row appears together with the tables."""
+    with engine.begin() as connection:
+        if installed_version(connection) is None:
+            METADATA.create_all(connection)
+            connection.execute(insert(VERSION).values(version=SCHEMA_VERSION, release=__version__))
+        check_version(connection)

@@ -1,0 +1,92 @@
+"""Frozen records that cross layers.
+
+Conventions, everywhere in optdet:
+
+- a polygon is a float64 array of shape (N, 2), pixels, (x, y), clockwise from the top left as seen on
+  the screen (y grows downwards); a quad has N = 4; a box is (x1, y1, x2, y2);
+- "image" pixels are those of the file with its EXIF orientation applied, "canvas" pixels those of the
+  letterboxed square that the network sees;
+- a ``prob_map`` is a float array of shape (S, S), values 0..1, in canvas pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int32]
+Profile = Literal["competition", "official"]
+PROFILES: tuple[Profile, ...] = ("competition", "official")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One labelled word: polygon (N, 2) in image pixels, N >= 3."""
+
+    polygon: FloatArray
+    text: str | None = None
+    ignored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image with its words; ``name`` is the file name as the labels spell it, in NFC."""
+
+    name: str
+    image_path: Path
+    words: tuple[Word, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A row that could not be used, and why: ``where`` is a line number or a path inside the file."""
+
+    file: str
+    where: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.where}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Post-processing parameters, named as in DB, PaddleOCR and the competition."""
+
+    thresh: float
+    box_thresh: float
+    unclip_ratio: float
+    max_candidates: int
+    use_polygon: bool
+    min_side: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Thresholds:
+        return cls(
+            thresh=float(values["thresh"]),
+            box_thresh=float(values["box_thresh"]),
+            unclip_ratio=float(values["unclip_ratio"]),
+            max_candidates=int(values["max_candidates"]),
+            use_polygon=bool(values["use_polygon"]),
+            min_side=float(values["min_side"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """Detected polygons of one image, each (N, 2) int32 in image pixels, and their scores (n,), 0..1."""
+
+    polygons: tuple[IntArray, ...]
+    scores: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.polygons)

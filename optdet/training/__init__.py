@@ -1,0 +1,1 @@
+"""The training loop, plain PyTorch: optimizer, schedule, checkpoints, fit. Knows no Optuna."""

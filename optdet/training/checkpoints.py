@@ -1,0 +1,95 @@
+"""The checkpoints of one training run: ``last-0007-<sha>.pt`` and ``best-0005-<sha>.pt`` in its folder.
+
+A name carries the epoch and the first 16 hex digits of the file's SHA-256, so a damaged file gives itself away
+without a database. The two newest ``last`` are kept: where the newest is damaged, the run goes on from the
+epoch before.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from optdet.digest import file_sha256
+from optdet.errors import OptdetError
+from optdet.model.checkpoint_file import load_checkpoint, save_checkpoint
+
+Kind = Literal["last", "best"]
+_NAME = re.compile(r"^(last|best)-(\d{4,})-([0-9a-f]{16})\.pt$")
+
+
+@dataclass(frozen=True, slots=True)
+class SavedCheckpoint:
+    """A file on disk; ``sha256`` is whole after a save, its first 16 digits when found by name."""
+
+    kind: Kind
+    epoch: int
+    sha256: str
+    path: Path
+
+    def load(self) -> dict[str, Any]:
+        payload = load_checkpoint(self.path)
+        if not file_sha256(self.path).startswith(self.sha256[:16]):
+            raise OptdetError(
+                "the checkpoint is damaged: its SHA-256 is not that of its name", where=str(self.path)
+            )
+        return payload
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFolder:
+    """Saves, finds and clears the checkpoints of a run."""
+
+    folder: Path
+
+    def save(self, kind: Kind, epoch: int, payload: Mapping[str, Any]) -> SavedCheckpoint:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        unnamed = self.folder / f".{kind}-{epoch:04d}.tmp"
+        sha256 = save_checkpoint(unnamed, payload)
+        path = self.folder / f"{kind}-{epoch:04d}-{sha256[:16]}.pt"
+        os.replace(unnamed, path)
+        return SavedCheckpoint(kind, epoch, sha256, path)
+
+    def found(self, kind: Kind) -> list[SavedCheckpoint]:
+        """The files of a kind, newest epoch first."""
+        if not self.folder.is_dir():
+            return []
+        matches = [(path, _NAME.match(path.name)) for path in self.folder.iterdir()]
+        saved = [
+            SavedCheckpoint(kind, int(match[2]), match[3], path)
+            for path, match in matches
+            if match is not None and match[1] == kind
+        ]
+        return sorted(saved, key=lambda checkpoint: (-checkpoint.epoch, checkpoint.path.stat().st_mtime))
+
+    def load_newest_last(self, say: Callable[[str], None]) -> dict[str, Any] | None:
+        """The newest ``last`` that is whole; a damaged one is said and removed."""
+        for checkpoint in self.found("last"):
+            try:
+                return checkpoint.load()
+            except OptdetError as error:
+                say(f"{error}; going on from the epoch before")
+                checkpoint.path.unlink(missing_ok=True)
+        return None
+
+    def load_best(self, epoch: int) -> SavedCheckpoint | None:
+        """The best checkpoint of an epoch, where it is there and whole."""
+        for checkpoint in self.found("best"):
+            if checkpoint.epoch == epoch and file_sha256(checkpoint.path).startswith(checkpoint.sha256):
+                return checkpoint
+        return None
+
+    def keep_only(self, kind: Kind, keep: list[Path]) -> None:
+        for checkpoint in self.found(kind):
+            if checkpoint.path not in keep:
+                checkpoint.path.unlink(missing_ok=True)
+
+    def clear_unfinished(self) -> None:
+        """Remove what a killed save left behind."""
+        if self.folder.is_dir():
+            for path in self.folder.glob(".*.tmp"):
+                path.unlink(missing_ok=True)

@@ -1,0 +1,39 @@
+"""Optimizer and learning-rate schedule."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from optdet.config import OptimizerConfig, SchedulerConfig
+
+
+def build_optimizer(model: nn.Module, config: OptimizerConfig, device: torch.device) -> torch.optim.Optimizer:
+    """Adam (weight_decay as L2) or AdamW (decoupled), fused on CUDA."""
+    kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
+    return kind(
+        model.parameters(),
+        lr=config.lr,
+        betas=(config.beta1, config.beta2),
+        weight_decay=config.weight_decay,
+        fused=device.type == "cuda",
+    )
+
+
+def learning_rate(config: SchedulerConfig, base_lr: float, progress: float, epochs: int) -> float:
+    """The rate after ``progress`` epochs (a float, from 0).
+
+    Linear from 0 in the warm-up; then ``eta_min + (base - eta_min) (1 + cos(pi t / t_max)) / 2`` as in SGDR
+    (Loshchilov and Hutter 2017), held at eta_min from t_max on. An eta_min above the base rate is the base.
+    """
+    if progress < config.warmup_epochs:
+        return base_lr * progress / config.warmup_epochs
+    if config.name == "constant":
+        return base_lr
+    t_max = config.t_max if config.t_max is not None else float(epochs)
+    start = min(config.warmup_epochs, t_max)
+    share = 1.0 if t_max <= start else min(1.0, (progress - start) / (t_max - start))
+    eta_min = min(config.eta_min, base_lr)
+    return eta_min + (base_lr - eta_min) * (1 + math.cos(math.pi * share)) / 2

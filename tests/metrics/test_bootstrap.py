@@ -1,0 +1,84 @@
+"""Percentile bootstrap over images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from optdet.metrics import bootstrap
+from optdet.metrics.bootstrap import bootstrap_interval, paired_difference
+
+
+def test_interval_is_that_of_the_mean():
+    scores = np.random.default_rng(1).normal(0.9, 0.05, 400)
+    low, high = bootstrap_interval(scores)
+    half = 1.96 * scores.std() / 20
+    assert low == pytest.approx(scores.mean() - half, abs=half * 0.1)
+    assert high == pytest.approx(scores.mean() + half, abs=half * 0.1)
+
+
+def test_equal_scores_have_no_spread():
+    assert bootstrap_interval([0.5] * 10) == (0.5, 0.5)
+    assert bootstrap_interval([0.25]) == (0.25, 0.25)
+
+
+def test_seed_decides():
+    scores = np.linspace(0, 1, 30)
+    assert bootstrap_interval(scores, seed=3) == bootstrap_interval(scores, seed=3)
+    assert bootstrap_interval(scores, seed=3) != bootstrap_interval(scores, seed=4)
+
+
+def test_a_higher_level_is_wider():
+    scores = np.linspace(0, 1, 30)
+    (low, high), (lower, higher) = (
+        bootstrap_interval(scores, level=0.8),
+        bootstrap_interval(scores, level=0.99),
+    )
+    assert lower < low < high < higher
+
+
+def test_every_resample_is_drawn_when_the_memory_bound_splits_them(monkeypatch):
+    monkeypatch.setattr(bootstrap, "DRAWS_AT_ONCE", 70)
+    low, high = bootstrap_interval(np.linspace(0, 1, 30), n_resamples=101)
+    assert 0.3 < low < 0.5 < high < 0.7
+
+
+def test_paired_difference_sees_what_unpaired_intervals_hide():
+    hard = np.random.default_rng(0).uniform(0, 1, 50)
+    result = paired_difference(hard + 0.01, hard)
+    assert result.mean == pytest.approx(0.01)
+    assert result.low == pytest.approx(0.01)
+    assert result.p_positive == 1
+    assert paired_difference(hard, hard + 0.01).p_positive == 0
+
+
+def test_no_difference():
+    same = paired_difference([0.1, 0.9], [0.1, 0.9])
+    assert (same.mean, same.low, same.high, same.p_positive) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([],), "at least one image"),
+        (([[0.1]],), r"got shape \(1, 1\)"),
+        (([0.1, float("nan")],), "per_image 1: a score must be a finite number"),
+        (([0.1], 0), "n_resamples must be at least 1"),
+        (([0.1], 10, 0, 1.0), "level must lie between 0 and 1"),
+    ],
+)
+def test_errors(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        bootstrap_interval(*arguments)
+
+
+def test_pairs_must_match():
+    with pytest.raises(ValueError, match="the same images, got 2 and 1 values"):
+        paired_difference([0.1, 0.2], [0.1])
+
+
+def test_inputs_stay_unchanged():
+    scores = np.array([0.3, 0.1, 0.2])
+    paired_difference(scores, scores)
+    bootstrap_interval(scores)
+    assert scores.tolist() == [0.3, 0.1, 0.2]

@@ -1,0 +1,83 @@
+"""IoU matching at 0.5, and the IoU matrix."""
+
+from __future__ import annotations
+
+import pytest
+
+from optdet.metrics.iou import IoUCounts, count, iou_matrix, match_iou, prepare_truth
+
+
+def rectangle(x, y, width, height):
+    return [x, y, x + width, y, x + width, y + height, x, y + height]
+
+
+WORD = rectangle(0, 0, 100, 20)
+
+
+@pytest.mark.parametrize(
+    ("detections", "expected"),
+    [
+        pytest.param([WORD], IoUCounts(1, 1, 1), id="exact"),
+        pytest.param([rectangle(0, 0, 50, 20)], IoUCounts(0, 1, 1), id="exactly one half is not enough"),
+        pytest.param([rectangle(0, 0, 51, 20)], IoUCounts(1, 1, 1), id="just above one half"),
+        pytest.param([WORD, WORD], IoUCounts(1, 1, 2), id="one to one"),
+        pytest.param([], IoUCounts(0, 1, 0), id="nothing detected"),
+    ],
+)
+def test_one_word(detections, expected):
+    assert match_iou([WORD], detections) == expected
+
+
+def test_ignored_word_leaves_out_detections_by_their_own_area():
+    words = [WORD, rectangle(200, 0, 100, 20)]
+    on_it, half_on_it = rectangle(200, 0, 30, 20), rectangle(170, 0, 60, 20)
+    result = match_iou(words, [WORD, on_it, half_on_it], ignored=[False, True])
+    assert result == IoUCounts(n_matched=1, n_words=1, n_detections=2)
+
+
+def test_words_choose_in_their_order_the_first_free_detection():
+    words = [rectangle(0, 0, 100, 20), rectangle(20, 0, 100, 20)]
+    between, right = rectangle(10, 0, 100, 20), rectangle(25, 0, 100, 20)
+    assert match_iou(words, [between, right]).n_matched == 2
+    # The first word takes the right one here, and the second is left with the one in between.
+    assert match_iou(words, [right, between]).n_matched == 2
+
+
+def test_relations_can_be_reused():
+    truth = prepare_truth([WORD])
+    relations = truth.relate([WORD, rectangle(0, 100, 100, 20)])
+    assert count(truth, relations[:1]) == IoUCounts(1, 1, 1)
+    assert count(truth, relations[1:]) == IoUCounts(0, 1, 1)
+    assert count(truth, []) == IoUCounts(0, 1, 0)
+
+
+def test_nothing_at_all_scores_zero():
+    result = match_iou([], [])
+    assert (result.precision, result.recall, result.hmean) == (0, 0, 0)
+
+
+def test_scores_and_sum():
+    total = IoUCounts(1, 2, 4) + IoUCounts(1, 2, 0)
+    assert (total.precision, total.recall) == (0.5, 0.5)
+    assert total.hmean == 0.5
+
+
+def test_matrix():
+    matrix = iou_matrix(
+        [WORD, rectangle(0, 0, 50, 20)], [WORD, rectangle(50, 0, 100, 20), rectangle(0, 0, 0, 20)]
+    )
+    assert matrix.tolist() == [[1, pytest.approx(1 / 3), 0], [0.5, 0, 0]]
+
+
+def test_two_polygons_without_area_have_zero_not_nan():
+    line = rectangle(0, 0, 100, 0)
+    assert iou_matrix([line], [line]).tolist() == [[0]]
+
+
+def test_errors():
+    with pytest.raises(ValueError, match="detection 0: a polygon needs at least 3 points, got 2"):
+        match_iou([WORD], [[0, 0, 1, 1]])
+    with pytest.raises(ValueError, match="word 0: coordinates must be finite"):
+        match_iou([[float("nan")] * 8], [])
+    with pytest.raises(ValueError, match="ignored must have one entry for each of the 1 words, got 2"):
+        match_iou([WORD], [], ignored=[True, False])

@@ -1,0 +1,107 @@
+"""Backbones: the levels that are chosen, and every refusal."""
+
+import pytest
+import timm
+import torch
+
+from optdet.errors import OptdetError
+from optdet.model.backbone import STRIDES, build_backbone
+
+SMALL = ["test_efficientnet", "mobilenetv3_small_050", "resnet18"]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_levels_have_the_shapes_that_feature_info_promises(name: str) -> None:
+    info = timm.create_model(name, features_only=True).feature_info
+    backbone = build_backbone(name)
+
+    levels = backbone(torch.zeros(2, 3, 64, 96))
+
+    promised = dict(zip(info.reduction(), info.channels(), strict=True))
+    assert backbone.channels == tuple(promised[stride] for stride in STRIDES)
+    assert [tuple(level.shape) for level in levels] == [
+        (2, channels, 64 // stride, 96 // stride)
+        for channels, stride in zip(backbone.channels, STRIDES, strict=True)
+    ]
+
+
+def test_channels_last_features_come_back_channels_first() -> None:
+    # test_convnext has levels 4 to 32 only and no stem level; a nested NHWC network must be turned.
+    backbone = build_backbone("test_convnext")
+    assert [level.shape[1] for level in backbone(torch.zeros(1, 3, 64, 64))] == list(backbone.channels)
+
+    class Nhwc(torch.nn.Module):
+        output_fmt = "NHWC"
+        feature_info = backbone.net.feature_info
+
+        def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+            return [level.permute(0, 2, 3, 1) for level in backbone.net(images)]
+
+    turned = type(backbone)(Nhwc(), name="nhwc")
+    images = torch.rand(1, 3, 64, 96)
+    for one, other in zip(turned.eval()(images), backbone.eval()(images), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_building_leaves_training_mode_and_statistics_alone() -> None:
+    backbone = build_backbone("resnet18")
+    assert backbone.training
+    assert all(module.training for module in backbone.modules())
+    assert int(backbone.net.bn1.num_batches_tracked) == 0
+
+
+def test_the_seed_decides_the_random_weights() -> None:
+    torch.manual_seed(3)
+    one = build_backbone("test_efficientnet").state_dict()
+    torch.manual_seed(3)
+    other = build_backbone("test_efficientnet").state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(OptdetError, match=r"timm has no backbone 'resnet5O'; did you mean .*resnet50"):
+        build_backbone("resnet5O")
+
+
+def test_a_name_like_no_other_is_answered_with_the_way_to_list_them() -> None:
+    with pytest.raises(OptdetError, match=r"timm has no backbone '!!'; `timm.list_models\(\)`"):
+        build_backbone("!!")
+
+
+def test_an_unknown_tag_is_an_error() -> None:
+    with pytest.raises(OptdetError, match=r"'resnet18.bogus' cannot be used: Invalid pretrained tag"):
+        build_backbone("resnet18.bogus")
+
+
+def test_a_plain_vit_lacks_the_strides() -> None:
+    with pytest.raises(OptdetError, match=r"'test_vit' has feature maps of strides 16, 16, 16; 4, 8, 16, 32"):
+        build_backbone("test_vit")
+
+
+def test_a_network_without_features_only_is_an_error() -> None:
+    with pytest.raises(OptdetError, match="'tiny_vit_none' cannot be used") as caught:
+        _build_without_feature_support()
+    assert "features_only" in str(caught.value)
+
+
+def _build_without_feature_support() -> None:
+    from timm.models import register_model
+
+    def tiny_vit_none(pretrained: bool = False, **kwargs: object) -> torch.nn.Module:
+        if kwargs.get("features_only"):
+            raise RuntimeError("features_only not implemented for this model.")
+        return torch.nn.Identity()
+
+    tiny_vit_none.__module__ = __name__
+    register_model(tiny_vit_none)
+    build_backbone("tiny_vit_none")
+
+
+def test_a_network_for_one_image_size_is_an_error() -> None:
+    with pytest.raises(OptdetError, match="does not take images of any multiple of 32 pixels"):
+        build_backbone("swin_tiny_patch4_window7_224")
+
+
+def test_maps_that_do_not_divide_evenly_are_an_error() -> None:
+    with pytest.raises(OptdetError, match="its maps do not divide evenly"):
+        build_backbone("inception_v3")
