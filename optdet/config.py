@@ -97,7 +97,7 @@ class ModelConfig(Section):
     pretrained: bool = True
     weights: str | None = None
     """A local file with the backbone's weights, in place of timm's download."""
-    inner_channels: Annotated[int, Field(ge=16, multiple_of=4)] = 256
+    inner_channels: Annotated[int, Field(ge=16, multiple_of=16)] = 256
     k: Positive = 50.0
     """Steepness of the approximate binary map (DB paper, eq. 1)."""
     thresh_branch: bool = True
@@ -111,6 +111,12 @@ class TargetConfig(Section):
     thresh_max: Ratio = 0.7
     min_side: Annotated[float, Field(ge=0)] = 3.0
     """Words with a shorter side than this on the canvas are masked."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> TargetConfig:
+        if self.thresh_min >= self.thresh_max:
+            raise ValueError(f"thresh_min {self.thresh_min} is not below thresh_max {self.thresh_max}")
+        return self
 
 
 class LossConfig(Section):

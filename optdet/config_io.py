@@ -1,105 +1,31 @@
-"""Config and study files: YAML in, YAML out, dotted overrides, one-line errors, fingerprints.
+"""Config and study files: settings and dotted overrides in, validated trees out, fingerprints.
 
 A file holds only what differs from the defaults in :mod:`optdet.config`. An override is ``name=value`` with a
-dotted name; its value is read as YAML. Nothing but plain scalars, lists and mappings is accepted from YAML.
+dotted name; its value is read as YAML, of which :mod:`optdet.settings_yaml` says what is accepted.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
-from optdet.config import Config
+from optdet.config import Choice, Config, Dimension, FloatRange, TuneConfig
 from optdet.errors import OptdetError
+from optdet.settings_yaml import dump_yaml, parse_yaml, read_mapping
 from optdet.study_config import StudyConfig
 
 Model = TypeVar("Model", bound=BaseModel)
-_MAX_BYTES = 1 << 20
 
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads 1e-4 as a number, and refuses a key that is given twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {key!r} is not text", problem_mark=key_node.start_mark
-                )
-            if key in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"{key!r} is given twice", problem_mark=key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise _yaml_error("aliases (*name) are not supported", mark)
-        return super().compose_node(parent, index)
-
-
-def _yaml_error(problem: str, mark: yaml.Mark) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d[\d_]*(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
-
-
-def parse_yaml(text: str, where: str) -> Any:
-    """One YAML document as plain Python; ``where`` names it in errors."""
-    try:
-        return _Loader(text).get_single_data()
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f"{where}:{mark.line + 1}:{mark.column + 1}" if mark else where
-        raise OptdetError(f"not valid YAML: {error.problem}", where=place) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise OptdetError(f"not valid YAML: {str(error).splitlines()[0]}", where=where) from None
-
-
-def read_mapping(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file; an empty file is an empty mapping."""
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise OptdetError("larger than 1 MiB: not a settings file", where=str(path))
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise OptdetError("no such file", where=str(path), fix=_nearest_file(path)) from None
-    except UnicodeDecodeError as error:
-        raise OptdetError(
-            f"not UTF-8 at byte {error.start}", where=str(path), fix="save it as UTF-8"
-        ) from None
-    except OSError as error:
-        raise OptdetError(f"cannot be read: {error.strerror}", where=str(path)) from None
-    document = parse_yaml(text, str(path))
-    if document is None:
-        return {}
-    if not isinstance(document, dict):
-        raise OptdetError("expected a mapping of settings at the top", where=str(path))
-    return document
-
-
-def _nearest_file(path: Path) -> str | None:
-    folder = path.parent
-    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    near = get_close_matches(path.name, names, n=1)
-    return f"did you mean {folder / near[0]}?" if near else None
+_OTHER_TYPE = ("_type", "_parsing", "literal_error")
+"""Endings of pydantic's names for values of another type."""
 
 
 def parse_override(text: str) -> tuple[str, Any]:
@@ -142,8 +68,12 @@ def validate(model: type[Model], tree: Mapping[str, Any], where: str) -> Model:
     try:
         return model.model_validate(dict(tree))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        path = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function-"))
+        errors = error.errors(include_url=False)
+        paths = [_setting_path(each["loc"], tree, missing=each["type"] == "missing") for each in errors]
+        path = paths[0]
+        # Each member of a union complains; the one that takes the value's type says what is wrong with it.
+        same = [each for each, other in zip(errors, paths, strict=True) if other == path]
+        first = next((each for each in same if not each["type"].endswith(_OTHER_TYPE)), same[0])
         if first["type"] == "extra_forbidden":
             raise unknown_setting(path, model, where) from None
         message = first["msg"].removeprefix("Value error, ")
@@ -152,9 +82,25 @@ def validate(model: type[Model], tree: Mapping[str, Any], where: str) -> Model:
         raise OptdetError(text, where=where) from None
 
 
+def _setting_path(loc: Sequence[str | int], tree: Any, *, missing: bool) -> str:
+    """Pydantic's place of an error as a dotted name: without the parts that are not in what was given."""
+    names = []
+    for number, part in enumerate(loc):
+        given = range(len(tree)) if isinstance(tree, list | tuple) else tree
+        if isinstance(given, Mapping | range) and part in given:
+            tree = tree[part]
+        elif not (missing and number == len(loc) - 1):
+            continue  # the name of a union's member, or of a validator
+        names.append(str(part))
+    return ".".join(names)
+
+
 def unknown_setting(name: str, model: type[BaseModel], where: str) -> OptdetError:
     """The error for a name that ``model`` does not have, with the nearest ones that it has."""
-    known = list(setting_names(model))
+    return _unknown(name, list(setting_names(model)), where)
+
+
+def _unknown(name: str, known: Sequence[str], where: str) -> OptdetError:
     leaf = name.rsplit(".", 1)[-1]
     same_leaf = [other for other in known if other.rsplit(".", 1)[-1] == leaf]
     near = same_leaf[:2] or get_close_matches(name, known, n=2, cutoff=0.5)
@@ -167,7 +113,12 @@ def unknown_setting(name: str, model: type[BaseModel], where: str) -> OptdetErro
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """A config file with overrides applied."""
-    return config_from(read_mapping(path), overrides, str(path))
+    tree = read_mapping(path)
+    if is_study(tree):
+        raise OptdetError(
+            "a study, where a config was expected", where=str(path), fix="give the config that it names"
+        )
+    return config_from(tree, overrides, str(path))
 
 
 def config_from(tree: Mapping[str, Any], overrides: Sequence[str] = (), where: str = "config") -> Config:
@@ -184,29 +135,58 @@ def load_study(path: Path, overrides: Sequence[str] = (), *, name: str | None = 
     """A study file, or a config file as a study of one trial, with overrides applied.
 
     An override names a setting of the config (``optimizer.lr=...``) or, failing that, of the study
-    (``trials=30``, ``pruner.name=none``).
+    (``trials=30``, ``pruner.name=none``). ``seed`` is both, and ``postprocess.trials`` the inner loop's.
     """
-    tree = read_mapping(path)
+    tree, where = read_mapping(path), str(path)
     if not is_study(tree):
-        return one_trial_study(config_from(tree, overrides, str(path)), name or _safe_name(path.stem))
-    tree.setdefault("name", _safe_name(path.stem))
+        study = one_trial_study(config_from(tree, overrides, where), name or _safe_name(path.stem))
+        check_space(study, where)
+        return study
+    base = _base_tree(tree.get("config"), path)
+    validate(Config, base, where if isinstance(tree.get("config"), Mapping) else str(tree["config"]))
+    for dotted, value in _overrides_of(tree, path).items():
+        base = set_dotted(base, dotted, value)
+        validate(Config, base, f"{path}: overrides: {dotted}")
+    tree = {"name": _safe_name(path.stem), **tree, "config": base}
     if name is not None:
         tree["name"] = name
-    base = _base_tree(tree.get("config"), path)
-    validate(Config, base, str(path) if isinstance(tree.get("config"), Mapping) else str(tree["config"]))
-    study = validate(StudyConfig, {**tree, "config": base}, str(path))
-    names, config_names = set(setting_names(StudyConfig)), set(setting_names(Config))
-    tree = {**tree, "config": base}
+    study = validate(StudyConfig, tree, where)
     for override in overrides:
-        dotted, value = parse_override(override)
-        if dotted in names and dotted not in config_names and not dotted.startswith("config."):
-            tree = set_dotted(tree, dotted, value)
-        else:
-            validate(Config, set_dotted(tree["config"], dotted, value), f"override {override}")
-            tree = set_dotted(tree, f"config.{dotted}", value)
+        tree = _override_study(tree, override)
         study = validate(StudyConfig, tree, f"override {override}")
-    check_space(study, str(path))
+    check_space(study, where)
     return study
+
+
+def _override_study(tree: Mapping[str, Any], override: str) -> dict[str, Any]:
+    """The study's settings with one override, in every place that its name stands for."""
+    name, value = parse_override(override)
+    of_config = set(setting_names(Config))
+    of_study = {other for other in setting_names(StudyConfig) if not other.startswith("config.")}
+    inner = name.removeprefix("postprocess.").removeprefix("tune.")
+    is_inner = name.startswith("postprocess.") and inner in setting_names(TuneConfig)
+    if is_inner or name == "postprocess.tune":
+        # A study's own inner loop stands in place of its config's, which would be changed to no effect.
+        place = "postprocess" if tree.get("postprocess") is not None else "config.postprocess.tune"
+        places = [f"{place}.{inner}" if is_inner else place]
+    else:
+        places = [f"config.{name}"] if name in of_config else []
+        if name in of_study and (not places or name == "seed"):
+            places.append(name)
+    if not places:
+        raise _unknown(name, sorted(of_config | of_study), f"override {override}")
+    for place in places:
+        tree = set_dotted(tree, place, value)
+    validate(Config, tree["config"], f"override {override}")
+    return dict(tree)
+
+
+def _overrides_of(tree: dict[str, Any], path: Path) -> dict[str, Any]:
+    """What a study file changes in the config that it names; taken out of ``tree``."""
+    overrides = tree.pop("overrides", None) or {}
+    if not isinstance(overrides, dict):
+        raise OptdetError("`overrides:` is a mapping of dotted names to values", where=str(path))
+    return overrides
 
 
 def is_study(tree: Mapping[str, Any]) -> bool:
@@ -229,26 +209,47 @@ def _base_tree(config: Any, path: Path) -> dict[str, Any]:
 
 def one_trial_study(config: Config, name: str) -> StudyConfig:
     """What ``optdet train`` runs: one trial with exactly these settings."""
-    return StudyConfig(
-        name=name, config=config, trials=1, vary_seed=False, seed=config.seed, description="one training run"
-    )
+    settings = {"name": name, "config": config, "trials": 1, "vary_seed": False, "seed": config.seed}
+    return validate(StudyConfig, {**settings, "description": "one training run"}, f"study {name!r}")
 
 
 def check_space(study: StudyConfig, where: str) -> None:
-    """Every name of the space and of the queue is a setting, and every value one that it takes."""
+    """Every name of the spaces and of the queue is a setting, and every value one that it takes."""
     for name, dimension in study.space.items():
-        ends = dimension.choices if dimension.type == "categorical" else (dimension.low, dimension.high)
-        for value in ends:
-            apply_params(study.config, {name: value}, f"{where}: space")
+        _check_dimension(study.config, name, dimension, f"{where}: space")
+    inner = study.base_config().postprocess.tune.space
+    for name in type(inner).model_fields:
+        _check_dimension(study.config, f"postprocess.{name}", getattr(inner, name), f"{where}: inner space")
     for number, params in enumerate(study.queue):
-        unknown = [name for name in params if name not in study.space]
-        if unknown:
-            raise OptdetError(
-                f"queue[{number}] sets {unknown[0]!r}, which is not in the space",
-                where=where,
-                fix="add it to `space:`, or set it in the config",
-            )
-        apply_params(study.config, params, f"{where}: queue[{number}]")
+        place = f"{where}: queue[{number}]"
+        for name, value in params.items():
+            _check_queued(name, value, study.space.get(name), place)
+        apply_params(study.config, params, place)
+
+
+def _check_dimension(config: Config, name: str, dimension: Dimension, where: str) -> None:
+    values: Sequence[Any]
+    if isinstance(dimension, Choice):
+        values = dimension.choices
+    elif isinstance(dimension, FloatRange) and dimension.low < dimension.high:
+        # One inside as well: whole ends alone would let a range of fractions pass for a whole number.
+        inside = dimension.low + (dimension.step or (dimension.high - dimension.low) / math.pi)
+        values = (dimension.low, min(inside, dimension.high), dimension.high)
+    else:
+        values = (dimension.low, dimension.high)
+    for value in values:
+        apply_params(config, {name: value}, where)
+
+
+def _check_queued(name: str, value: Any, dimension: Dimension | None, where: str) -> None:
+    """A queued value may lie outside a range; what is none of a name's choices has no place in a study."""
+    if dimension is None:
+        raise OptdetError(
+            f"{name!r} is not in the space", where=where, fix="add it to `space:`, or set it in the config"
+        )
+    if isinstance(dimension, Choice) and value not in dimension.choices:
+        choices = ", ".join(repr(choice) for choice in dimension.choices)
+        raise OptdetError(f"{name} has no choice {value!r}", where=where, fix=f"choose among {choices}")
 
 
 def apply_params(config: Config, params: Mapping[str, Any], where: str = "trial") -> Config:
@@ -264,10 +265,6 @@ def differences(config: BaseModel) -> dict[str, Any]:
     return config.model_dump(mode="json", exclude_defaults=True)
 
 
-def dump_yaml(tree: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(dict(tree), sort_keys=False, allow_unicode=True, default_flow_style=None, width=100)
-
-
 def fingerprint(model: BaseModel) -> str:
     """SHA-256 over every setting, defaults included, whatever their order in a file."""
     text = json.dumps(model.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
@@ -276,3 +273,24 @@ def fingerprint(model: BaseModel) -> str:
 
 def _safe_name(stem: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip("-.") or "study"
+
+
+__all__ = [
+    "apply_params",
+    "check_space",
+    "config_from",
+    "differences",
+    "dump_yaml",
+    "fingerprint",
+    "is_study",
+    "load_config",
+    "load_study",
+    "one_trial_study",
+    "parse_override",
+    "parse_yaml",
+    "read_mapping",
+    "set_dotted",
+    "setting_names",
+    "unknown_setting",
+    "validate",
+]

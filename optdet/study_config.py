@@ -1,6 +1,7 @@
 """What a study file says: a config, what to vary in it, how to search, when to stop.
 
-``config`` is a path (relative to the study file) or the settings themselves. ``space`` maps dotted names
+``config`` is a path (relative to the study file) or the settings themselves; ``overrides`` in the file
+change a few of them by dotted names. ``space`` maps dotted names
 of the config to ranges. ``postprocess`` is the inner loop, in place of the config's ``postprocess.tune``.
 """
 

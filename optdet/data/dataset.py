@@ -1,6 +1,6 @@
 """Training images as torch batches: uint8 images (B, S, S, 3) and float32 targets (B, S, S).
 
-The random state of a sample comes from (seed, epoch, index) alone, so neither workers nor a restart change it.
+The random state of a sample comes from (seed, epoch, index) alone: neither workers nor a restart change it.
 """
 
 from __future__ import annotations
@@ -122,6 +122,8 @@ def training_loader(
         collate_fn=collate,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
+        # Else each new set of workers draws from torch's global state, which a resumed run has once more.
+        generator=torch.Generator(),
         # Never fork: a child must not inherit an open database or a heartbeat thread's locks.
         multiprocessing_context="spawn" if workers else None,
     )

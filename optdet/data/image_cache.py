@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from optdet.data.images import read_image
 from optdet.digest import file_sha256
+from optdet.errors import OptdetError
 from optdet.geometry.letterbox import Letterbox
 from optdet.structures import Sample
 
@@ -72,7 +73,8 @@ def open_canvases(
 ) -> CanvasReader:
     """The canvases of ``samples``: cached where they fit into ``max_gb``, else read from their files.
 
-    ``on_image(done, total)`` is called while a new cache is written.
+    ``on_image(done, total)`` is called while a new cache is written. Raises OptdetError for an image that
+    cannot be read and a cache that cannot be written.
     """
     size = letterboxes[0].size
     paths = tuple(sample.image_path for sample in samples)
@@ -80,10 +82,14 @@ def open_canvases(
         return FileReader(paths, tuple(letterboxes))
     path = cache_dir / f"images-{_key(paths, letterboxes)}.npy"
     if not path.exists():
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(f"{path}.lock"):
-            if not path.exists():
-                _write(path, paths, letterboxes, on_image)
+        try:
+            _write_once(path, paths, letterboxes, on_image)
+        except OSError as error:
+            raise OptdetError(
+                f"the image cache cannot be written ({error.strerror})",
+                where=str(path),
+                fix="free space there, or read the files each time: cache.max_gb=0",
+            ) from error
     return CachedReader(path)
 
 
@@ -94,24 +100,41 @@ def _key(paths: Sequence[Path], letterboxes: Sequence[Letterbox]) -> str:
     return digest.hexdigest()[:20]
 
 
+def _write_once(
+    path: Path,
+    paths: Sequence[Path],
+    letterboxes: Sequence[Letterbox],
+    on_image: Callable[[int, int], None] | None,
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(f"{path}.lock"):
+        if path.exists():
+            return
+        # Whoever holds the lock is the only writer: other temporary files are those of killed processes.
+        for leftover in path.parent.glob(f".{path.name}.*.tmp"):
+            leftover.unlink()
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            _write(temporary, paths, letterboxes, on_image)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
 def _write(
     path: Path,
     paths: Sequence[Path],
     letterboxes: Sequence[Letterbox],
     on_image: Callable[[int, int], None] | None,
 ) -> None:
+    """Written, not mapped: a full disk is then an error, where a mapped page ends the process (SIGBUS)."""
     size = letterboxes[0].size
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        canvases = np.lib.format.open_memmap(
-            temporary, mode="w+", dtype=np.uint8, shape=(len(paths), size, size, 3)
-        )
+    shape = (len(paths), size, size, 3)
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         for index, (image_path, letterbox) in enumerate(zip(paths, letterboxes, strict=True)):
-            canvases[index] = letterbox.draw(read_image(image_path))
+            file.write(letterbox.draw(read_image(image_path)).data)
             if on_image is not None:
                 on_image(index + 1, len(paths))
-        canvases.flush()
-        del canvases
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        file.flush()
+        os.fsync(file.fileno())

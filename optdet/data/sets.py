@@ -1,13 +1,14 @@
 """The training and validation images of a config: found or made, checked, letterboxed.
 
-Paths in a config are relative to the data root. Synthetic receipts are made once below ``data_dir`` as ordinary
-image and label files, in a folder named by a hash of their settings.
+Paths in a config are relative to the data root. Synthetic receipts are made once below ``data_dir`` as
+ordinary image and label files, in a folder named by a hash of their settings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from optdet.config import DataConfig, SourceConfig, SyntheticConfig
@@ -68,8 +69,8 @@ def open_sets(
     located = locate(data, data_root=data_root, data_dir=data_dir, on_image=on_image)
     train_sources = [_load(source, "data.train") for source in located.train]
     val_source = _load(located.val, "data.val")
-    train = _image_set(train_sources, located.train, data, cache_dir, max_cache_gb, on_image)
-    val = _image_set([val_source], [located.val], data, cache_dir, max_cache_gb, on_image)
+    place = partial(_image_set, data=data, cache_dir=cache_dir, max_cache_gb=max_cache_gb, on_image=on_image)
+    train, val = place(train_sources, located.train), place([val_source], [located.val])
     digest = samples_fingerprint((*train.samples, *val.samples))
     notes = tuple(note for source in (*train_sources, val_source) for note in _notes(source))
     return DataSets(train, val, located.val, digest, notes)
@@ -143,6 +144,7 @@ def _notes(source: Source) -> list[str]:
 def _image_set(
     sources: Sequence[Source],
     configs: Sequence[SourceConfig],
+    *,
     data: DataConfig,
     cache_dir: Path,
     max_cache_gb: float,

@@ -1,7 +1,7 @@
 """Random changes to a training image on its canvas, and to its words with it.
 
-A word cut by the frame is clipped; one with less than ``min_visible_ratio`` of its area left is ignored, and so
-masked; none is silently dropped while a part of it is in sight. All randomness comes from one integer.
+A word cut by the frame is clipped; one with less than ``min_visible_ratio`` of its area left is ignored, and
+so masked; none is silently dropped while a part of it is in sight. All randomness comes from one integer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from optdet.structures import FloatArray
 
 # albumentations asks a package index for its newest version when it is imported, unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-import albumentations as A  # noqa: E402, N812
+import albumentations as A
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Augmentation:
         )
 
     def __call__(self, sample: CanvasSample, seed: int) -> CanvasSample:
-        self._compose.set_random_seed(seed)
+        self._seed(seed)
         points = np.concatenate(sample.polygons) if sample.polygons else np.zeros((0, 2))
         changed = self._compose(image=sample.image, keypoints=points)
         ends = np.cumsum([len(polygon) for polygon in sample.polygons])[:-1]
@@ -68,6 +68,15 @@ class Augmentation:
                 polygons.append(kept.polygon)
                 ignored.append(was_ignored or not kept.visible)
         return CanvasSample(np.asarray(changed["image"]), tuple(polygons), tuple(ignored))
+
+    def _seed(self, seed: int) -> None:
+        """A stream for each transform: a pipeline hands one seed to all of them, and an image that is blurred
+        would always be noisy, too.
+        """
+        transforms = self._compose.transforms
+        streams = np.random.SeedSequence(seed).generate_state(len(transforms))
+        for transform, stream in zip(transforms, streams, strict=True):
+            transform.set_random_seed(int(stream))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +93,10 @@ def _clip(polygon: FloatArray, size: int, min_visible_ratio: float) -> _Clipped 
 
 
 def _turned_like(after: FloatArray, before: FloatArray) -> FloatArray:
-    """A mirrored polygon runs the other way round, with its first two corners exchanged: mend both."""
+    """A mirrored polygon runs the other way round, and from the end of its top side: mend both."""
     if signed_area(after) * signed_area(before) >= 0:
         return after
-    return np.roll(after[::-1], 2 - len(after) % 2, axis=0)
+    return np.roll(after[::-1], len(after) // 2, axis=0)
 
 
 def sample_seed(seed: int, epoch: int, index: int) -> int:
@@ -96,9 +105,14 @@ def sample_seed(seed: int, epoch: int, index: int) -> int:
 
 
 def epoch_order(weights: Sequence[float], seed: int, epoch: int) -> NDArray[np.int64]:
-    """Indices of the images of an epoch, shuffled; an image of weight w comes w times on average."""
+    """Indices of the images of an epoch, shuffled; an image of weight w comes w times on average.
+
+    An epoch is never empty: where the draw leaves no image, the one of the largest weight is taken.
+    """
     rng = np.random.default_rng((seed, epoch, 0x0DE))
     weight = np.asarray(weights, dtype=np.float64)
     times = np.floor(weight).astype(np.int64)
     times += rng.random(len(weight)) < weight - times
+    if not times.any():
+        times[weight.argmax()] = 1
     return rng.permutation(np.repeat(np.arange(len(weight)), times))

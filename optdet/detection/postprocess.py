@@ -85,7 +85,8 @@ class MapDetector:
     def _score(self, candidate: Candidate | None) -> _Scored | None:
         if candidate is None:
             return None
-        key = candidate.shape.tobytes() + candidate.shape.dtype.char.encode()
+        # Two contours with one rectangle may have sides that differ in the last digit.
+        key = candidate.shape.tobytes() + np.float64(candidate.short_side).tobytes()
         scored = self._scored.get(key)
         if scored is None:
             score = mean_inside(self.prob_map, candidate.shape)

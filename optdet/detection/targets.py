@@ -8,6 +8,7 @@ shrink map is not learnt: ignored words, and words too small to shrink.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,13 +58,13 @@ def build_targets(
         if thresh_branch:
             _add_border(closeness, thresh_mask, polygon, distance)
     # A word may lie over an ignored one: what is learnt as text is not masked again.
-    shrink_mask[shrink_map > 0] = 1
+    np.maximum(shrink_mask, shrink_map, out=shrink_mask)
     thresh_map = closeness * (thresh_max - thresh_min) + thresh_min
     return TargetMaps(shrink_map, shrink_mask, thresh_map, thresh_mask)
 
 
 def _shrunk(polygon: FloatArray, distance: float, min_side: float) -> NDArray[np.int32] | None:
-    """The core of a word; None for a word that is too small or falls apart."""
+    """The core of a word, the largest part of several; None for a word that is too small to have one."""
     if min_area_rectangle(np.asarray(polygon, np.float32)).short_side < min_side:
         return None
     parts = offset_polygon(polygon, -distance)
@@ -76,27 +77,31 @@ def _add_border(closeness: Map, thresh_mask: Map, polygon: FloatArray, distance:
     if not grown or distance < 1:
         return
     fill(thresh_mask, grown, 1)
-    size = len(closeness)
-    low = np.maximum(np.floor(polygon.min(axis=0) - distance), 0).astype(int)
-    high = np.minimum(np.ceil(polygon.max(axis=0) + distance) + 1, size).astype(int)
-    if (low >= high).any():
+    corners = polygon.tolist()
+    for start, end in zip(corners, corners[1:] + corners[:1], strict=True):
+        _add_edge(closeness, start, end, distance)
+
+
+def _add_edge(closeness: Map, start: list[float], end: list[float], distance: float) -> None:
+    """Raise ``closeness`` around one edge. Its own window is a small part of a word's: that is the speed."""
+    (x1, y1), (x2, y2) = start, end
+    left, right = _pixels(x1, x2, distance, len(closeness))
+    top, bottom = _pixels(y1, y2, distance, len(closeness))
+    if left >= right or top >= bottom:
         return
-    window = (slice(low[1], high[1]), slice(low[0], high[0]))
-    squared = np.full((high[1] - low[1], high[0] - low[0]), np.inf, dtype=np.float32)
-    xs = np.arange(low[0], high[0], dtype=np.float32)[None, :]
-    ys = np.arange(low[1], high[1], dtype=np.float32)[:, None]
-    corners = polygon.astype(np.float32)
-    for start, end in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        np.minimum(squared, _squared_distance(xs, ys, start, end), out=squared)
-    near = 1 - np.sqrt(squared) / np.float32(distance)
-    np.maximum(closeness[window], near, out=closeness[window])
+    length = math.hypot(x2 - x1, y2 - y1)
+    unit_x, unit_y = ((x2 - x1) / length, (y2 - y1) / length) if length > 0 else (1.0, 0.0)
+    xs = np.arange(left, right, dtype=np.float32) - x1
+    ys = (np.arange(top, bottom, dtype=np.float32) - y1)[:, None]
+    along = xs * unit_x + ys * unit_y
+    beyond = along - along.clip(0, length)
+    across = ys * unit_x - xs * unit_y
+    near = 1 - np.sqrt(beyond * beyond + across * across) / distance
+    window = closeness[top:bottom, left:right]
+    np.maximum(window, near, out=window)
 
 
-def _squared_distance(xs: Map, ys: Map, start: Map, end: Map) -> Map:
-    """Squared distance of every pixel (ys x xs) to a segment."""
-    along = end - start
-    length = float(along @ along)
-    dx, dy = xs - start[0], ys - start[1]
-    share = np.clip((dx * along[0] + dy * along[1]) / length, 0, 1) if length > 0 else np.float32(0)
-    squared: Map = (dx - share * along[0]) ** 2 + (dy - share * along[1]) ** 2
-    return squared
+def _pixels(a: float, b: float, distance: float, size: int) -> tuple[int, int]:
+    """The canvas's pixels from ``distance`` before a and b to ``distance`` behind them, as a range."""
+    low, high = min(a, b) - distance, max(a, b) + distance
+    return max(math.floor(low), 0), min(math.ceil(high) + 1, size)

@@ -7,6 +7,7 @@ everything else here is computed from.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,8 @@ import numpy as np
 from optdet.detection.postprocess import MapDetector
 from optdet.evaluation.evaluate import Evaluation, summarize
 from optdet.evaluation.truth import ImageTruth
+from optdet.metrics.cleval import CLEvalCounts
+from optdet.metrics.scores import PRH, aggregate
 from optdet.structures import FloatArray, Thresholds, Word
 
 N_PARTS = 5
@@ -22,19 +25,22 @@ N_PARTS = 5
 
 
 class ImageScorer:
-    """One image's map and words: its competition H-mean at any thresholds, remembered."""
+    """One image's map and words: its competition counts at any thresholds, remembered."""
 
     def __init__(self, name: str, detector: MapDetector, words: Sequence[Word]) -> None:
         self.name = name
         self.detector = detector
         self.truth = ImageTruth(words)
-        self._hmeans: dict[Thresholds, float] = {}
+        self._counts: dict[Thresholds, CLEvalCounts] = {}
+
+    def counts(self, thresholds: Thresholds) -> CLEvalCounts:
+        if thresholds not in self._counts:
+            polygons = self.detector.detect(thresholds).polygons
+            self._counts[thresholds] = self.truth.cleval(polygons, "competition")
+        return self._counts[thresholds]
 
     def hmean(self, thresholds: Thresholds) -> float:
-        if thresholds not in self._hmeans:
-            polygons = self.detector.detect(thresholds).polygons
-            self._hmeans[thresholds] = self.truth.cleval(polygons, "competition").hmean
-        return self._hmeans[thresholds]
+        return self.counts(thresholds).hmean
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +56,27 @@ def hmeans(scorers: Sequence[ImageScorer], thresholds: Thresholds) -> FloatArray
     return np.array([scorer.hmean(thresholds) for scorer in scorers], dtype=np.float64)
 
 
+def macro_hmean(scorers: Sequence[ImageScorer], thresholds: Thresholds) -> float:
+    """Their mean, to the last digit what :func:`evaluate_at` calls the competition's macro H-mean."""
+    return _mean(hmeans(scorers, thresholds).tolist())
+
+
+def _mean(values: Sequence[float]) -> float:
+    # fsum is exact: neither the order of the images nor numpy's way of adding moves the last digit.
+    if not values:
+        raise ValueError("no images to score")
+    return math.fsum(values) / len(values)
+
+
+def macro_scores(scorers: Sequence[ImageScorer], thresholds: Thresholds) -> PRH:
+    """Competition macro scores at one configuration."""
+    return aggregate([scorer.counts(thresholds) for scorer in scorers]).macro
+
+
 def best_of(scorers: Sequence[ImageScorer], configurations: Iterable[Thresholds]) -> Best:
     best: Best | None = None
     for thresholds in configurations:
-        score = float(hmeans(scorers, thresholds).mean())
+        score = macro_hmean(scorers, thresholds)
         if best is None or score > best.hmean:
             best = Best(thresholds, score)
     if best is None:
@@ -103,4 +126,4 @@ def crossfit(
         scores += [
             scorer.hmean(thresholds) for scorer, own in zip(scorers, parts, strict=True) if own == part
         ]
-    return float(np.mean(scores))
+    return _mean(scores)

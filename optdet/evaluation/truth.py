@@ -62,7 +62,9 @@ class ImageTruth:
         self._iou_relations = _Relations(self._iou_truth.relate)
 
     def cleval(self, polygons: Sequence[Polygon], profile: Profile) -> CLEvalCounts:
-        return cleval.count(self._truths[profile], self._relations[profile].of(polygons))
+        """As ``cleval.cleval``: the competition profile reads the first 500 detections."""
+        read = polygons[: cleval.MAX_DETECTIONS] if profile == "competition" else polygons
+        return cleval.count(self._truths[profile], self._relations[profile].of(read))
 
     def counts(self, polygons: Sequence[Polygon]) -> ImageCounts:
         """All metrics of one set of detections."""

@@ -1,8 +1,9 @@
 """An image fitted into a square canvas: its longest side becomes the canvas side, the rest is padding.
 
-``scale = size / longest side``; new sides are ``int(side * scale)``; padding is centred (left and top half,
-rounded down) or all at the right and bottom. Since a new side is truncated, x and y have their own exact
-factor: a point maps as ``x * inner_width / width + left``, and back.
+New sides are ``side * size // longest side``, in integers: with floats an image of 49 x 49 would miss a
+canvas of 64 by a pixel. Padding is centred (left and top half, rounded down) or all at the right and bottom.
+Since a new side is truncated, x and y have their own exact factor: a point maps as
+``x * inner_width / width + left``, and back.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ class Letterbox:
 
     @property
     def inner_width(self) -> int:
-        return max(1, int(self.width * self.scale))
+        return max(1, self.width * self.size // max(self.width, self.height))
 
     @property
     def inner_height(self) -> int:
-        return max(1, int(self.height * self.scale))
+        return max(1, self.height * self.size // max(self.width, self.height))
 
     @property
     def left(self) -> int:

@@ -17,14 +17,18 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise OptdetError(
-            f"{name!r} is not a device", where="device", fix="auto, cpu, cuda or cuda:1"
-        ) from None
+        raise _unknown(name) from None
+    if device.type not in ("cpu", "cuda"):
+        raise _unknown(name)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise OptdetError("no CUDA device can be used here", where=f"device={name}", fix="device=auto or cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise OptdetError(f"there are {torch.cuda.device_count()} CUDA devices", where=f"device={name}")
     return device
+
+
+def _unknown(name: str) -> OptdetError:
+    return OptdetError(f"{name!r} is not a device", where="device", fix="give auto, cpu, cuda or cuda:1")
 
 
 def amp_dtype(device: torch.device, amp: bool) -> torch.dtype | None:

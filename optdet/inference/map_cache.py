@@ -1,11 +1,14 @@
 """Probability maps kept on disk: ``<cache>/maps/<detector key>/<image key>.npy``, float16, (S, S).
 
-A file is written to a temporary name and renamed, and never changed after. One that cannot be read, or has
-another shape, counts as missing and is made again.
+A file is written to a temporary name and renamed, and never changed after. Behind the array stands the
+SHA-256 of the bytes before it: a file that is cut off, damaged or of another shape counts as missing, and is
+made again.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import shutil
 from dataclasses import dataclass
@@ -13,6 +16,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from optdet.errors import OptdetError
+
+_DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +33,35 @@ class MapCache:
         return cls(cache_dir / "maps" / detector_key)
 
     def load(self, image_key: str, size: int) -> NDArray[np.float16] | None:
-        path = self._path(image_key)
         try:
-            prob_map = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError):
+            stored = self._path(image_key).read_bytes()
+        except OSError:
             return None
+        content, digest = stored[:-_DIGEST_BYTES], stored[-_DIGEST_BYTES:]
+        if hashlib.sha256(content).digest() != digest:
+            return None
+        prob_map = np.load(io.BytesIO(content), allow_pickle=False)
         whole = prob_map.shape == (size, size) and prob_map.dtype == np.float16
         return prob_map if whole else None
 
     def save(self, image_key: str, prob_map: NDArray[np.float16]) -> None:
+        array = io.BytesIO()
+        np.save(array, prob_map)
+        content = array.getvalue()
+        try:
+            self._write(image_key, content + hashlib.sha256(content).digest())
+        except OSError as error:
+            raise OptdetError(
+                f"the probability map cannot be kept ({error.strerror})",
+                where=str(self._path(image_key)),
+                fix="free space there",
+            ) from error
+
+    def _write(self, image_key: str, content: bytes) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         temporary = self.folder / f".{image_key}.{os.getpid()}.tmp"
         try:
-            with temporary.open("wb") as file:
-                np.save(file, prob_map)
+            temporary.write_bytes(content)
             os.replace(temporary, self._path(image_key))
         finally:
             temporary.unlink(missing_ok=True)

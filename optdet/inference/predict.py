@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from optdet.data.image_cache import CanvasReader
 from optdet.data.images import image_size, read_image
-from optdet.digest import file_sha256
 from optdet.detection.postprocess import MapDetector
+from optdet.digest import file_sha256
 from optdet.geometry.letterbox import Letterbox
 from optdet.inference.detector import Detector
 from optdet.inference.map_cache import MapCache

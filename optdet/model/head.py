@@ -70,9 +70,9 @@ def _branch(in_channels: int) -> nn.Sequential:
 def _initialise(branch: nn.Sequential) -> None:
     """Kaiming for the convolution, near 1 for the batch norms; the hidden transposed one as PyTorch does.
 
-    kaiming_normal_ counts 4 inputs for the last layer, where a pixel has one tap of each input channel:
-    its logits start at a deviation near 4, saturated before the first step. A deviation of 1.4 learned
-    faster than 4 and than 0.7, and small weights before a batch norm faster than kaiming's.
+    kaiming_normal_ counts 4 inputs for the last layer, where a pixel has one tap of each input channel: at
+    256 channels its logits would start at a deviation near 4. They start near 1.4 here, at any width. The
+    weights before a batch norm are free in scale, and small ones take relatively larger steps.
     """
     for layer in branch:
         if isinstance(layer, nn.ConvTranspose2d) and layer.out_channels == 1 and layer.bias is not None:

@@ -6,18 +6,17 @@ Keyed by the study's UUID and the trial's number. Paths are stored as ``Places.r
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from optuna.storages import RDBStorage
 from sqlalchemy import ColumnElement, Row, Table, and_, delete, insert, select
 from sqlalchemy.engine import Connection
 
+from optdet.metrics.scores import PRH
 from optdet.store.engine import write_transaction
 from optdet.store.tables import CHECKPOINTS, INNER_TRIALS, SLOTS
 from optdet.structures import Thresholds
@@ -39,28 +38,12 @@ class CheckpointRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class MacroScores:
-    """Means over images; H is the mean of the images' H, so it need not equal 2PR/(P+R)."""
-
-    precision: float
-    recall: float
-    hmean: float
-
-
-@dataclass(frozen=True, slots=True)
 class InnerTrial:
     """One configuration that threshold tuning tried on a trial's frozen maps."""
 
     number: int
     thresholds: Thresholds
-    competition: MacroScores
-    official: MacroScores
-
-
-def file_sha256(path: str | Path) -> str:
-    """The file's SHA-256, in hexadecimal."""
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    scores: PRH
 
 
 def record_checkpoint(
@@ -147,19 +130,13 @@ def _is_checkpoint(study_uuid: str, trial_number: int, kind: str) -> ColumnEleme
 
 
 def _inner_row(study_uuid: str, trial_number: int, trial: InnerTrial) -> dict[str, Any]:
-    row = {"study_uuid": study_uuid, "trial_number": trial_number, "inner_number": trial.number}
-    row |= trial.thresholds.as_dict()
-    for profile, scores in (("competition", trial.competition), ("official", trial.official)):
-        row[f"{profile}_precision"] = scores.precision
-        row[f"{profile}_recall"] = scores.recall
-        row[f"{profile}_hmean"] = scores.hmean
-    return row
+    identity = {"study_uuid": study_uuid, "trial_number": trial_number, "inner_number": trial.number}
+    return {**identity, **trial.thresholds.as_dict(), **asdict(trial.scores)}
 
 
 def _inner_trial(row: Row[Any]) -> InnerTrial:
     return InnerTrial(
         number=row.inner_number,
         thresholds=Thresholds.from_dict(row._asdict()),
-        competition=MacroScores(row.competition_precision, row.competition_recall, row.competition_hmean),
-        official=MacroScores(row.official_precision, row.official_recall, row.official_hmean),
+        scores=PRH(row.precision, row.recall, row.hmean),
     )

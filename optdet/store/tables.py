@@ -82,11 +82,8 @@ INNER_TRIALS = Table(
     Column("max_candidates", Integer, nullable=False),
     Column("use_polygon", Boolean, nullable=False),
     Column("min_side", Double, nullable=False),
-    *(
-        Column(f"{profile}_{score}", Double, nullable=False)
-        for profile in ("competition", "official")
-        for score in ("precision", "recall", "hmean")
-    ),
+    # Competition profile, macro. The official one is known for the chosen configuration, in the trial.
+    *(Column(score, Double, nullable=False) for score in ("precision", "recall", "hmean")),
     # The key is half of such a row: without a rowid SQLite stores it once, not twice.
     sqlite_with_rowid=False,
 )

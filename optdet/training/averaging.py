@@ -10,10 +10,10 @@ from optdet.model.dbnet import DBNet
 
 
 class AveragedModel:
-    """A copy of a model that follows it: ``w <- d w + (1 - d) v``, where d grows from 0.1 to ``decay``.
+    """A copy of a model that follows it: ``w <- d w + (1 - d) v``, where d grows up to ``decay``.
 
-    The ramp ``min(decay, (1 + n) / (10 + n))`` lets an average of few updates forget the random start.
-    Buffers (running statistics) are copied.
+    The ramp ``min(decay, (1 + n) / (10 + n))``, where n counts updates from 1, lets an average of few of them
+    forget the random start. Buffers (running statistics) are copied.
     """
 
     def __init__(self, model: DBNet, decay: float) -> None:

@@ -1,6 +1,6 @@
 """The checkpoints of one training run: ``last-0007-<sha>.pt`` and ``best-0005-<sha>.pt`` in its folder.
 
-A name carries the epoch and the first 16 hex digits of the file's SHA-256, so a damaged file gives itself away
+A name carries the epoch and the first 16 hex digits of the file's SHA-256: a damaged file gives itself away
 without a database. The two newest ``last`` are kept: where the newest is damaged, the run goes on from the
 epoch before.
 """
@@ -31,13 +31,21 @@ class SavedCheckpoint:
     sha256: str
     path: Path
 
+    def is_whole(self) -> bool:
+        """Whether the file's SHA-256 is that of its name; OptdetError when the file cannot be read."""
+        try:
+            return file_sha256(self.path).startswith(self.sha256[:16])
+        except OSError as error:
+            raise OptdetError(
+                f"the checkpoint cannot be read ({error.strerror})", where=str(self.path)
+            ) from error
+
     def load(self) -> dict[str, Any]:
-        payload = load_checkpoint(self.path)
-        if not file_sha256(self.path).startswith(self.sha256[:16]):
+        if not self.is_whole():
             raise OptdetError(
                 "the checkpoint is damaged: its SHA-256 is not that of its name", where=str(self.path)
             )
-        return payload
+        return load_checkpoint(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +60,12 @@ class CheckpointFolder:
         sha256 = save_checkpoint(unnamed, payload)
         path = self.folder / f"{kind}-{epoch:04d}-{sha256[:16]}.pt"
         os.replace(unnamed, path)
+        # A killed run may have left this epoch's file with other bits, as on CUDA: there is one an epoch.
+        self.keep_only(kind, [path, *(other.path for other in self.found(kind) if other.epoch != epoch)])
         return SavedCheckpoint(kind, epoch, sha256, path)
 
     def found(self, kind: Kind) -> list[SavedCheckpoint]:
-        """The files of a kind, newest epoch first."""
+        """The files of a kind, newest epoch first, and of one epoch the newest file first."""
         if not self.folder.is_dir():
             return []
         matches = [(path, _NAME.match(path.name)) for path in self.folder.iterdir()]
@@ -64,22 +74,21 @@ class CheckpointFolder:
             for path, match in matches
             if match is not None and match[1] == kind
         ]
-        return sorted(saved, key=lambda checkpoint: (-checkpoint.epoch, checkpoint.path.stat().st_mtime))
+        return sorted(saved, key=lambda checkpoint: (-checkpoint.epoch, -checkpoint.path.stat().st_mtime_ns))
 
     def load_newest_last(self, say: Callable[[str], None]) -> dict[str, Any] | None:
         """The newest ``last`` that is whole; a damaged one is said and removed."""
         for checkpoint in self.found("last"):
-            try:
+            if checkpoint.is_whole():
                 return checkpoint.load()
-            except OptdetError as error:
-                say(f"{error}; going on from the epoch before")
-                checkpoint.path.unlink(missing_ok=True)
+            say(f"{checkpoint.path}: the checkpoint is damaged; going on from the epoch before")
+            checkpoint.path.unlink(missing_ok=True)
         return None
 
     def load_best(self, epoch: int) -> SavedCheckpoint | None:
         """The best checkpoint of an epoch, where it is there and whole."""
         for checkpoint in self.found("best"):
-            if checkpoint.epoch == epoch and file_sha256(checkpoint.path).startswith(checkpoint.sha256):
+            if checkpoint.epoch == epoch and checkpoint.is_whole():
                 return checkpoint
         return None
 

@@ -85,12 +85,9 @@ def train_epoch(
         sums += torch.stack([losses.total.detach(), losses.prob, losses.thresh, losses.binary])
         n_images += len(images)
         if on_batch is not None:
-            on_batch(index + 1, n_batches, _logged(losses.total, index, n_batches))
+            on_batch(index + 1, n_batches, _logged(losses.total, epoch, index, n_batches))
     total, prob, thresh, binary = (sums / n_batches).tolist()
-    if not math.isfinite(total):
-        raise TrialFailed(
-            f"the loss became {total} in epoch {epoch}: try a lower optimizer.lr or train.clip_norm"
-        )
+    _require_finite(total, epoch)
     seconds = time.perf_counter() - started
     return EpochLosses(total, prob, thresh, binary, lr=lr, seconds=seconds, n_images=n_images)
 
@@ -106,15 +103,21 @@ def _update(state: TrainingState, clip_norm: float) -> None:
         state.average.update(state.model)
 
 
-def _logged(loss: torch.Tensor, index: int, n_batches: int) -> float | None:
+def _logged(loss: torch.Tensor, epoch: int, index: int, n_batches: int) -> float | None:
     """The loss as a number a few times an epoch: each time the host waits for the device."""
     every = max(1, n_batches // _LOGS_AN_EPOCH)
     if (index + 1) % every and index + 1 != n_batches:
         return None
     value = float(loss.item())
-    if not math.isfinite(value):
-        raise TrialFailed(f"the loss became {value} at batch {index + 1}: try a lower optimizer.lr")
+    _require_finite(value, epoch)
     return value
+
+
+def _require_finite(loss: float, epoch: int) -> None:
+    if not math.isfinite(loss):
+        raise TrialFailed(
+            f"the loss became {loss} in epoch {epoch}: try a lower optimizer.lr or train.clip_norm"
+        )
 
 
 def validation_scorers(detector: Detector, images: ImageSet) -> list[ImageScorer]:

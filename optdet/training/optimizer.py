@@ -28,12 +28,13 @@ def learning_rate(config: SchedulerConfig, base_lr: float, progress: float, epoc
     Linear from 0 in the warm-up; then ``eta_min + (base - eta_min) (1 + cos(pi t / t_max)) / 2`` as in SGDR
     (Loshchilov and Hutter 2017), held at eta_min from t_max on. An eta_min above the base rate is the base.
     """
+    t_max = config.t_max if config.t_max is not None else float(epochs)
+    eta_min = min(config.eta_min, base_lr)
+    if config.name == "cosine" and progress >= t_max:
+        return eta_min
     if progress < config.warmup_epochs:
         return base_lr * progress / config.warmup_epochs
     if config.name == "constant":
         return base_lr
-    t_max = config.t_max if config.t_max is not None else float(epochs)
-    start = min(config.warmup_epochs, t_max)
-    share = 1.0 if t_max <= start else min(1.0, (progress - start) / (t_max - start))
-    eta_min = min(config.eta_min, base_lr)
+    share = (progress - config.warmup_epochs) / (t_max - config.warmup_epochs)
     return eta_min + (base_lr - eta_min) * (1 + math.cos(math.pi * share)) / 2

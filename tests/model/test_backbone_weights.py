@@ -58,6 +58,15 @@ def test_prefixes_are_taken_off(tmp_path: Path, prefix: str) -> None:
     _assert_loaded(build_backbone(NAME, weights=path), content)
 
 
+def test_of_several_prefixes_the_one_that_fits_best(tmp_path: Path) -> None:
+    content = _file_content(NAME)
+    path = tmp_path / "weights.pt"
+    mixed = {"a.conv_stem.weight": torch.zeros(1)}
+    mixed |= {"student." + key: tensor for key, tensor in content.items()}
+    torch.save(mixed, path)
+    _assert_loaded(build_backbone(NAME, weights=path), content)
+
+
 @pytest.mark.parametrize("key", ["state_dict", "model", "state_dict_ema"])
 def test_a_training_checkpoint_around_the_state_dict(tmp_path: Path, key: str) -> None:
     content = _file_content(NAME)
@@ -204,6 +213,18 @@ def test_cached_weights_need_no_network(empty_cache: Path, unreachable: None) ->
     content = _file_content(NAME)
     _put_into_cache(empty_cache, NAME, "model.safetensors", safetensors.torch.save(content))
     _assert_loaded(build_backbone(NAME, pretrained=True), content)
+
+
+def test_a_cached_pickle_is_not_preceded_by_requests_for_safetensors(
+    empty_cache: Path, unreachable: None, tmp_path: Path
+) -> None:
+    content = _file_content(NAME)
+    torch.save(content, tmp_path / "file")
+    _put_into_cache(empty_cache, NAME, "pytorch_model.bin", (tmp_path / "file").read_bytes())
+    started = time.monotonic()
+    _assert_loaded(build_backbone(NAME, pretrained=True), content)
+    # The client would ask six times for the safetensors file first, 23 s in all.
+    assert time.monotonic() - started < 10.0
 
 
 def test_a_damaged_file_in_the_cache(empty_cache: Path, unreachable: None) -> None:

@@ -59,6 +59,14 @@ def test_what_was_loaded_can_be_saved_again_to_the_same_bytes(tmp_path: Path) ->
     assert save_checkpoint(tmp_path / "two.pt", load_checkpoint(tmp_path / "one.pt")) == one
 
 
+def test_a_reader_keeps_the_file_that_it_opened(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    digest = save_checkpoint(path, PAYLOAD)
+    with path.open("rb") as reader:
+        save_checkpoint(path, {"epoch": 5})
+        assert hashlib.file_digest(reader, "sha256").hexdigest() == digest
+
+
 def test_any_program_can_read_it_without_trusting_it(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "last.pt", PAYLOAD)
     content = torch.load(tmp_path / "last.pt", weights_only=True)

@@ -38,6 +38,12 @@ def test_sides_that_are_no_multiple_of_32(side: int) -> None:
         _build().prob_maps(torch.rand(1, 3, side, side))
 
 
+@pytest.mark.parametrize("shape", [(1, 3, 64, 48), (1, 3, 48, 64)])
+def test_each_side_counts(shape: tuple[int, ...]) -> None:
+    with pytest.raises(OptdetError, match="both sides must be multiples of 32; take 64"):
+        _build()(torch.rand(*shape))
+
+
 @pytest.mark.parametrize("shape", [(3, 64, 64), (1, 1, 64, 64)])
 def test_images_of_another_shape(shape: tuple[int, ...]) -> None:
     with pytest.raises(OptdetError, match=r"\(batch, 3, height, width\) is expected"):

@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from optdet.digest import file_sha256
+from optdet.metrics.scores import PRH
 from optdet.store.leases import Leases
 from optdet.store.registry import (
     InnerTrial,
-    MacroScores,
     checkpoint_of,
-    file_sha256,
     forget_checkpoint,
     forget_study,
     load_inner_trials,
@@ -28,8 +28,7 @@ def inner_trial(number: int, hmean: float = 1 / 3) -> InnerTrial:
     return InnerTrial(
         number=number,
         thresholds=Thresholds(0.22, 0.1 + 0.2, 1.5, 600, number % 2 == 0, 3.0),
-        competition=MacroScores(precision=0.1, recall=0.7, hmean=hmean),
-        official=MacroScores(precision=0.2, recall=0.8, hmean=hmean / 2),
+        scores=PRH(precision=0.1, recall=0.7, hmean=hmean),
     )
 
 
@@ -69,7 +68,7 @@ def test_saving_again_replaces_all_or_nothing(storage, stored):
     save_inner_trials(storage, stored.uuid, 0, [inner_trial(0, hmean=0.9)])
     kept = [inner_trial(0, hmean=0.9)]
     assert load_inner_trials(storage, stored.uuid, 0) == kept
-    unknown = replace(inner_trial(5), competition=MacroScores(0.1, 0.2, None))
+    unknown = replace(inner_trial(5), scores=PRH(0.1, 0.2, None))
     with pytest.raises(IntegrityError):
         save_inner_trials(storage, stored.uuid, 0, [inner_trial(4), unknown])
     assert load_inner_trials(storage, stored.uuid, 0) == kept

@@ -1,0 +1,69 @@
+"""The ``optdet`` command: its groups, and how errors are shown.
+
+Exit codes: 0 done; 1 an error that the user can mend, one line on stderr; 2 wrong usage; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from optdet import __version__
+from optdet.cli import dashboard, data, evaluate, init, predict, study, train
+from optdet.errors import OptdetError
+
+# albumentations would ask a package index for its newest version whenever it is imported.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+app = typer.Typer(
+    name="optdet",
+    help="Optuna studies of DB-style text detectors: train, tune thresholds, resume, browse.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="First steps: optdet study create; optdet study run; optdet dashboard",
+)
+app.add_typer(study.app, name="study", help="Create, run and look at studies.")
+app.add_typer(data.app, name="data", help="Check data, make synthetic receipts.")
+app.command("init")(init.init)
+app.command("train")(train.train)
+app.command("predict")(predict.predict)
+app.command("evaluate")(evaluate.evaluate)
+app.command("dashboard")(dashboard.dashboard)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"optdet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    if debug:
+        os.environ["OPTDET_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run the command line; an OptdetError becomes one line and exit code 1."""
+    try:
+        app()
+    except OptdetError as error:
+        if os.environ.get("OPTDET_DEBUG"):
+            traceback.print_exc()
+        line = " ".join(str(error).split())
+        print(f"error: {line}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader, as `head`, has seen enough; Python would complain again while closing stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

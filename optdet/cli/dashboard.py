@@ -1,0 +1,42 @@
+"""``optdet dashboard``: optuna-dashboard with the pictures of the trials."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from optdet.cli import options
+
+
+def dashboard(
+    storage: options.Storage = None,
+    root: options.Root = None,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="The next free one if it is taken; 0 takes any.")
+    ] = 8080,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on. Only loopback is private to this machine.")
+    ] = "127.0.0.1",
+) -> None:
+    """Browse studies in optuna-dashboard, with each trial's pictures and curves. Ctrl-C stops it.
+
+    Examples:
+
+      optdet dashboard
+
+      optdet dashboard --storage studies/optdet.db --port 9000
+    """
+    from optdet.store.engine import close_storage
+    from optdet.tuning.dashboard import open_dashboard
+    from optdet.tuning.study import open_database
+
+    database = open_database(storage, root)
+    close_storage(database.storage)
+    opened = open_dashboard(database.url, database.places.artifacts_dir, host=host, port=port)
+    if port not in (0, opened.port):
+        typer.echo(f"port {port} is taken: using {opened.port}", err=True)
+    if not opened.is_local:
+        typer.echo("note: whoever reaches this address can read, change and delete studies", err=True)
+    typer.echo(f"optuna-dashboard: {opened.url}  (Ctrl-C stops it)")
+    opened.serve()

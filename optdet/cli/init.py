@@ -1,0 +1,55 @@
+"""``optdet init``: a project folder, and a config for the images that are there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def init(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The project folder, made where missing.")
+    ] = Path(),
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder of labelled images to write a config for.")
+    ] = None,
+    size: Annotated[
+        int, typer.Option("--size", help="Side in pixels that training scales images to; 32, 64, ...")
+    ] = 1024,
+    name: Annotated[str, typer.Option("--name", help="Name of the config and of its study.")] = "mine",
+    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+) -> None:
+    """Write configs/ and studies/ into a folder.
+
+    With --data, say what labelled images are there and write a config and a first study for them.
+
+    Labels are UFO JSON, ICDAR text or PaddleOCR lines. One image is drawn with its labels, to be looked at.
+
+    Examples:
+
+      optdet init
+
+      optdet init --data ~/receipts --size 1280
+
+      optdet init project --data scans --name scans
+    """
+    from optdet.data.scaffold import next_commands, shipped_files, write_files
+
+    lines: list[str] = []
+    if data is not None:
+        from optdet.data.project import plan_project
+        from optdet.drawing.preview import write_preview
+
+        project = plan_project(folder, data, name=name, size=size)
+        for line in project.lines:
+            typer.echo(line)
+        lines += write_files(folder, project.files, force=force)
+        preview = folder / f"{name}-preview.jpg"
+        write_preview(project.typical, preview)
+        lines.append(f"drew {preview}: do the outlines lie on the words?")
+    lines += write_files(folder, shipped_files(), force=force, keep=True)
+    commands = next_commands(folder, name if data is not None else None)
+    for line in [*lines, "next:", *(f"  {command}" for command in commands)]:
+        typer.echo(line)

@@ -1,0 +1,148 @@
+"""How a run is shown: live bars on a terminal, one plain line an epoch and a trial elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from optdet.training.history import EpochRecord
+from optdet.tuning.progress import Progress, TrialOutcome
+
+
+def choose_progress() -> PlainProgress:
+    """Bars where stderr is a terminal. Both print to stderr: stdout is for results."""
+    return LiveProgress() if sys.stderr.isatty() else PlainProgress()
+
+
+class PlainProgress(Progress):
+    """Lines, each complete in itself."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._epochs = 0
+        self._number = 0
+        self._best: float | None = None
+        self._prepared_at = 0.0
+
+    def say(self, message: str) -> None:
+        self.console.print(message, markup=False)
+
+    def preparing(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done == total or now - self._prepared_at > 5:
+            self._prepared_at = now
+            self.say(f"preparing images: {done} of {total}")
+
+    def trial_started(self, number: int, params: Mapping[str, Any], epochs: int, *, taken_over: bool) -> None:
+        self._number, self._epochs = number, epochs
+        values = ", ".join(f"{name} {_short(value)}" for name, value in params.items())
+        self.say(f"trial {number}{' goes on' if taken_over else ''}: {values or 'the config as it stands'}")
+
+    def epoch(self, record: EpochRecord) -> None:
+        self.say(
+            f"trial {self._number} epoch {record.epoch}/{self._epochs}: loss {record.loss:.3f}, "
+            f"H-mean {record.hmean:.4f} (thresh {record.thresholds.thresh:g}, box_thresh "
+            f"{record.thresholds.box_thresh:g}, unclip {record.thresholds.unclip_ratio:g}), "
+            f"{record.images_per_s:.1f} images/s, {record.seconds:.1f} s"
+        )
+
+    def trial_finished(self, outcome: TrialOutcome, n_finished: int, total: int) -> None:
+        self.say(self.summary(outcome, n_finished, total))
+
+    def summary(self, outcome: TrialOutcome, n_finished: int, total: int) -> str:
+        if outcome.state == "complete" and outcome.value is not None:
+            self._best = max(outcome.value, self._best or 0.0)
+        value = "" if outcome.value is None else f" {outcome.value:.4f}"
+        reason = f": {outcome.reason}" if outcome.reason else ""
+        best = f", best of this run {self._best:.4f}" if self._best is not None else ""
+        return (
+            f"trial {outcome.number} {outcome.state}{value}{reason} "
+            f"({outcome.seconds:.0f} s; {n_finished} of {total} finished{best})"
+        )
+
+    def __enter__(self) -> PlainProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+class LiveProgress(PlainProgress):
+    """A bar for the epochs of the running trial and one for the work inside an epoch, below the lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )
+        self._trial = self._bars.add_task("trial", visible=False)
+        self._work = self._bars.add_task("work", visible=False)
+
+    def __enter__(self) -> LiveProgress:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def preparing(self, done: int, total: int) -> None:
+        self._bars.update(
+            self._work, description="preparing images", completed=done, total=total, visible=done < total
+        )
+
+    def trial_started(self, number: int, params: Mapping[str, Any], epochs: int, *, taken_over: bool) -> None:
+        super().trial_started(number, params, epochs, taken_over=taken_over)
+        self._bars.reset(self._trial, total=epochs, visible=True, description=f"trial {number} epochs")
+
+    def batch(self, done: int, total: int, loss: float | None) -> None:
+        shown = self._bars.tasks[self._work].description
+        text = f"training, loss {loss:.3f}" if loss is not None else shown
+        self._bars.update(self._work, completed=done, total=total, description=text, visible=True)
+
+    def epoch(self, record: EpochRecord) -> None:
+        super().epoch(record)
+        self._bars.update(self._trial, completed=record.epoch)
+
+    def tuning(self, done: int, total: int) -> None:
+        self._bars.update(
+            self._work, description="tuning thresholds", completed=done, total=total, visible=True
+        )
+
+    def trial_finished(self, outcome: TrialOutcome, n_finished: int, total: int) -> None:
+        self._bars.update(self._trial, visible=False)
+        self._bars.update(self._work, visible=False)
+        super().trial_finished(outcome, n_finished, total)
+
+
+@contextmanager
+def image_bar(description: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar for a loop over images, on a terminal; silence elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    with Bars(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bars:
+        task = bars.add_task(description)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,280 @@
+"""``optdet study``: create, run, list, show, best, enqueue, export."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from optdet.cli import options
+from optdet.errors import OptdetError
+
+if TYPE_CHECKING:
+    from optdet.tuning.study import OpenStudy
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def create(
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[FILE]",
+            help="A study or config file. Default: the quickstart study.",
+            show_default=False,
+        ),
+    ] = None,
+    overrides: options.Overrides = None,
+    name: Annotated[str | None, typer.Option("--name", help="Another name than the file's.")] = None,
+    storage: options.Storage = None,
+    root: options.Root = None,
+    data_root: options.DataRoot = None,
+) -> None:
+    """Create a study; creating the same one again changes nothing.
+
+    Examples:
+
+      optdet study create
+
+      optdet study create studies/mine.yaml optimizer.lr=0.0004 trials=30
+    """
+    from optdet.config_io import load_study as read_study
+    from optdet.shipped import quickstart_file
+    from optdet.tuning.study import create_study, open_database
+
+    given = list(overrides or [])
+    if file is not None and "=" in file and not Path(file).exists():
+        given, file = [file, *given], None
+    path = Path(file) if file is not None else quickstart_file()
+    study = read_study(path, given, name=name)
+    database = open_database(storage, root, create=True)
+    state = create_study(database, study, data_root=Path(data_root) if data_root else None)
+    typer.echo(f"{state}: study {study.name}, {study.trials} trials, in {database.url}")
+    typer.echo(f"run it: optdet study run {study.name}{_storage_option(storage)}")
+
+
+@app.command()
+def run(
+    name: options.StudyName = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            "--trials",
+            min=1,
+            help="Finished trials that the study should have, over all workers and restarts.",
+            show_default="the file's",
+        ),
+    ] = None,
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", help="Stop after this time, as 8h, 90m or 3600s.")
+    ] = None,
+    smoke: Annotated[
+        bool,
+        typer.Option("--smoke", help="Take one batch through everything, and say how long the study takes."),
+    ] = False,
+    storage: options.Storage = None,
+    root: options.Root = None,
+    data_root: options.DataRoot = None,
+) -> None:
+    """Run trials until the study is full. After a kill, the same command goes on.
+
+    Several terminals may run the same study at once.
+
+    Examples:
+
+      optdet study run --trials 20
+
+      optdet study run mine --timeout 8h
+    """
+    study = _open(name, storage, root, data_root)
+    if smoke:
+        _smoke(study)
+        return
+    seconds = None if timeout is None else _seconds(timeout)
+    run_and_report(study, total=trials, timeout=seconds, storage=storage)
+
+
+@app.command("list")
+def list_(
+    all_: Annotated[bool, typer.Option("--all", help="Also the inner studies of threshold tuning.")] = False,
+    json: options.Json = False,
+    storage: options.Storage = None,
+    root: options.Root = None,
+) -> None:
+    """List the studies of a database, oldest first."""
+    from optdet.cli.tables import print_json, studies_table
+    from optdet.tuning.results import study_rows
+    from optdet.tuning.study import open_database
+
+    rows = study_rows(open_database(storage, root), with_inner=all_)
+    if json:
+        print_json(rows)
+    else:
+        studies_table(rows)
+
+
+@app.command()
+def show(
+    name: options.StudyName = None,
+    json: options.Json = False,
+    storage: options.Storage = None,
+    root: options.Root = None,
+) -> None:
+    """Show a study's trials: values, parameters, thresholds, who works on what."""
+    from optdet.cli.tables import print_json, study_table
+    from optdet.tuning.results import study_json
+
+    study = _open(name, storage, root, None, say=not json)
+    shown = study_json(study)
+    if json:
+        print_json(shown)
+    else:
+        study_table(shown)
+
+
+@app.command()
+def best(
+    name: options.StudyName = None,
+    write: Annotated[
+        Path | None,
+        typer.Option("--write", help="Write a config from which `optdet train` gives this trial again."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    json: options.Json = False,
+    storage: options.Storage = None,
+    root: options.Root = None,
+) -> None:
+    """Show the best trial: its scores in both profiles, its thresholds, its parameters.
+
+    Examples:
+
+      optdet study best
+
+      optdet study best mine --write configs/mine-best.yaml
+    """
+    from optdet.cli.tables import best_table, print_json
+    from optdet.tuning.results import best_json, write_best
+
+    study = _open(name, storage, root, None, say=not json)
+    shown = best_json(study)
+    if write is not None:
+        write_best(study, write, force=force)
+        typer.echo(f"wrote {write}; train it again: optdet train {write}", err=True)
+    if json:
+        print_json(shown)
+    else:
+        best_table(shown)
+
+
+@app.command()
+def enqueue(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The study.")],
+    params: Annotated[
+        list[str], typer.Argument(metavar="NAME=VALUE...", help="Values of the study's space.")
+    ],
+    storage: options.Storage = None,
+    root: options.Root = None,
+) -> None:
+    """Queue a trial with fixed values; what is left out is sampled. It runs before sampled trials.
+
+    Example:
+
+      optdet study enqueue mine optimizer.lr=0.00025
+    """
+    from optdet.tuning.queue import enqueue_trial
+
+    study = _open(name, storage, root, None)
+    values = enqueue_trial(study, params)
+    shown = ", ".join(f"{key}={value}" for key, value in values.items())
+    typer.echo(f"queued in {study.name}: {shown}")
+
+
+@app.command()
+def export(
+    name: options.StudyName = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="FILE.csv or FILE.json. Default: CSV to stdout.")
+    ] = None,
+    storage: options.Storage = None,
+    root: options.Root = None,
+) -> None:
+    """Export every trial as a row: state, value, parameters, thresholds, scores, times.
+
+    Example:
+
+      optdet study export mine --out trials.csv
+    """
+    from optdet.tuning.export import export_text
+
+    study = _open(name, storage, root, None, say=out is not None)
+    as_json = out is not None and out.suffix.lower() == ".json"
+    if out is not None and out.suffix.lower() not in {".csv", ".json"}:
+        raise OptdetError(
+            f"{out.suffix or 'no suffix'} is not an export format", where=str(out), fix="use .csv or .json"
+        )
+    text = export_text(study, as_json=as_json)
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        out.write_text(text, encoding="utf-8")
+        typer.echo(f"wrote {out}", err=True)
+
+
+def run_and_report(
+    study: OpenStudy, *, total: int | None, timeout: float | None, storage: str | None
+) -> None:
+    """Run a study and say what came of it; exit 1 after too many failures, 130 when interrupted."""
+    from optdet.cli.progress import choose_progress
+    from optdet.cli.tables import run_summary
+    from optdet.tuning.run import run_study
+
+    again = f"optdet study run {study.name}{_storage_option(storage)}"
+    if total is not None and total != study.config.trials:
+        again += f" --trials {total}"
+    try:
+        with choose_progress() as progress:
+            result = run_study(study, progress, total=total, timeout_s=timeout)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted; go on with: {again}", err=True)
+        raise typer.Exit(130) from None
+    run_summary(study, result, again)
+    if result.reason == "failures":
+        raise OptdetError(
+            f"{study.config.max_failures} trials failed in a row, the last: {result.last_failure}",
+            where=f"study {study.name}",
+            fix=f"mend it, then: {again}",
+        )
+
+
+def _smoke(study: OpenStudy) -> None:
+    from optdet.tuning.smoke import smoke_test
+
+    for line in smoke_test(study):
+        typer.echo(line)
+
+
+def _open(
+    name: str | None, storage: str | None, root: str | None, data_root: str | None, *, say: bool = True
+) -> OpenStudy:
+    from optdet.tuning.study import find_study, load_study, open_database
+
+    database = open_database(storage, root)
+    found = find_study(database, name)
+    if name is None and say:
+        typer.echo(f"study {found}", err=True)
+    return load_study(database, found, data_root=Path(data_root) if data_root else None)
+
+
+def _seconds(text: str) -> float:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if match is None:
+        raise OptdetError(f"{text!r} is not a time", where="--timeout", fix="write 8h, 90m or 3600s")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def _storage_option(storage: str | None) -> str:
+    return f" --storage {storage}" if storage else ""

@@ -1,0 +1,117 @@
+"""Tables on the terminal, 80 columns where they can, and JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from optdet.tuning.study import OpenStudy
+    from optdet.tuning.worker import RunResult
+
+_MAX_ROWS = 40
+
+
+def print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def studies_table(rows: list[dict[str, Any]]) -> None:
+    table = _table("study", "finished", "complete", "pruned", "failed", "running", "best")
+    for row in rows:
+        finished = f"{row['finished']}/{row['trials']}"
+        counts = [str(row[key] or "") for key in ("complete", "pruned", "failed", "running")]
+        table.add_row(row["study"], finished, *counts, _score(row["best"]))
+    _print(table)
+
+
+def study_table(shown: dict[str, Any]) -> None:
+    trials = shown["trials"]
+    names = [name.rsplit(".", 1)[-1] for name in shown["space"]]
+    table = _table("trial", "state", "value", "crossfit", "epochs", *names)
+    for row in trials[-_MAX_ROWS:]:
+        mark = "*" if row["number"] == shown["best"] else ""
+        values = [_value(row["params"].get(name)) for name in shown["space"]]
+        scores = [_score(row["value"]), _score(row["hmean_crossfit"])]
+        table.add_row(f"{row['number']}{mark}", row["state"], *scores, str(row["epochs"]), *values)
+    typer.echo(f"{shown['study']}: {shown['finished']} of {shown['trials_wanted']} trials finished")
+    _print(table)
+    if len(trials) > _MAX_ROWS:
+        typer.echo(f"the last {_MAX_ROWS} of {len(trials)}; all with --json or `optdet study export`")
+    for row in trials:
+        if row["failure"]:
+            typer.echo(f"trial {row['number']} failed: {row['failure']}")
+    for worker in shown["workers"]:
+        state = "works on" if worker["alive"] else "died at"
+        typer.echo(f"process {worker['pid']} on {worker['host']} {state} trial {worker['number']}")
+
+
+def best_table(shown: dict[str, Any]) -> None:
+    typer.echo(f"{shown['study']}: trial {shown['number']}, value {shown['value']:.6f}")
+    scores_table(shown["scores"])
+    low, high = shown["interval"]
+    crossfit = "" if shown["hmean_crossfit"] is None else f"; cross-fitted {shown['hmean_crossfit']:.4f}"
+    typer.echo(f"95 % interval of the competition macro H-mean {low:.4f} to {high:.4f}{crossfit}")
+    typer.echo("thresholds  " + _pairs(shown["thresholds"]))
+    if shown["params"]:
+        typer.echo("parameters  " + _pairs(shown["params"]))
+    typer.echo(f"checkpoint  {shown['checkpoint']}")
+
+
+def scores_table(scores: dict[str, Any]) -> None:
+    """A scores object: a row a metric and aggregation."""
+    table = _table("metric", "over images", "precision", "recall", "H-mean")
+    for metric, label in (
+        ("competition", "CLEval, competition"),
+        ("official", "CLEval, official"),
+        ("iou", "IoU@0.5"),
+    ):
+        for kind in ("macro", "global"):
+            row = scores[metric][kind]
+            table.add_row(label, kind, *(f"{row[key]:.4f}" for key in ("precision", "recall", "hmean")))
+    _print(table)
+
+
+def run_summary(study: OpenStudy, result: RunResult, again: str) -> None:
+    """What a run ended with, and what to do next."""
+    from optdet.errors import OptdetError
+    from optdet.tuning.results import best_json
+
+    more = f"{again.split(' --trials', maxsplit=1)[0]} --trials {result.total + 10}"
+    if result.reason == "full":
+        typer.echo(f"{study.name} is full: {result.finished} of {result.total} trials; for more: {more}")
+    elif result.reason == "timeout":
+        typer.echo(f"time is up: {result.finished} of {result.total} trials; go on with: {again}")
+    try:
+        best_table(best_json(study))
+    except OptdetError:
+        typer.echo("no trial is complete yet")
+        return
+    typer.echo(f"look: optdet dashboard   or: optuna-dashboard {study.database.url}")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
+    return table
+
+
+def _print(table: Table) -> None:
+    Console(highlight=False).print(table)
+
+
+def _score(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _value(value: Any) -> str:
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {_value(value)}" for name, value in values.items())

@@ -1,0 +1,41 @@
+"""``optdet train``: one training run, as a study of one trial."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from optdet.cli import options
+
+
+def train(
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG", help="A config file, as configs/resnet50.yaml.")
+    ],
+    overrides: options.Overrides = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Name of the run. Default: the file's name, numbered.")
+    ] = None,
+    storage: options.Storage = None,
+    root: options.Root = None,
+) -> None:
+    """Train a detector once, with thresholds tuned at the end; run again to go on after a kill.
+
+    Examples:
+
+      optdet train configs/mine.yaml
+
+      optdet train configs/mine.yaml optimizer.lr=0.0004 train.epochs=22
+    """
+    from optdet.cli.study import run_and_report
+    from optdet.config_io import load_config, one_trial_study
+    from optdet.tuning.study import create_study, load_study, open_database, run_name
+
+    settings = load_config(config, overrides or [])
+    database = open_database(storage, root, create=True)
+    study = one_trial_study(settings, name or run_name(database, settings, config.stem))
+    state = create_study(database, study)
+    typer.echo(f"{state}: {study.name} in {database.url}", err=True)
+    run_and_report(load_study(database, study.name), total=1, timeout=None, storage=storage)

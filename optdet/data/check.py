@@ -1,0 +1,163 @@
+"""Everything that is wrong with labelled images, found before a training is: rows, names, files.
+
+Training refuses a source with a damaged image, with a file name that leaves its folder, or without a readable
+word; rows that cannot be used and labels without an image it skips and counts. Checks say which is which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from optdet.config import DataConfig, SourceConfig
+from optdet.data.images import read_image
+from optdet.data.source import Source, load_source
+from optdet.data.survey import Survey, survey
+from optdet.errors import OptdetError
+from optdet.structures import Sample
+
+OnImage = Callable[[int, int], None]
+_LISTED = ("missing", "bad_rows", "unreadable")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCheck:
+    """What a source holds and what is wrong with it; ``refusal`` is why training would not take it.
+
+    Without a ``survey`` the labels or the folder could not be read at all, as ``refusal`` says.
+    ``image_paths`` are those of the labelled images.
+    """
+
+    title: str
+    images: str
+    labels: str
+    format: str
+    survey: Survey | None
+    problems: tuple[str, ...]
+    refusal: str | None
+    image_paths: frozenset[Path]
+
+    def lines(self) -> list[str]:
+        """For a terminal; the problems are listed apart."""
+        head = f"{self.title}: {self.labels} ({self.format}), images in {self.images}"
+        return [head, *(f"  {line}" for line in (self.survey.lines() if self.survey else []))]
+
+    def as_json(self) -> dict[str, Any]:
+        counts = asdict(self.survey) if self.survey else None
+        return {
+            "title": self.title,
+            "images": self.images,
+            "labels": self.labels,
+            "format": self.format,
+            "survey": counts and {key: value for key, value in counts.items() if key not in _LISTED},
+            "problems": list(self.problems),
+            "refusal": self.refusal,
+        }
+
+
+def check_source(
+    source: SourceConfig,
+    title: str,
+    *,
+    size: int,
+    decode: bool = True,
+    on_image: OnImage | None = None,
+) -> SourceCheck:
+    """Check one source. ``size`` is the side that training scales to; ``decode`` reads every image's pixels,
+    which finds files that are cut short; without it only their headers are read.
+    """
+    try:
+        loaded = load_source(
+            Path(source.images), Path(source.labels), format=source.format, require_words=False
+        )
+    except OptdetError as error:
+        return SourceCheck(
+            title, source.images, source.labels, source.format, None, (str(error),), str(error), frozenset()
+        )
+    surveyed = survey(loaded, size=size)
+    damaged = [problem.reason for problem in surveyed.unreadable]
+    if decode:
+        known = {problem.file for problem in surveyed.unreadable}
+        damaged += _undecodable([s for s in loaded.samples if str(s.image_path) not in known], on_image)
+    absent = [f"{loaded.label_file.path}: no image {name} in {source.images}" for name in loaded.missing]
+    return SourceCheck(
+        title=title,
+        images=source.images,
+        labels=source.labels,
+        format=loaded.label_file.format,
+        survey=surveyed,
+        problems=(*map(str, loaded.problems), *absent, *damaged),
+        refusal=_refusal(loaded, damaged),
+        image_paths=frozenset(sample.image_path.resolve() for sample in loaded.samples),
+    )
+
+
+def check_sources(
+    data: DataConfig, *, size: int | None = None, decode: bool = True, on_image: OnImage | None = None
+) -> list[SourceCheck]:
+    """Check every source of a config, none for synthetic receipts; paths are taken from the working
+    directory.
+    """
+    if data.synthetic is not None:
+        return []
+    if data.val is None:
+        raise OptdetError(
+            "the config names no images: neither data.train and data.val nor data.synthetic",
+            fix="`optdet init --data DIR` writes a config for a folder",
+        )
+    single = len(data.train) == 1
+    titled = [("data.train" if single else f"data.train[{n}]", source) for n, source in enumerate(data.train)]
+    side = size or data.size
+    return [
+        check_source(source, title, size=side, decode=decode, on_image=on_image)
+        for title, source in [*titled, ("data.val", data.val)]
+    ]
+
+
+def shared_images(checks: Sequence[SourceCheck]) -> list[str]:
+    """A line for each two sources that hold the same image files: in training and validation at once they
+    make a score that is too good.
+    """
+    lines = []
+    for index, one in enumerate(checks):
+        for other in checks[index + 1 :]:
+            both = sorted(one.image_paths & other.image_paths)
+            if both:
+                lines.append(
+                    f"{one.title} and {other.title} share {len(both)} images, the first is {both[0].name}"
+                )
+    return lines
+
+
+def _undecodable(samples: Sequence[Sample], on_image: OnImage | None) -> list[str]:
+    """Why images cannot be read, of those that cannot. Decoding releases the interpreter's lock."""
+    found = []
+    with ThreadPoolExecutor() as pool:
+        reasons = pool.map(_decode_error, (sample.image_path for sample in samples))
+        for done, reason in enumerate(reasons, start=1):
+            if on_image is not None:
+                on_image(done, len(samples))
+            if reason is not None:
+                found.append(reason)
+    return found
+
+
+def _decode_error(path: Path) -> str | None:
+    try:
+        read_image(path)
+    except OptdetError as error:
+        return str(error)
+    return None
+
+
+def _refusal(source: Source, damaged: Sequence[str]) -> str | None:
+    try:
+        source.label_file.require_usable()
+    except OptdetError as error:
+        return str(error)
+    if not any(not word.ignored for sample in source.samples for word in sample.words):
+        return f"{source.label_file.path}: no readable word in the images that are there"
+    return damaged[0] if damaged else None

@@ -1,0 +1,65 @@
+"""A folder of images to a checked prediction file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from optdet.data.files import require_folder
+from optdet.data.images import image_size, list_images
+from optdet.data.labels import read_labels
+from optdet.data.names import NameIndex, nfc
+from optdet.data.prediction_check import check_predictions, summarize_predictions
+from optdet.data.predictions import write_predictions
+from optdet.errors import OptdetError
+from optdet.inference.detector import Detector
+from optdet.inference.map_cache import MapCache
+from optdet.inference.predict import prob_maps
+from optdet.structures import Thresholds
+
+
+def predict_folder(
+    detector: Detector,
+    thresholds: Thresholds,
+    images: Path,
+    out: Path,
+    *,
+    labels: Path | None = None,
+    cache: MapCache | None = None,
+    on_image: Callable[[int, int], None] | None = None,
+) -> list[str]:
+    """Detect, check, write ``out`` (.csv or .json); what was written, in lines for a person.
+
+    Nothing is written where the check finds a fault.
+    """
+    if out.suffix.lower() not in {".csv", ".json"}:
+        raise OptdetError(
+            f"{out.suffix or 'no suffix'} is not a prediction format", where=str(out), fix="use .csv or .json"
+        )
+    paths = chosen_images(images, labels)
+    found = {
+        nfc(image.path.name): image.detector.detect(thresholds).polygons
+        for image in prob_maps(detector, paths, cache=cache, on_image=on_image)
+    }
+    problems = check_predictions(found, {nfc(path.name): image_size(path) for path in paths}, file=str(out))
+    if problems:
+        raise OptdetError(
+            f"{len(problems)} faults in the predictions, the first: {problems[0]}", where=str(out)
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_predictions(out, found)
+    summary = summarize_predictions(found, n_bytes=out.stat().st_size)
+    return [f"wrote {out}: {len(paths)} images, checked", *summary.lines()]
+
+
+def chosen_images(images: Path, labels: Path | None) -> list[Path]:
+    """The images of a folder, or those of them that a label file names."""
+    require_folder(images, what="images folder")
+    paths = list_images(images)
+    if labels is not None:
+        label_file = read_labels(labels)
+        index = NameIndex(label_file.words, by_stem=label_file.names_are_stems)
+        paths = [path for path in paths if index.find(path.name) is not None]
+    if not paths:
+        raise OptdetError("no images there", where=str(images), fix="name a folder of jpg, png, ... files")
+    return paths

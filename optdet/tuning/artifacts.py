@@ -1,0 +1,118 @@
+"""What a trial shows in optuna-dashboard: validation images, the learning curve, scores of each image."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
+
+from optdet.data.images import read_image
+from optdet.data.sets import ImageSet
+from optdet.drawing.curve import EpochPoint, draw_curve
+from optdet.drawing.overlay import draw_overlay
+from optdet.evaluation.evaluate import Evaluation
+from optdet.evaluation.lattice import ImageScorer
+from optdet.structures import Thresholds
+from optdet.training.history import EpochRecord
+from optdet.tuning.study import OpenStudy
+
+_JPEG_QUALITY = 85
+
+
+@dataclass(frozen=True, slots=True)
+class Illustrated:
+    """A finished trial as pictures are made of it."""
+
+    evaluation: Evaluation
+    scorers: Sequence[ImageScorer]
+    images: ImageSet
+    thresholds: Thresholds
+    history: Sequence[EpochRecord]
+    run_dir: Path
+
+
+def attach_artifacts(trial: optuna.Trial, study: OpenStudy, shown: Illustrated) -> None:
+    """Make the pictures in the trial's folder and attach them; one that is attached already is left alone.
+
+    Before the trial is told: Optuna attaches nothing to a finished trial.
+    """
+    folder = study.places.artifacts_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    store = FileSystemArtifactStore(str(folder))
+    attached = {meta.filename for meta in get_all_artifact_meta(trial, storage=study.storage)}
+    for path in make_pictures(shown, study.config.keep.overlays):
+        if path.name not in attached:
+            upload_artifact(
+                artifact_store=store, file_path=str(path), study_or_trial=trial, storage=study.storage
+            )
+
+
+def make_pictures(shown: Illustrated, n_overlays: int) -> list[Path]:
+    """The curve, the table of images (worst first) and the overlays, as files in the run's folder."""
+    folder = shown.run_dir / "artifacts"
+    folder.mkdir(parents=True, exist_ok=True)
+    curve = folder / "curve.png"
+    draw_curve([_point(record) for record in shown.history], curve)
+    table = folder / "images.csv"
+    _write_table(table, shown.evaluation)
+    return [curve, table, *(_overlay(shown, index, folder) for index in chosen(shown.evaluation, n_overlays))]
+
+
+def chosen(evaluation: Evaluation, n_overlays: int) -> list[int]:
+    """Which images are drawn: half of them the worst, half the same in every trial (evenly by name)."""
+    n_images = len(evaluation.names)
+    n_fixed = min(n_overlays // 2, n_images)
+    fixed = [int(index) for index in np.linspace(0, n_images - 1, n_fixed).round()] if n_fixed else []
+    worst = [int(index) for index in np.argsort(evaluation.hmeans, kind="stable")]
+    rest = [index for index in worst if index not in fixed]
+    return [*fixed, *rest][: min(n_overlays, n_images)]
+
+
+def _overlay(shown: Illustrated, index: int, folder: Path) -> Path:
+    sample, scorer = shown.images.samples[index], shown.scorers[index]
+    detector = scorer.detector
+    hmean = shown.evaluation.hmeans[index]
+    picture = draw_overlay(
+        read_image(sample.image_path),
+        words=sample.words,
+        detections=detector.detect(shown.thresholds),
+        prob_map=detector.letterbox.map_to_image(detector.prob_map),
+        title=f"{sample.name}   H-mean {hmean:.4f}",
+    )
+    path = folder / f"{index:04d}-{_safe(Path(sample.name).stem)}.jpg"
+    path.write_bytes(_jpeg(picture))
+    return path
+
+
+def _jpeg(picture: NDArray[np.uint8]) -> bytes:
+    _, encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return encoded.tobytes()
+
+
+def _safe(stem: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in stem)[:60]
+
+
+def _point(record: EpochRecord) -> EpochPoint:
+    losses = {"prob": record.prob_loss, "thresh": record.thresh_loss, "binary": record.binary_loss}
+    return EpochPoint(
+        epoch=record.epoch, losses=losses, hmean=record.hmean, lr=record.lr, seconds=record.seconds
+    )
+
+
+def _write_table(path: Path, evaluation: Evaluation) -> None:
+    rows = evaluation.image_rows()
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(
+            {key: f"{value:.4f}" if isinstance(value, float) else value for key, value in row.items()}
+            for row in rows
+        )

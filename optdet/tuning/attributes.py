@@ -1,0 +1,35 @@
+"""Names of the user attributes that optdet keeps in Optuna's studies and trials: all of them, in one place.
+
+Those of a study begin with ``optdet:``. Those of a trial are plain, since people read them in the dashboard.
+"""
+
+from __future__ import annotations
+
+# Of a study.
+UUID = "optdet:uuid"
+DEFINITION = "optdet:definition"
+DATA_ROOT = "optdet:data_root"
+READY = "optdet:ready"
+INNER_OF = "optdet:inner_of"
+
+# Of a trial, from its start.
+CONFIG = "config"
+SEED = "seed"
+DATA_FINGERPRINT = "data_fingerprint"
+VERSIONS = "versions"
+
+# Of a trial, at its end.
+THRESHOLDS = "thresholds"
+SCORES = "scores"
+CROSSFIT = "hmean_crossfit"
+INTERVAL = "interval"
+CHECKPOINT = "checkpoint"
+MAP_KEY = "map_key"
+EPOCHS = "epochs"
+BEST_EPOCH = "best_epoch"
+SECONDS = "seconds"
+IMAGES_PER_S = "images_per_s"
+FAILURE = "failure"
+
+TIMES = frozenset({SECONDS, IMAGES_PER_S})
+"""Attributes that differ between two runs of the same trial."""

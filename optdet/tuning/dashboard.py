@@ -1,0 +1,117 @@
+"""optuna-dashboard on this machine, with the artifacts of a root: pictures and curves beside the trials.
+
+The dashboard opens the database for itself, by its URL. Its reads then stay plain readers, where a storage of
+optdet's would take SQLite's write lock for each of them, which running workers need.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from socket import AF_INET6
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+import optuna_dashboard
+from optuna.artifacts import FileSystemArtifactStore
+
+from optdet.errors import OptdetError
+
+N_PORTS_TRIED = 20
+_LAST_PORT = 65535
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """A thread a request, none of which a Ctrl-C waits for."""
+
+    daemon_threads = True
+
+
+class _IPv6Server(_Server):
+    address_family = AF_INET6
+
+
+class _Handler(WSGIRequestHandler):
+    """The open page asks every few seconds; a line for each would bury everything else."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Only errors are logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """A server that holds its port already, and starts to answer with :meth:`serve`."""
+
+    server: WSGIServer
+    host: str
+
+    @property
+    def port(self) -> int:
+        return self.server.server_port
+
+    @property
+    def url(self) -> str:
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it: the dashboard asks nobody for a password."""
+        return is_loopback(self.host)
+
+    def serve(self) -> None:
+        """Answer until interrupted; a Ctrl-C is how it ends, not an error."""
+        try:
+            self.server.serve_forever()
+        except KeyboardInterrupt:
+            return
+        finally:
+            self.server.server_close()
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def open_dashboard(url: str, artifacts_dir: Path, *, host: str, port: int) -> Dashboard:
+    """Take ``port`` or the next free one (0: any), and put the dashboard of a database behind it.
+
+    Raises OptdetError for a host that is not this machine's and where no port is free.
+    """
+    try:
+        artifacts_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OptdetError(
+            f"the folder of artifacts cannot be made ({error.strerror})",
+            where=str(artifacts_dir),
+            fix="make it writable, or name another root with --root",
+        ) from error
+    # Optuna formats the URL as a template: a brace in a path must be doubled.
+    template = url.replace("{", "{{").replace("}", "}}")
+    pages = optuna_dashboard.wsgi(template, FileSystemArtifactStore(str(artifacts_dir)))
+    server = _bind(host, port)
+    server.set_app(pages)
+    return Dashboard(server, host)
+
+
+def _bind(host: str, port: int) -> WSGIServer:
+    kind: type[WSGIServer] = _IPv6Server if ":" in host else _Server
+    last = min(port + N_PORTS_TRIED, _LAST_PORT + 1)
+    for candidate in range(port, last):
+        try:
+            return kind((host, candidate), _Handler)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise _cannot_listen(f"{host}:{candidate}", error) from error
+    raise OptdetError(
+        f"the ports {port} to {last - 1} are all taken", where=host, fix="name another with --port"
+    )
+
+
+def _cannot_listen(where: str, error: OSError) -> OptdetError:
+    fix = "use --host 127.0.0.1, and a --port of 1024 or more"
+    return OptdetError(f"nothing can listen there ({error.strerror or error})", where=where, fix=fix)

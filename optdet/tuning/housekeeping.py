@@ -1,0 +1,77 @@
+"""What stays after a trial: weights of every trial, maps and inner studies of the best few."""
+
+from __future__ import annotations
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from optdet.inference.map_cache import MapCache
+from optdet.store.registry import load_inner_trials
+from optdet.training.checkpoints import CheckpointFolder
+from optdet.tuning import attributes as attr
+from optdet.tuning.space import distributions, is_inside
+from optdet.tuning.study import OpenStudy
+from optdet.tuning.thresholds import space_of
+
+
+def sweep_finished(study: OpenStudy) -> None:
+    """Remove what a worker that was killed after telling a trial left of it."""
+    for trial in study.study.get_trials(deepcopy=False):
+        if trial.state.is_finished():
+            folder = CheckpointFolder(study.places.run_dir(study.name, trial.number) / "checkpoints")
+            folder.clear_unfinished()
+            folder.keep_only("last", [])
+
+
+def best_trials(study: OpenStudy, n_trials: int) -> list[FrozenTrial]:
+    """Complete trials, best value first, the earlier of equals first."""
+    complete = study.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return sorted(complete, key=lambda trial: (-(trial.value or 0.0), trial.number))[:n_trials]
+
+
+def keep_best(study: OpenStudy) -> None:
+    """Drop cached maps of all but the best trials, and store the best ones' threshold tuning as studies."""
+    keep = study.config.keep
+    complete = study.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    kept = {trial.user_attrs.get(attr.MAP_KEY) for trial in best_trials(study, keep.maps)}
+    for trial in complete:
+        key = trial.user_attrs.get(attr.MAP_KEY)
+        if key is not None and key not in kept:
+            MapCache.of(study.places.cache_dir, key).remove()
+    for trial in best_trials(study, keep.inner_studies):
+        save_inner_study(study, trial)
+
+
+def inner_study_name(study: str, number: int) -> str:
+    return f"{study}.t{number:04d}.postprocess"
+
+
+def save_inner_study(study: OpenStudy, trial: FrozenTrial) -> str:
+    """A trial's threshold tuning as an Optuna study of its own, to be browsed; its name. Safe to repeat."""
+    name = inner_study_name(study.name, trial.number)
+    inner = optuna.create_study(
+        storage=study.storage, study_name=name, direction="maximize", load_if_exists=True
+    )
+    if inner.user_attrs.get(attr.READY):
+        return name
+    inner.set_user_attr(attr.INNER_OF, f"{study.name}:{trial.number}")
+    space = space_of(study.config.base_config().postprocess.tune)
+    known = distributions(space)
+    rows = load_inner_trials(study.storage, study.uuid, trial.number)
+    for row in rows[len(inner.get_trials(deepcopy=False)) :]:
+        params = {key: getattr(row.thresholds, key) for key in space}
+        inside = is_inside(space, params)
+        inner.add_trial(
+            create_trial(
+                params=params if inside else {},
+                distributions=known if inside else {},
+                value=row.scores.hmean,
+                user_attrs={
+                    "precision": row.scores.precision,
+                    "recall": row.scores.recall,
+                    **({} if inside else params),
+                },
+            )
+        )
+    inner.set_user_attr(attr.READY, True)
+    return name

@@ -1,0 +1,45 @@
+"""What a study says of itself in optuna-dashboard."""
+
+from __future__ import annotations
+
+import optuna
+from optuna_dashboard import save_note
+
+from optdet.config_io import differences, dump_yaml
+from optdet.store.places import Places
+from optdet.study_config import StudyConfig
+
+
+def write_study_note(study: optuna.Study, config: StudyConfig, url: str, places: Places) -> None:
+    """A note that says what the study is, and how its pictures are seen."""
+    space = {name: dimension.model_dump(exclude_defaults=True) for name, dimension in config.space.items()}
+    images = "images left out of the tuning" if config.objective == "crossfit" else "the same images"
+    lines = [
+        f"# {config.name}",
+        "",
+        config.description or "A study of text detectors.",
+        "",
+        "- **value**: competition-profile macro H-mean on the validation images, at thresholds tuned for the "
+        f"trial and scored on {images}; `hmean_crossfit` is scored on images left out of the tuning",
+        f"- **model**: `{config.config.model.backbone}` at {config.config.data.size} pixels, "
+        f"{config.config.train.epochs} epochs",
+        f"- **search**: {config.sampler.name} sampler, {config.pruner.name} pruner, {config.trials} trials, "
+        f"seed {config.seed}",
+        "",
+        "Each complete trial carries its learning curve and validation images with ground truth, detections "
+        "and the probability map, under *Artifacts*. They are shown by `optdet dashboard`, or by:",
+        "",
+        "```",
+        f"optuna-dashboard {url} --artifact-dir {places.artifacts_dir}",
+        "```",
+        "",
+        "## Space",
+        "```yaml",
+        dump_yaml(space).strip() if space else "# one run, nothing is varied",
+        "```",
+        "## Settings that differ from the defaults",
+        "```yaml",
+        dump_yaml(differences(config.base_config())).strip(),
+        "```",
+    ]
+    save_note(study, "\n".join(lines))

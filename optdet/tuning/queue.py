@@ -1,0 +1,31 @@
+"""Fixed trials that run before sampled ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from optdet.config_io import apply_params, parse_override
+from optdet.errors import OptdetError
+from optdet.tuning.study import OpenStudy
+
+
+def enqueue_trial(study: OpenStudy, params: Sequence[str]) -> dict[str, Any]:
+    """Queue ``name=value`` texts as one trial; a value may lie outside its range, not outside its type."""
+    values: dict[str, Any] = {}
+    for text in params:
+        name, value = parse_override(text)
+        if name not in study.config.space:
+            known = ", ".join(study.config.space) or "nothing"
+            raise OptdetError(f"{name!r} is not in the space of {study.name}", fix=f"it varies {known}")
+        values[name] = value
+    config = apply_params(study.config.config, values, "queued trial").model_dump(mode="json")
+    exact = {name: _dotted(config, name) for name in values}
+    study.study.enqueue_trial(exact)
+    return exact
+
+
+def _dotted(tree: dict[str, Any], name: str) -> Any:
+    for part in name.split("."):
+        tree = tree[part]
+    return tree

@@ -1,0 +1,57 @@
+"""Run a study in this process: the worker, its signals, and what to say at the end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import optuna
+
+from optdet.inference.device import choose_device
+from optdet.tuning.progress import Progress
+from optdet.tuning.study import OpenStudy
+from optdet.tuning.worker import RunResult, Stopped, Worker
+
+
+def run_study(
+    study: OpenStudy, progress: Progress, *, total: int | None = None, timeout_s: float | None = None
+) -> RunResult:
+    """Work on a study until it has ``total`` finished trials (default: the file's) or time is up.
+
+    KeyboardInterrupt (also for SIGTERM) leaves the trial in work to be resumed.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    config = study.config.base_config()
+    worker = Worker(
+        study=study,
+        device=choose_device(config.device),
+        progress=progress,
+        total=total if total is not None else study.config.trials,
+        deadline=None if timeout_s is None else time.monotonic() + timeout_s,
+    )
+    with terminate_as_interrupt():
+        try:
+            return worker.run()
+        except Stopped:
+            return RunResult("timeout", worker.n_finished(), worker.total)
+
+
+@contextmanager
+def terminate_as_interrupt() -> Iterator[None]:
+    """While the block runs, SIGTERM is a Ctrl-C: the slot is released on the way out."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

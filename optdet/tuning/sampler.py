@@ -1,0 +1,116 @@
+"""Samplers whose draws depend on the study's seed, the trial's number and the trials so far: nothing else.
+
+A seeded Optuna sampler starts its stream anew in every process, so a restarted worker would repeat its first
+suggestions. Here every trial has a stream of its own, and every independent draw one by its name as well: a
+worker that is killed between two suggestions and restarted goes on as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from optdet.config import Dimension
+from optdet.study_config import SamplerConfig, StudyConfig
+
+
+def build_sampler(study: StudyConfig) -> BaseSampler:
+    if study.sampler.name == "grid":
+        return GridSampler(study.space, study.seed)
+    return ReproducibleSampler(lambda seed: _optuna_sampler(study.sampler, seed), study.seed)
+
+
+def derived_seed(*parts: int | str) -> int:
+    """A 32-bit seed from numbers and names."""
+    numbers = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in parts]
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def _optuna_sampler(config: SamplerConfig, seed: int) -> BaseSampler:
+    if config.name == "random":
+        return RandomSampler(seed=seed)
+    return TPESampler(seed=seed, n_startup_trials=config.n_startup_trials, multivariate=config.multivariate)
+
+
+class ReproducibleSampler(BaseSampler):
+    """A fresh inner sampler for each trial, seeded by (study seed, trial number)."""
+
+    def __init__(self, make: Callable[[int], BaseSampler], seed: int) -> None:
+        self._make = make
+        self._seed = seed
+        self._inner = make(seed)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        self._inner = self._make(derived_seed(self._seed, trial.number))
+        self._inner.before_trial(study, trial)
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return self._inner.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return self._inner.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        own = self._make(derived_seed(self._seed, trial.number, param_name))
+        return own.sample_independent(study, trial, param_name, param_distribution)
+
+
+class GridSampler(BaseSampler):
+    """Every point of a grid once, in an order shuffled by the seed; what is left over is drawn again.
+
+    A point counts as taken by complete, pruned, running and waiting trials, so a failed one is given again.
+    """
+
+    def __init__(self, space: Mapping[str, Dimension], seed: int) -> None:
+        self._names = tuple(space)
+        points = list(itertools.product(*(grid_values(dimension) for dimension in space.values())))
+        order = np.random.default_rng(seed).permutation(len(points))
+        self._points: list[tuple[Any, ...]] = [points[index] for index in order]
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return {}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        return self._point(study, trial)[self._names.index(param_name)]
+
+    def _point(self, study: Study, trial: FrozenTrial) -> tuple[Any, ...]:
+        # Numbers below this trial's only: a later one must not change what a restarted trial is given.
+        taken = {
+            tuple(other.params.get(name) for name in self._names)
+            for other in study.get_trials(deepcopy=False)
+            if other.number < trial.number and other.state != TrialState.FAIL
+        }
+        free = [point for point in self._points if point not in taken]
+        points = free or self._points[trial.number % len(self._points) :]
+        return points[0]
+
+
+def grid_values(dimension: Dimension) -> list[Any]:
+    """The values of one name on a grid; ValueError where a range has no step."""
+    if dimension.type == "categorical":
+        return list(dimension.choices)
+    if dimension.type == "int" and not dimension.log:
+        return list(range(dimension.low, dimension.high + 1, dimension.step))
+    if dimension.type == "float" and dimension.step is not None:
+        n_steps = int((dimension.high - dimension.low) / dimension.step + 1e-9)
+        return [round(dimension.low + i * dimension.step, 12) for i in range(n_steps + 1)]
+    raise ValueError("a grid needs `choices`, or a range with a `step` and without `log`")

@@ -1,0 +1,60 @@
+"""Ranges of a study file as Optuna distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from optdet.config import Dimension
+
+
+def distribution(dimension: Dimension) -> BaseDistribution:
+    if dimension.type == "categorical":
+        return CategoricalDistribution(dimension.choices)
+    if dimension.type == "int":
+        return IntDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)
+    return FloatDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)
+
+
+def distributions(space: Mapping[str, Dimension]) -> dict[str, BaseDistribution]:
+    return {name: distribution(dimension) for name, dimension in space.items()}
+
+
+def suggest(trial: optuna.Trial, space: Mapping[str, Dimension]) -> dict[str, Any]:
+    """A value for every name, in the file's order; those that the trial has already are kept.
+
+    All are drawn before anything else happens: a trial that is cut off later has all of them stored.
+    """
+    params: dict[str, Any] = {}
+    for name, dimension in space.items():
+        if dimension.type == "categorical":
+            params[name] = trial.suggest_categorical(name, dimension.choices)
+        elif dimension.type == "int":
+            params[name] = trial.suggest_int(
+                name, dimension.low, dimension.high, log=dimension.log, step=dimension.step
+            )
+        else:
+            params[name] = trial.suggest_float(
+                name, dimension.low, dimension.high, log=dimension.log, step=dimension.step
+            )
+    return params
+
+
+def is_inside(space: Mapping[str, Dimension], params: Mapping[str, Any]) -> bool:
+    """Whether every value is one that its distribution could give."""
+    for name, value in params.items():
+        own = distribution(space[name])
+        try:
+            if not own._contains(own.to_internal_repr(value)):
+                return False
+        except ValueError:
+            return False
+    return True

@@ -1,0 +1,220 @@
+"""A study in the database: made, found, opened.
+
+What defines it (config, space, queue, ...) is stored with it, so that any worker can go on from the database
+alone. A study is ready once its queue is in; one that was cut off while it was made is completed by making it
+again.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import filelock
+import optuna
+from optuna.exceptions import DuplicatedStudyError
+from optuna.storages import RDBStorage
+
+from optdet.config import Config
+from optdet.config_io import fingerprint, one_trial_study, validate
+from optdet.errors import OptdetError
+from optdet.store.engine import open_storage, root_of, storage_url
+from optdet.store.places import Places, valid_study_name
+from optdet.store.study_index import StudyRow, list_studies
+from optdet.study_config import StudyConfig
+from optdet.tuning import attributes as attr
+from optdet.tuning.notes import write_study_note
+from optdet.tuning.pruner import build_pruner
+from optdet.tuning.sampler import build_sampler, grid_values
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """An open storage and the places that belong to it."""
+
+    storage: RDBStorage
+    url: str
+    places: Places
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStudy:
+    """A study that can be worked on."""
+
+    database: Database
+    study: optuna.Study
+    config: StudyConfig
+    uuid: str
+    data_root: Path
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    @property
+    def places(self) -> Places:
+        return self.database.places
+
+    @property
+    def storage(self) -> RDBStorage:
+        return self.database.storage
+
+    @property
+    def study_id(self) -> int:
+        return int(self.study._study_id)
+
+
+def open_database(storage: str | None, root: str | None = None, *, create: bool = False) -> Database:
+    """The storage that a command works on; ``storage`` is a URL, a path, or None for the usual place."""
+    url = storage_url(storage)
+    opened = open_storage(url, create=create)
+    return Database(opened, url, Places(root_of(url, root)))
+
+
+def create_study(
+    database: Database, config: StudyConfig, *, data_root: Path | None = None
+) -> Literal["created", "exists"]:
+    """Make a study, or find the same one there; OptdetError where another has its name."""
+    valid_study_name(config.name)
+    _check_grid(config)
+    database.places.root.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(database.places.root / ".create.lock"):
+        try:
+            study = optuna.create_study(
+                storage=database.storage, study_name=config.name, direction="maximize"
+            )
+        except DuplicatedStudyError:
+            study = optuna.load_study(storage=database.storage, study_name=config.name)
+            if study.user_attrs.get(attr.READY):
+                _require_same(study, config)
+                return "exists"
+        _complete(study, config, database, data_root or Path())
+    return "created"
+
+
+def _complete(study: optuna.Study, config: StudyConfig, database: Database, data_root: Path) -> None:
+    """Everything that a study needs before its first trial; safe to repeat after a kill at any point."""
+    stored = os.path.relpath(data_root.absolute(), database.places.root.absolute())
+    study.set_user_attr(attr.UUID, study.user_attrs.get(attr.UUID) or str(uuid.uuid4()))
+    study.set_user_attr(attr.DEFINITION, config.as_dict())
+    study.set_user_attr(attr.DATA_ROOT, Path(stored).as_posix())
+    for params in config.queue[len(study.get_trials(deepcopy=False)) :]:
+        study.enqueue_trial(dict(params))
+    write_study_note(study, config, database.url, database.places)
+    study.set_user_attr(attr.READY, True)
+
+
+def _require_same(study: optuna.Study, config: StudyConfig) -> None:
+    stored = validate(StudyConfig, study.user_attrs[attr.DEFINITION], f"study {config.name}")
+    if fingerprint(stored) == fingerprint(config):
+        return
+    raise OptdetError(
+        f"a study named {config.name!r} exists with another definition ({_first_difference(stored, config)})",
+        where="study create",
+        fix=f"give this one a name of its own: --name {config.name}-2",
+    )
+
+
+def _first_difference(stored: StudyConfig, new: StudyConfig) -> str:
+    old_tree, new_tree = _flat(stored.as_dict()), _flat(new.as_dict())
+    for name in sorted({*old_tree, *new_tree}):
+        if old_tree.get(name) != new_tree.get(name):
+            return f"{name.removeprefix('config.')}: {old_tree.get(name)} there, {new_tree.get(name)} here"
+    return "other values"
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _check_grid(config: StudyConfig) -> None:
+    if config.sampler.name != "grid":
+        return
+    n_points = 1
+    for name, dimension in config.space.items():
+        try:
+            n_points *= len(grid_values(dimension))
+        except ValueError as error:
+            raise OptdetError(str(error), where=f"space: {name}") from None
+    if config.trials > n_points + len(config.queue):
+        raise OptdetError(
+            f"the grid has {n_points} points, the queue {len(config.queue)}, but trials is {config.trials}",
+            where=f"study {config.name}",
+            fix=f"set trials={n_points + len(config.queue)}",
+        )
+
+
+def find_study(database: Database, name: str | None) -> str:
+    """A study's name: the given one if it exists, else the newest unfinished, else the newest."""
+    rows = outer_studies(database)
+    if name is not None:
+        known = [row.name for row in list_studies(database.storage)]
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            fix = f"did you mean {near[0]}?" if near else "see `optdet study list`"
+            raise OptdetError(f"no study named {name!r}", where=database.url, fix=fix)
+        return name
+    if not rows:
+        raise OptdetError("no study there yet", where=database.url, fix="make one: optdet study create")
+    unfinished = [row for row in rows if row.n_finished < n_wanted(row)]
+    return (unfinished or rows)[-1].name
+
+
+def outer_studies(database: Database) -> list[StudyRow]:
+    """Studies that people made, oldest first: without the inner ones of threshold tuning."""
+    return [
+        row
+        for row in all_studies(database)
+        if attr.INNER_OF not in row.attributes and attr.READY in row.attributes
+    ]
+
+
+def all_studies(database: Database) -> list[StudyRow]:
+    return list_studies(database.storage, attributes=(attr.INNER_OF, attr.DEFINITION, attr.READY))
+
+
+def n_wanted(row: StudyRow) -> int:
+    """Finished trials that make a study full; for an inner study those that it has."""
+    definition = row.attributes.get(attr.DEFINITION)
+    return int(definition["trials"]) if definition else row.n_finished
+
+
+def load_study(database: Database, name: str, *, data_root: Path | None = None) -> OpenStudy:
+    """Open a study to work on it or to read it; ``data_root`` replaces the stored one."""
+    study = optuna.load_study(storage=database.storage, study_name=name)
+    stored = study.user_attrs
+    if not stored.get(attr.READY):
+        fix = (
+            "give the name of the study that it belongs to"
+            if attr.INNER_OF in stored
+            else "run `create` again"
+        )
+        raise OptdetError(f"{name!r} is not a study of optdet's, or was not made completely", fix=fix)
+    config = validate(StudyConfig, stored[attr.DEFINITION], f"study {name}")
+    study.sampler = build_sampler(config)
+    study.pruner = build_pruner(config.pruner, config.base_config().train.epochs)
+    root = data_root or (database.places.root / stored[attr.DATA_ROOT])
+    return OpenStudy(database, study, config, stored[attr.UUID], Path(os.path.abspath(root)))
+
+
+def run_name(database: Database, config: Config, stem: str) -> str:
+    """A name for a training run: that of the same run if it is there already, else the next free one."""
+    taken = {row.name: row for row in outer_studies(database)}
+    number = 1
+    while True:
+        name = stem if number == 1 else f"{stem}-{number}"
+        if name not in taken:
+            return name
+        if taken[name].attributes[attr.DEFINITION] == one_trial_study(config, name).as_dict():
+            return name
+        number += 1

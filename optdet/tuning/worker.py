@@ -1,0 +1,194 @@
+"""A worker: takes slots of a study and fills them with trials until the study is full.
+
+The loop around Optuna's ask and tell is our own, so that a trial that loses its worker keeps its number, its
+parameters and its reports, and goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass, field
+from threading import Event
+
+import optuna
+import torch
+from optuna.trial import TrialState
+
+from optdet.config import Config, DataConfig
+from optdet.data.sets import DataSets, open_sets
+from optdet.errors import OptdetError, TrialFailed
+from optdet.store.heartbeat import Heartbeat
+from optdet.store.leases import Full, Leases, Slot, SlotLost, Wait
+from optdet.training.checkpoints import CheckpointFolder
+from optdet.tuning import attributes as attr
+from optdet.tuning.housekeeping import keep_best, sweep_finished
+from optdet.tuning.objective import TrialContext, run_objective
+from optdet.tuning.progress import Progress, TrialOutcome
+from optdet.tuning.study import OpenStudy
+
+_POLL_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How a run ended: ``full``, out of time (``timeout``), or after too many failures (``failures``)."""
+
+    reason: str
+    finished: int
+    total: int
+    last_failure: str | None = None
+
+
+class Stopped(Exception):
+    """The run was asked to stop; the trial in work goes on later from its checkpoint."""
+
+
+@dataclass(slots=True)
+class Worker:
+    """Runs trials of one study in this process.
+
+    ``stop`` ends the run at the next epoch, leaving the trial to whoever runs the study next.
+    """
+
+    study: OpenStudy
+    device: torch.device
+    progress: Progress
+    total: int
+    deadline: float | None = None
+    stop: Event = field(default_factory=Event)
+    _sets: dict[DataConfig, DataSets] = field(default_factory=dict)
+
+    def run(self) -> RunResult:
+        """Trials until ``total`` are finished, over all workers; OptdetError for data that cannot be used."""
+        study = self.study
+        self.open_sets(study.config.base_config())  # so that bad data stops the run before a trial begins
+        sweep_finished(study)
+        keep_best(study)
+        leases = Leases(study.storage, study.study_id, study.uuid)
+        failures, last_failure, waited = 0, None, False
+        while True:
+            if self._out_of_time():
+                return RunResult("timeout", self.n_finished(), self.total)
+            slot = leases.reserve(self.total)
+            if isinstance(slot, Full):
+                return RunResult("full", slot.finished, self.total)
+            if isinstance(slot, Wait):
+                if not waited:
+                    self.progress.say(f"waiting: other workers hold the last {slot.live} trials")
+                waited = True
+                time.sleep(_POLL_S)
+                continue
+            waited = False
+            outcome = self._run_slot(leases, slot)
+            if outcome is None:
+                continue
+            failed = outcome.state == "failed"
+            failures, last_failure = (failures + 1, outcome.reason) if failed else (0, last_failure)
+            self.progress.trial_finished(outcome, self.n_finished(), self.total)
+            if failures >= study.config.max_failures:
+                return RunResult("failures", self.n_finished(), self.total, last_failure)
+
+    def open_sets(self, config: Config) -> DataSets:
+        """The images of a config; opened once for all trials that share them."""
+        if config.data not in self._sets:
+            places = self.study.places
+            self._sets[config.data] = open_sets(
+                config.data,
+                data_root=self.study.data_root,
+                data_dir=places.data_dir,
+                cache_dir=places.cache_dir,
+                max_cache_gb=config.cache.max_gb,
+                on_image=self.progress.preparing,
+            )
+            for note in self._sets[config.data].notes:
+                self.progress.say(note)
+        return self._sets[config.data]
+
+    def _run_slot(self, leases: Leases, slot: Slot) -> TrialOutcome | None:
+        """The trial of a slot, told; None where the slot was lost to another worker."""
+        try:
+            with Heartbeat(leases, slot) as heartbeat:
+                trial, slot = self._trial_of(leases, slot)
+                if slot.n_takeovers > self.study.config.max_takeovers:
+                    reason = f"its worker died {slot.n_takeovers} times without finishing an epoch"
+                    return self._tell_failed(trial, reason, time.monotonic())
+                return self._run_trial(leases, slot, trial, heartbeat)
+        except SlotLost:
+            self.progress.say("this trial was taken over by another worker; going on with the next")
+            return None
+        finally:
+            leases.release(slot)
+
+    def _trial_of(self, leases: Leases, slot: Slot) -> tuple[optuna.Trial, Slot]:
+        study = self.study.study
+        if slot.trial_number is None:
+            trial = study.ask()
+            return trial, leases.bind(slot, trial.number)
+        trial_id = self.study.storage.get_trial_id_from_study_id_trial_number(
+            self.study.study_id, slot.trial_number
+        )
+        return optuna.Trial(study, trial_id), slot
+
+    def _run_trial(
+        self, leases: Leases, slot: Slot, trial: optuna.Trial, heartbeat: Heartbeat
+    ) -> TrialOutcome:
+        started = time.monotonic()
+
+        def on_epoch() -> None:
+            if heartbeat.lost:
+                raise SlotLost
+            leases.progress(slot)
+            if self.stop.is_set() or self._out_of_time():
+                raise Stopped
+
+        context = TrialContext(self.study, self.device, self.progress, self.open_sets, on_epoch)
+        try:
+            result = run_objective(context, trial, taken_over=slot.taken_over)
+        except optuna.TrialPruned:
+            return self._told(trial, heartbeat, TrialState.PRUNED, None, started=started)
+        except TrialFailed as failure:
+            return self._tell_failed(trial, failure.reason, started)
+        except OptdetError as error:
+            return self._tell_failed(trial, str(error), started)
+        except (SlotLost, Stopped, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            # A defect of ours, or of a library: the study goes on, the traceback is kept.
+            path = self.study.places.run_dir(self.study.name, trial.number) / "traceback.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(traceback.format_exc(), encoding="utf-8")
+            return self._tell_failed(trial, f"{type(error).__name__}: {error} (see {path})", started)
+        return self._told(trial, heartbeat, TrialState.COMPLETE, result.value, started=started)
+
+    def _told(
+        self,
+        trial: optuna.Trial,
+        heartbeat: Heartbeat,
+        state: TrialState,
+        value: float | None,
+        *,
+        started: float,
+    ) -> TrialOutcome:
+        if heartbeat.lost:  # before tell: a finished trial's slot is cleared by anyone
+            raise SlotLost
+        frozen = self.study.study.tell(trial, value, state=state)
+        folder = CheckpointFolder(self.study.places.run_dir(self.study.name, trial.number) / "checkpoints")
+        folder.keep_only("last", [])
+        if state == TrialState.COMPLETE:
+            keep_best(self.study)
+        seconds = time.monotonic() - started
+        name = "complete" if state == TrialState.COMPLETE else "pruned"
+        return TrialOutcome(trial.number, name, frozen.value, seconds)  # type: ignore[arg-type]
+
+    def _tell_failed(self, trial: optuna.Trial, reason: str, started: float) -> TrialOutcome:
+        trial.set_user_attr(attr.FAILURE, reason)
+        self.study.study.tell(trial, state=TrialState.FAIL)
+        return TrialOutcome(trial.number, "failed", None, time.monotonic() - started, reason)
+
+    def n_finished(self) -> int:
+        trials = self.study.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        return len(trials)
+
+    def _out_of_time(self) -> bool:
+        return self.deadline is not None and time.monotonic() >= self.deadline

@@ -1,0 +1,73 @@
+"""Relations of detections to words, remembered, and which metric knows what of a word."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from optdet.evaluation.truth import ImageTruth
+from optdet.metrics.cleval import cleval
+from optdet.metrics.iou import match_iou
+from optdet.structures import PROFILES, Word
+
+
+def rectangle(x, y, width, height):
+    return np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]])
+
+
+WORDS = [
+    Word(rectangle(10.0, 10, 80, 20), "total"),
+    Word(rectangle(100.0, 10, 60, 20), ""),
+    Word(rectangle(10.0, 50, 60, 20), "smudge", ignored=True),
+    Word(rectangle(100.0, 50, 60, 20), "###"),
+]
+
+
+def some_detections(rng, n):
+    corners = rng.integers(0, 120, (n, 2))
+    return [rectangle(x, y, *rng.integers(5, 80, 2)).astype(np.int32) for x, y in corners]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_remembered_equals_what_is_worked_out_anew(seed):
+    rng = np.random.default_rng(seed)
+    pool = some_detections(rng, 12)
+    truth = ImageTruth(WORDS)
+    for _ in range(25):
+        chosen = [pool[index] for index in rng.integers(0, len(pool), rng.integers(0, 9))]  # some twice
+        assert truth.counts(chosen) == ImageTruth(WORDS).counts(chosen)
+
+
+def test_each_metric_knows_its_own_part_of_a_word():
+    detections = some_detections(np.random.default_rng(9), 6)
+    counts = ImageTruth(WORDS).counts(detections)
+    polygons = [word.polygon for word in WORDS]
+    ignored = [False, False, True, False]
+    texts = ["total", None, "smudge", "###"]
+    assert counts.competition == cleval(polygons, detections)
+    assert counts.official == cleval(polygons, detections, texts=texts, ignored=ignored, profile="official")
+    assert counts.iou == match_iou(polygons, detections, ignored=ignored)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_one_profile_can_be_asked_for_alone(profile):
+    detections = some_detections(np.random.default_rng(4), 5)
+    truth = ImageTruth(WORDS)
+    assert truth.cleval(detections, profile) == getattr(truth.counts(detections), profile)
+
+
+def test_more_detections_than_the_competition_reads():
+    far = [rectangle(500 + 3 * index, 500, 2, 2).astype(np.int32) for index in range(500)]
+    late = [*far, rectangle(10, 10, 80, 20).astype(np.int32)]
+    polygons = [word.polygon for word in WORDS]
+    counts = ImageTruth(WORDS).counts(late)
+    assert counts.competition == cleval(polygons, late)
+    assert counts.competition.num_char_tp == 0
+    assert counts.official.num_char_tp > 0
+
+
+def test_nothing_detected_and_nothing_to_detect():
+    assert ImageTruth(WORDS).counts([]).competition.hmean == 0
+    empty = ImageTruth([])
+    assert empty.counts([]).competition.hmean == 0
+    assert empty.counts(some_detections(np.random.default_rng(0), 2)).official.num_char_fp > 0

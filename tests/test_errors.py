@@ -1,0 +1,26 @@
+"""What a user-facing error says."""
+
+from __future__ import annotations
+
+import pytest
+
+from optdet.errors import OptdetError, TrialFailed
+
+
+@pytest.mark.parametrize(
+    ("where", "fix", "text"),
+    [
+        (None, None, "broken"),
+        ("a.yaml:3", None, "a.yaml:3: broken"),
+        (None, "mend it", "broken; mend it"),
+        ("a.yaml:3", "mend it", "a.yaml:3: broken; mend it"),
+    ],
+)
+def test_one_line(where, fix, text):
+    error = OptdetError("broken", where=where, fix=fix)
+    assert str(error) == text
+    assert (error.what, error.where, error.fix) == ("broken", where, fix)
+
+
+def test_a_failed_trial_has_a_reason():
+    assert TrialFailed("loss is NaN").reason == str(TrialFailed("loss is NaN")) == "loss is NaN"

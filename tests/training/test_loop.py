@@ -1,0 +1,257 @@
+"""One epoch: accumulation, clipping, the schedule, what is logged, and a loss that is no number."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from optdet.config import Config
+from optdet.config_io import set_dotted
+from optdet.data.dataset import Batch
+from optdet.data.sets import DataSets
+from optdet.detection.targets import build_targets
+from optdet.errors import TrialFailed
+from optdet.inference.detector import Detector, Normalizer, Preprocessing, new_model
+from optdet.model.head import DBOutput
+from optdet.model.losses import Targets
+from optdet.training.averaging import AveragedModel
+from optdet.training.loop import EpochLosses, TrainingState, train_epoch, validation_scorers
+from optdet.training.optimizer import learning_rate
+
+CPU = torch.device("cpu")
+SIZE = 32
+
+
+class PlainNet(nn.Module):
+    """Two convolutions in place of a DBNet: without batch norm, gradients of batches simply add up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.hidden = nn.Conv2d(3, 4, 3, padding=1)
+        self.maps = nn.Conv2d(4, 2, 1)
+
+    def forward(self, images: torch.Tensor) -> DBOutput:
+        logits, thresh = self.maps(torch.tanh(self.hidden(images))).unbind(1)
+        prob_map, thresh_map = torch.sigmoid(logits), torch.sigmoid(thresh)
+        return DBOutput(logits, prob_map, thresh_map, torch.sigmoid(50 * (prob_map - thresh_map)))
+
+
+def batch_of(*seeds: int) -> Batch:
+    """Images of noise, each with one word."""
+    images, targets = [], []
+    for seed in seeds:
+        images.append(np.random.default_rng(seed).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8))
+        word = np.array([[2.0, 4], [28, 4], [28, 16], [2, 16]]) + np.array([0, seed % 3])
+        maps = build_targets([word], [False], SIZE)
+        targets.append((maps.shrink_map, maps.shrink_mask, maps.thresh_map, maps.thresh_mask))
+    return Batch(
+        torch.from_numpy(np.stack(images)),
+        Targets(*(torch.from_numpy(np.stack(part)) for part in zip(*targets, strict=True))),
+    )
+
+
+def config_with(**settings: Any) -> Config:
+    tree: dict[str, Any] = {"scheduler": {"name": "constant"}, "optimizer": {"lr": 0.1}}
+    for name, value in settings.items():
+        tree = set_dotted(tree, name.replace("__", "."), value)
+    return Config.model_validate(tree)
+
+
+def sgd_state(model: nn.Module, *, average: bool = False) -> TrainingState:
+    """Plain gradient descent, whose steps are the gradients."""
+    return TrainingState(
+        model=model,  # type: ignore[arg-type]
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
+        scaler=torch.amp.GradScaler("cpu", enabled=False),
+        average=AveragedModel(model, 0.9) if average else None,  # type: ignore[arg-type]
+    )
+
+
+def train(state: TrainingState, batches: list[Batch], config: Config, **more: Any) -> EpochLosses:
+    normalize = Normalizer(Preprocessing.of(config), CPU)
+    loader: Any = batches
+    return train_epoch(
+        state, loader, config, **{"epoch": 1, "normalize": normalize, "device": CPU, "dtype": None, **more}
+    )
+
+
+def weights(model: nn.Module) -> torch.Tensor:
+    return nn.utils.parameters_to_vector(model.parameters()).detach().clone()
+
+
+def trained(batches: list[Batch], **settings: Any) -> torch.Tensor:
+    model = PlainNet()
+    train(sgd_state(model), batches, config_with(**settings))
+    return weights(model)
+
+
+# --- updates -----------------------------------------------------------------------------------------------
+
+
+def test_two_accumulated_batches_are_one_of_twice_the_size() -> None:
+    """Equal halves, since hard negatives are chosen batch by batch."""
+    start = weights(PlainNet())
+    halves = trained([batch_of(1, 2), batch_of(1, 2)], train__accumulate=2)
+    whole = trained([batch_of(1, 2, 1, 2)])
+    torch.testing.assert_close(halves, whole, atol=1e-5, rtol=1e-4)
+    assert (whole - start).abs().max() > 1e-2
+    apart = trained([batch_of(1, 2), batch_of(1, 2)])
+    assert (apart - whole).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("n_batches", "accumulate", "n_updates"), [(3, 1, 3), (4, 2, 2), (5, 2, 3), (2, 8, 1)]
+)
+def test_what_is_left_at_the_end_is_an_update_too(n_batches: int, accumulate: int, n_updates: int) -> None:
+    state = sgd_state(PlainNet(), average=True)
+    train(state, [batch_of(i) for i in range(n_batches)], config_with(train__accumulate=accumulate))
+    assert state.average is not None
+    assert state.average.n_updates == n_updates
+    assert all(parameter.grad is None for parameter in state.model.parameters())
+
+
+def test_gradients_are_clipped_by_their_norm() -> None:
+    start = weights(PlainNet())
+    free = trained([batch_of(1)], train__clip_norm=0)
+    clipped = trained([batch_of(1)], train__clip_norm=0.5)
+    gradient = (start - free) / 0.1
+    assert gradient.norm() > 1
+    torch.testing.assert_close(
+        (start - clipped) / 0.1, gradient * (0.5 / gradient.norm()), rtol=1e-3, atol=1e-5
+    )
+    loose = trained([batch_of(1)], train__clip_norm=1e6)
+    torch.testing.assert_close(loose, free)
+
+
+def test_the_average_follows_each_update() -> None:
+    model = PlainNet()
+    state = sgd_state(model, average=True)
+    start = weights(model)
+    train(state, [batch_of(1)], config_with())
+    assert state.average is not None
+    torch.testing.assert_close(weights(state.average.model), start + (weights(model) - start) * (1 - 2 / 11))
+
+
+def test_the_rate_follows_the_schedule_batch_by_batch() -> None:
+    config = config_with(
+        scheduler__name="cosine", scheduler__t_max=4, scheduler__warmup_epochs=1.0, train__epochs=5
+    )
+    state = sgd_state(PlainNet())
+    rates: list[float] = []
+    losses = None
+    for epoch in (1, 2, 5):
+        losses = train(
+            state,
+            [batch_of(1)] * 2,
+            config,
+            epoch=epoch,
+            on_batch=lambda *_: rates.append(state.optimizer.param_groups[0]["lr"]),
+        )
+    progress = (0, 0.5, 1, 1.5, 4, 4.5)
+    assert rates == [learning_rate(config.scheduler, 0.1, at, 5) for at in progress]
+    assert rates[4:] == [config.scheduler.eta_min] * 2
+    assert losses is not None
+    assert losses.lr == rates[-1]
+
+
+def test_a_model_that_was_validated_is_trained_on_in_training_mode() -> None:
+    state = sgd_state(PlainNet())
+    state.model.eval()
+    train(state, [batch_of(1)], config_with())
+    assert state.model.training
+
+
+# --- what is told ------------------------------------------------------------------------------------------
+
+
+def test_losses_are_means_over_the_batches() -> None:
+    told: list[tuple[int, int, float | None]] = []
+    losses = train(
+        sgd_state(PlainNet()),
+        [batch_of(1, 2), batch_of(3)],
+        config_with(),
+        on_batch=lambda *values: told.append(values),
+    )
+    assert [values[:2] for values in told] == [(1, 2), (2, 2)]
+    assert losses.total == pytest.approx(np.mean([values[2] for values in told]))
+    assert losses.total == pytest.approx(5 * losses.prob + 10 * losses.thresh + losses.binary, rel=1e-5)
+    assert losses.n_images == 3
+    assert losses.seconds > 0
+
+
+def test_without_the_threshold_branch_its_losses_are_zero(config: Config) -> None:
+    bare = Config.model_validate(set_dotted(config.model_dump(), "model.thresh_branch", False))
+    model = new_model(bare, for_training=True)
+    losses = train(sgd_state(model), [batch_of(1, 2)], config_with())
+    assert (losses.thresh, losses.binary) == (0, 0)
+    assert losses.total == pytest.approx(5 * losses.prob)
+
+
+def test_a_loss_is_fetched_a_few_times_an_epoch() -> None:
+    told: list[tuple[int, float | None]] = []
+    train(
+        sgd_state(PlainNet()),
+        [batch_of(1)] * 9,
+        config_with(),
+        on_batch=lambda done, n_batches, loss: told.append((done, loss)),
+    )
+    assert [done for done, _ in told] == list(range(1, 10))
+    assert [done for done, loss in told if loss is not None] == [2, 4, 6, 8, 9]
+
+
+# --- a loss that is no number ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("position", [0, 1, 8])
+@pytest.mark.parametrize("is_heard", [True, False])
+def test_a_loss_that_is_no_number_fails_the_trial(bad: float, position: int, is_heard: bool) -> None:
+    broken = batch_of(1)
+    spoilt = broken.targets._replace(thresh_map=torch.full_like(broken.targets.thresh_map, bad))
+    batches = [batch_of(1)] * 9
+    batches[position] = Batch(broken.images, spoilt)
+    with pytest.raises(TrialFailed, match=r"the loss became (nan|inf) in epoch 3: try a lower optimizer"):
+        train(
+            sgd_state(PlainNet()),
+            batches,
+            config_with(),
+            epoch=3,
+            on_batch=(lambda *_: None) if is_heard else None,
+        )
+
+
+def test_weights_that_are_no_numbers_end_the_epoch_early() -> None:
+    state = sgd_state(PlainNet())
+    told: list[int] = []
+
+    def spoil(done: int, *_: object) -> None:
+        told.append(done)
+        with torch.no_grad():
+            next(state.model.parameters()).fill_(math.nan)
+
+    with pytest.raises(TrialFailed, match="the loss became nan in epoch 1"):
+        train(state, [batch_of(1)] * 40, config_with(), on_batch=spoil)
+    assert told == list(range(1, 10))
+
+
+# --- validation --------------------------------------------------------------------------------------------
+
+
+def test_validation_holds_each_images_map_and_words(config: Config, sets: DataSets) -> None:
+    torch.manual_seed(0)
+    detector = Detector(new_model(config, for_training=False), Preprocessing.of(config), CPU)
+    scorers = validation_scorers(detector, sets.val)
+    assert [scorer.name for scorer in scorers] == [sample.name for sample in sets.val.samples]
+    for index, scorer in enumerate(scorers):
+        np.testing.assert_array_equal(
+            scorer.detector.prob_map, detector.prob_map(sets.val.canvases[index]).astype(np.float32)
+        )
+        assert scorer.detector.letterbox == sets.val.letterboxes[index]
+    gt = sets.val.samples[0].words
+    assert scorers[0].truth.cleval([word.polygon for word in gt], "competition").hmean > 0.99
