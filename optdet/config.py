@@ -38,7 +38,7 @@ class SyntheticConfig(Section):
 
     train: Annotated[int, Field(ge=1)] = 64
     val: Annotated[int, Field(ge=1)] = 24
-    image_size: Annotated[int, Field(ge=128, le=2048)] = 512
+    image_size: Annotated[int, Field(ge=192, le=2048)] = 512
     difficulty: Ratio = 0.6
     seed: Annotated[int, Field(ge=0)] = 0
 

@@ -34,10 +34,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else
 StudyName = Annotated[
     str | None,
     typer.Argument(
-        metavar="[NAME]", help="The study; the newest unfinished one if left out.", show_default=False
+        metavar="NAME", help="The study; the newest unfinished one if left out.", show_default=False
     ),
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[NAME=VALUE]...", help="Settings to replace, as optimizer.lr=0.0004."),
+    typer.Argument(metavar="NAME=VALUE...", help="Settings to replace, as optimizer.lr=0.0004."),
 ]

@@ -23,7 +23,7 @@ def create(
     file: Annotated[
         str | None,
         typer.Argument(
-            metavar="[FILE]",
+            metavar="FILE",
             help="A study or config file. Default: the quickstart study.",
             show_default=False,
         ),

@@ -68,18 +68,19 @@ def _branch(in_channels: int) -> nn.Sequential:
 
 
 def _initialise(branch: nn.Sequential) -> None:
-    """Kaiming for the convolution, near 1 for the batch norms; the hidden transposed one as PyTorch does.
+    """Kaiming for the convolutions, 1 for the batch norms, nearly nothing for the last layer.
 
-    kaiming_normal_ counts 4 inputs for the last layer, where a pixel has one tap of each input channel: at
-    256 channels its logits would start at a deviation near 4. They start near 1.4 here, at any width. The
-    weights before a batch norm are free in scale, and small ones take relatively larger steps.
+    Hard-negative mining looks at the largest logits of the background. Where these are the noise of a random
+    last layer, training first has to push the noise down, and for hundreds of steps learns nothing else: on
+    four receipts, 60 updates gave text .42 and background .40 so, and .81 and .22 with a quiet last layer. Its
+    bias is the log odds of text among the pixels that the loss looks at, one in four.
     """
     for layer in branch:
         if isinstance(layer, nn.ConvTranspose2d) and layer.out_channels == 1 and layer.bias is not None:
-            nn.init.normal_(layer.weight, std=2.0 / math.sqrt(layer.in_channels))
-            nn.init.zeros_(layer.bias)
-        elif isinstance(layer, nn.Conv2d):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.constant_(layer.bias, -math.log(3))
+        elif isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         elif isinstance(layer, nn.BatchNorm2d):
             nn.init.ones_(layer.weight)
-            nn.init.constant_(layer.bias, 1e-4)
+            nn.init.zeros_(layer.bias)

@@ -49,8 +49,9 @@ def test_maps_are_float32_under_autocast(dtype: torch.dtype) -> None:
 def test_initial_logits_do_not_saturate() -> None:
     torch.manual_seed(0)
     logits = DBHead(256)(torch.randn(2, 256, 16, 16)).prob_logits
-    assert 0.5 < float(logits.detach().std()) < 2.5
-    assert abs(float(logits.detach().mean())) < 1.5
+    # Quiet, at the log odds of one pixel in four: see the initialisation for what noise costs here.
+    assert float(logits.detach().std()) < 0.2
+    assert abs(float(logits.detach().mean()) + math.log(3)) < 0.1
 
 
 def test_initial_batch_norms() -> None:
@@ -58,7 +59,7 @@ def test_initial_batch_norms() -> None:
     for branch in (head.binarize, head.thresh):
         for index in (1, 4):
             assert torch.all(branch[index].weight == 1.0)
-            torch.testing.assert_close(branch[index].bias, torch.full_like(branch[index].bias, 1e-4))
+            torch.testing.assert_close(branch[index].bias, torch.zeros_like(branch[index].bias))
 
 
 def test_parameter_names_are_those_of_db_checkpoints() -> None:

@@ -15,7 +15,9 @@ import torch
 
 from optdet.config import Config
 from optdet.config_io import set_dotted
+from optdet.data.dataset import Batch, Draw, TrainingSet
 from optdet.data.sets import DataSets
+from optdet.data.transforms import epoch_order
 from optdet.digest import file_sha256
 from optdet.errors import OptdetError, TrialFailed
 from optdet.evaluation.lattice import ImageScorer, hmeans
@@ -29,6 +31,7 @@ from optdet.training.history import EpochRecord, best_epoch, stops_early
 from optdet.training.loop import validation_scorers
 
 CPU = torch.device("cpu")
+SEED = 12
 N_EVENTS = 13
 """Events that a run of 3 epochs and 2 batches an epoch has at least: batches, a best, lasts, epoch ends."""
 
@@ -197,6 +200,29 @@ def test_few_files_are_kept(uninterrupted: Uninterrupted) -> None:
     assert [found.epoch for found in folder.found("last")] == [3, 2]
     assert {found.epoch for found in folder.found("best")} == {best_epoch(history), best_epoch(history[:-1])}
     assert len(list(folder.folder.iterdir())) == 2 + len(folder.found("best"))
+
+
+def test_the_best_before_stays_as_long_as_the_epoch_before(
+    run: Run, uninterrupted: Uninterrupted, checkpoints: CheckpointFolder
+) -> None:
+    """Were the second epoch's file damaged, the run would go on from the first, and know of no other best."""
+    with pytest.raises(Killed, match="epoch 2"):
+        run(Log(die_at=uninterrupted.log.events.index("epoch 2")))
+    assert [found.epoch for found in checkpoints.found("best")] == [2, 1]
+    assert [found.epoch for found in checkpoints.found("last")] == [2, 1]
+
+
+def test_each_epoch_has_its_own_order(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    draws: list[Draw] = []
+    get = TrainingSet.__getitem__
+
+    def note(self: TrainingSet, draw: Draw) -> Batch:
+        draws.append(draw)
+        return get(self, draw)
+
+    monkeypatch.setattr(TrainingSet, "__getitem__", note)
+    run()
+    assert draws == [Draw(epoch, int(i)) for epoch in (1, 2, 3) for i in epoch_order([1.0] * 4, SEED, epoch)]
 
 
 def test_early_stopping(run: Run, config: Config) -> None:
