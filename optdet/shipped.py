@@ -1,4 +1,4 @@
-"""The configs and studies that come with optdet: inside a wheel as packages, in a checkout beside the package."""
+"""The configs and studies that come with optdet: packages in a wheel, folders beside it in a checkout."""
 
 from __future__ import annotations
 

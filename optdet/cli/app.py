@@ -5,10 +5,11 @@ Exit codes: 0 done; 1 an error that the user can mend, one line on stderr; 2 wro
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -54,16 +55,25 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; an OptdetError becomes one line and exit code 1."""
+    """Run the command line; what the user can mend becomes one line and exit code 1."""
     try:
         app()
     except OptdetError as error:
-        if os.environ.get("OPTDET_DEBUG"):
-            traceback.print_exc()
-        line = " ".join(str(error).split())
-        print(f"error: {line}", file=sys.stderr)
-        sys.exit(1)
+        _fail(str(error))
     except BrokenPipeError:
         # The reader, as `head`, has seen enough; Python would complain again while closing stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise  # neither about a file nor the disk: nobody could tell from its one line what to do
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror}; check the path, its rights and the space on the disk")
+
+
+def _fail(message: str) -> NoReturn:
+    """The error in hand as one line, below its traceback with --debug."""
+    if os.environ.get("OPTDET_DEBUG"):
+        traceback.print_exc()
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(1)

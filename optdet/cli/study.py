@@ -107,7 +107,7 @@ def list_(
 ) -> None:
     """List the studies of a database, oldest first."""
     from optdet.cli.tables import print_json, studies_table
-    from optdet.tuning.results import study_rows
+    from optdet.tuning.overview import study_rows
     from optdet.tuning.study import open_database
 
     rows = study_rows(open_database(storage, root), with_inner=all_)

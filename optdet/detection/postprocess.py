@@ -7,6 +7,8 @@ So a second configuration costs a fraction of the first, and both give what a fr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,57 +49,50 @@ class MapDetector:
         self.letterbox = letterbox
         self._clip = clip
         self._max_detections = max_detections
-        self._candidates: dict[tuple[float, bool], list[_Scored | None]] = {}
-        self._scored: dict[bytes, _Scored] = {}
+        self._candidates: dict[tuple[float, bool], Sequence[Candidate | None]] = {}
+        self._scores: dict[bytes, float] = {}
         self._expanded: dict[tuple[bytes, float, bool, float], IntArray | None] = {}
 
     def detect(self, thresholds: Thresholds) -> Detections:
         """Detections in image pixels, in contour order; the best ``max_detections`` where there are more."""
         polygons: list[IntArray] = []
         scores: list[float] = []
-        for scored in self._candidates_at(thresholds.thresh, thresholds.use_polygon)[
-            : thresholds.max_candidates
-        ]:
-            if (
-                scored is None
-                or scored.short_side < thresholds.min_side
-                or scored.score < thresholds.box_thresh
-            ):
+        candidates = self._candidates_at(thresholds.thresh, thresholds.use_polygon)
+        for candidate in candidates[: thresholds.max_candidates]:
+            if candidate is None or candidate.short_side < thresholds.min_side:
                 continue
-            polygon = self._expand(scored, thresholds)
+            key = candidate.shape.tobytes()
+            score = self._score(key, candidate)
+            if score < thresholds.box_thresh:
+                continue
+            polygon = self._expand(key, candidate, thresholds)
             if polygon is not None:
                 polygons.append(polygon)
-                scores.append(scored.score)
+                scores.append(score)
         return self._capped(polygons, np.asarray(scores, dtype=np.float64))
 
     def n_contours(self, thresholds: Thresholds) -> int:
         """Contours at ``thresh``, before any filter: what ``max_candidates`` counts."""
         return len(self._candidates_at(thresholds.thresh, thresholds.use_polygon))
 
-    def _candidates_at(self, thresh: float, use_polygon: bool) -> list[_Scored | None]:
+    def _candidates_at(self, thresh: float, use_polygon: bool) -> Sequence[Candidate | None]:
         key = (thresh, use_polygon)
         if key not in self._candidates:
             measure = polygon_candidate if use_polygon else quad_candidate
-            contours = find_contours(self.prob_map, thresh)
-            self._candidates[key] = [self._score(measure(contour)) for contour in contours]
+            self._candidates[key] = [measure(contour) for contour in find_contours(self.prob_map, thresh)]
         return self._candidates[key]
 
-    def _score(self, candidate: Candidate | None) -> _Scored | None:
-        if candidate is None:
-            return None
-        # Two contours with one rectangle may have sides that differ in the last digit.
-        key = candidate.shape.tobytes() + np.float64(candidate.short_side).tobytes()
-        scored = self._scored.get(key)
-        if scored is None:
-            score = mean_inside(self.prob_map, candidate.shape)
-            scored = self._scored[key] = _Scored(key, candidate.shape, candidate.short_side, score)
-        return scored
+    def _score(self, key: bytes, candidate: Candidate) -> float:
+        score = self._scores.get(key)
+        if score is None:
+            score = self._scores[key] = mean_inside(self.prob_map, candidate.shape)
+        return score
 
-    def _expand(self, scored: _Scored, thresholds: Thresholds) -> IntArray | None:
-        key = (scored.key, thresholds.unclip_ratio, thresholds.use_polygon, thresholds.min_side)
+    def _expand(self, outline: bytes, candidate: Candidate, thresholds: Thresholds) -> IntArray | None:
+        key = (outline, thresholds.unclip_ratio, thresholds.use_polygon, thresholds.min_side)
         if key not in self._expanded:
             shape = expand(
-                scored.shape,
+                candidate.shape,
                 thresholds.unclip_ratio,
                 use_polygon=thresholds.use_polygon,
                 min_side=thresholds.min_side,
@@ -118,15 +113,3 @@ class MapDetector:
             best = np.sort(np.argsort(-scores, kind="stable")[: self._max_detections])
             return Detections(tuple(polygons[i] for i in best), scores[best])
         return Detections(tuple(polygons), scores)
-
-
-class _Scored:
-    """A candidate with its score, and the bytes that tell it from others."""
-
-    __slots__ = ("key", "score", "shape", "short_side")
-
-    def __init__(self, key: bytes, shape: Shape, short_side: float, score: float) -> None:
-        self.key = key
-        self.shape = shape
-        self.short_side = short_side
-        self.score = score

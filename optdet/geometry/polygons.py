@@ -75,12 +75,13 @@ def min_area_rectangle(points: NDArray[np.int32] | NDArray[np.float32]) -> Recta
     """OpenCV's rectangle of smallest area, corners as the DB authors order them: top left, top right,
     bottom right, bottom left, by x first and then by y within the left and the right pair."""
     rectangle = cv2.minAreaRect(points)
-    corners = cv2.boxPoints(rectangle)
-    corners = corners[np.argsort(corners[:, 0], kind="stable")]
-    top_left, bottom_left = (0, 1) if corners[1, 1] > corners[0, 1] else (1, 0)
-    top_right, bottom_right = (2, 3) if corners[3, 1] > corners[2, 1] else (3, 2)
-    quad = np.asarray(corners[[top_left, top_right, bottom_right, bottom_left]], np.float32)
-    return Rectangle(quad, min(rectangle[1]))
+    corners = np.asarray(cv2.boxPoints(rectangle), np.float32)
+    # Plain Python: for four corners a third of the time of numpy, thousands of times an image.
+    rows = corners.tolist()
+    first, second, third, fourth = sorted(range(4), key=lambda index: rows[index][0])
+    left = (first, second) if rows[second][1] > rows[first][1] else (second, first)
+    right = (third, fourth) if rows[fourth][1] > rows[third][1] else (fourth, third)
+    return Rectangle(corners[[left[0], right[0], right[1], left[1]]], min(rectangle[1]))
 
 
 def clip_to_frame(polygon: FloatArray, width: float, height: float) -> FloatArray | None:

@@ -52,7 +52,7 @@ def build_backbone(name: str, *, pretrained: bool = False, weights: Path | None 
     cannot be had, and a file that does not fit. A file costs no network; neither do timm's weights once
     they are in its cache.
     """
-    _check_name(name)
+    check_backbone_name(name)
     # Built without weights first: what is wrong with the network is then known before anything is fetched.
     backbone = Backbone(_create(name), name=name)
     if weights is not None:
@@ -62,7 +62,8 @@ def build_backbone(name: str, *, pretrained: bool = False, weights: Path | None 
     return backbone
 
 
-def _check_name(name: str) -> None:
+def check_backbone_name(name: str) -> None:
+    """OptdetError for a name that timm does not have, with the nearest that it has."""
     if timm.is_model(name):
         return
     near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)

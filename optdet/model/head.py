@@ -72,8 +72,8 @@ def _initialise(branch: nn.Sequential) -> None:
 
     Hard-negative mining looks at the largest logits of the background. Where these are the noise of a random
     last layer, training first has to push the noise down, and for hundreds of steps learns nothing else: on
-    four receipts, 60 updates gave text .42 and background .40 so, and .81 and .22 with a quiet last layer. Its
-    bias is the log odds of text among the pixels that the loss looks at, one in four.
+    four receipts, 60 updates gave text .42 and background .40 so, and .81 and .22 with a quiet last layer.
+    Its bias is the log odds of text among the pixels that the loss looks at, one in four.
     """
     for layer in branch:
         if isinstance(layer, nn.ConvTranspose2d) and layer.out_channels == 1 and layer.bias is not None:

@@ -15,12 +15,11 @@ from optdet.data.files import write_atomically
 from optdet.data.sets import locate
 from optdet.errors import OptdetError
 from optdet.store.leases import Leases
-from optdet.store.study_index import best_values
 from optdet.structures import Thresholds
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
 from optdet.tuning.housekeeping import best_trials
-from optdet.tuning.study import Database, OpenStudy, all_studies, n_wanted, outer_studies
+from optdet.tuning.study import OpenStudy
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,26 +131,6 @@ def checkpoint_path(study: OpenStudy, trial: FrozenTrial) -> Path:
     if trial.state == TrialState.FAIL or not found:
         raise OptdetError(f"trial {trial.number} has no checkpoint", where=f"study {study.name}")
     return found[0].path
-
-
-def study_rows(database: Database, *, with_inner: bool = False) -> list[dict[str, Any]]:
-    """A row a study, oldest first: name, trials by state, how many it wants, its best value."""
-    rows = all_studies(database) if with_inner else outer_studies(database)
-    best = best_values(database.storage)
-    return [
-        {
-            "study": row.name,
-            "finished": row.n_finished,
-            "trials": n_wanted(row),
-            "complete": row.n_trials.get("COMPLETE", 0),
-            "pruned": row.n_trials.get("PRUNED", 0),
-            "failed": row.n_trials.get("FAIL", 0),
-            "running": row.n_trials.get("RUNNING", 0),
-            "waiting": row.n_trials.get("WAITING", 0),
-            "best": best.get(row.study_id),
-        }
-        for row in rows
-    ]
 
 
 def study_json(study: OpenStudy) -> dict[str, Any]:

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-import optuna
-
 from optdet.inference.device import choose_device
 from optdet.tuning.progress import Progress
 from optdet.tuning.study import OpenStudy
@@ -24,7 +22,6 @@ def run_study(
 
     KeyboardInterrupt (also for SIGTERM) leaves the trial in work to be resumed.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     config = study.config.base_config()
     worker = Worker(
         study=study,

@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import optuna
-
 from optdet.config import Config
 from optdet.data.images import image_size
 from optdet.data.prediction_check import check_predictions
@@ -28,7 +26,6 @@ _N_TRIED = 10
 
 def smoke_test(study: OpenStudy) -> Iterator[str]:
     """Lines that say what was done and how long the study will take; raises what a trial would raise."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     config = study.config.base_config()
     places = study.places
     sets = open_sets(

@@ -70,6 +70,8 @@ class OpenStudy:
 
 def open_database(storage: str | None, root: str | None = None, *, create: bool = False) -> Database:
     """The storage that a command works on; ``storage`` is a URL, a path, or None for the usual place."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # what is done is said by the commands
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # what it says, our commands say
     url = storage_url(storage)
     opened = open_storage(url, create=create)
     return Database(opened, url, Places(root_of(url, root)))
@@ -79,8 +81,12 @@ def create_study(
     database: Database, config: StudyConfig, *, data_root: Path | None = None
 ) -> Literal["created", "exists"]:
     """Make a study, or find the same one there; OptdetError where another has its name."""
+    # Not above: reading a study needs no torch, which this brings.
+    from optdet.tuning.preflight import check_backbones
+
     valid_study_name(config.name)
     _check_grid(config)
+    check_backbones(config)
     database.places.root.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(database.places.root / ".create.lock"):
         try:

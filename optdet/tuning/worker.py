@@ -24,6 +24,7 @@ from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
 from optdet.tuning.housekeeping import keep_best, sweep_finished
 from optdet.tuning.objective import TrialContext, run_objective
+from optdet.tuning.preflight import check_networks
 from optdet.tuning.progress import Progress, TrialOutcome
 from optdet.tuning.study import OpenStudy
 
@@ -60,9 +61,11 @@ class Worker:
     _sets: dict[DataConfig, DataSets] = field(default_factory=dict)
 
     def run(self) -> RunResult:
-        """Trials until ``total`` are finished, over all workers; OptdetError for data that cannot be used."""
+        """Trials until ``total`` are finished, over all workers; OptdetError for unusable data or models."""
         study = self.study
-        self.open_sets(study.config.base_config())  # so that bad data stops the run before a trial begins
+        if self.n_finished() < self.total:  # what would fail every trial stops the run before one begins
+            self.open_sets(study.config.base_config())
+            check_networks(study.config)
         sweep_finished(study)
         keep_best(study)
         leases = Leases(study.storage, study.study_id, study.uuid)

@@ -1,0 +1,40 @@
+"""Whether a study's networks can be built, asked before a trial is spent on the answer.
+
+A name is checked when a study is made; weights only when it is run, since they may come to the machine later.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+from optdet.config import Choice, ModelConfig
+from optdet.model.backbone import build_backbone, check_backbone_name
+from optdet.study_config import StudyConfig
+
+_NETWORK = ("backbone", "pretrained", "weights")
+"""Settings of the model that decide whether it can be built."""
+
+
+def networks(study: StudyConfig) -> list[ModelConfig]:
+    """The model settings that trials may have, as far as the backbone and its weights go, each once."""
+    choices = []
+    for name in _NETWORK:
+        dimension = study.space.get(f"model.{name}")
+        own = (getattr(study.config.model, name),)
+        choices.append(dimension.choices if isinstance(dimension, Choice) else own)
+    found = [dict(zip(_NETWORK, values, strict=True)) for values in product(*choices)]
+    return [ModelConfig.model_validate(values) for values in found]
+
+
+def check_backbones(study: StudyConfig) -> None:
+    """OptdetError for a backbone that timm does not have."""
+    for network in networks(study):
+        check_backbone_name(network.backbone)
+
+
+def check_networks(study: StudyConfig) -> None:
+    """Build every backbone once, with its weights; OptdetError for one that trials could not build."""
+    for network in networks(study):
+        weights = None if network.weights is None else Path(network.weights)
+        build_backbone(network.backbone, pretrained=network.pretrained, weights=weights)
