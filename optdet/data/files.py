@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import difflib
 import os
-import secrets
 from pathlib import Path
 
+from optdet.atomic import atomic_file
 from optdet.errors import OptdetError
 
 MAX_LABEL_BYTES = 2**30
@@ -93,31 +93,13 @@ def split_lines(text: str) -> list[str]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """A reader sees the old file or the new one, never a part: temporary file, fsync, rename, fsync of the
-    folder.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    """The file with this content, or the one that was there before; OptdetError where the disk refuses."""
     try:
-        with temporary.open("xb") as file:
+        with atomic_file(path) as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
     except OSError as error:
         raise OptdetError(
             f"cannot be written ({error.strerror})",
             where=str(path),
             fix="check the folder, its permissions and the space left",
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Without it a power cut can undo the rename."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,16 +7,16 @@ It is written under a lock to a temporary name and renamed, and never changed af
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import BinaryIO, Literal, Protocol
 
 import filelock
 import numpy as np
 from numpy.typing import NDArray
 
+from optdet.atomic import atomic_file
 from optdet.data.images import read_image
 from optdet.digest import file_sha256
 from optdet.errors import OptdetError
@@ -113,16 +113,12 @@ def _write_once(
         # Whoever holds the lock is the only writer: other temporary files are those of killed processes.
         for leftover in path.parent.glob(f".{path.name}.*.tmp"):
             leftover.unlink()
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            _write(temporary, paths, letterboxes, on_image)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with atomic_file(path) as file:
+            _write(file, paths, letterboxes, on_image)
 
 
 def _write(
-    path: Path,
+    file: BinaryIO,
     paths: Sequence[Path],
     letterboxes: Sequence[Letterbox],
     on_image: Callable[[int, int], None] | None,
@@ -130,11 +126,8 @@ def _write(
     """Written, not mapped: a full disk is then an error, where a mapped page ends the process (SIGBUS)."""
     size = letterboxes[0].size
     shape = (len(paths), size, size, 3)
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-        for index, (image_path, letterbox) in enumerate(zip(paths, letterboxes, strict=True)):
-            file.write(letterbox.draw(read_image(image_path)).data)
-            if on_image is not None:
-                on_image(index + 1, len(paths))
-        file.flush()
-        os.fsync(file.fileno())
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    for index, (image_path, letterbox) in enumerate(zip(paths, letterboxes, strict=True)):
+        file.write(letterbox.draw(read_image(image_path)).data)
+        if on_image is not None:
+            on_image(index + 1, len(paths))

@@ -1,17 +1,14 @@
-"""PNG files, written whole or not at all: temporary file, fsync, rename."""
+"""PNG files, written whole or not at all."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from optdet.atomic import atomic_file
 from optdet.errors import OptdetError
 
 _COMPRESSION = 3
@@ -26,28 +23,13 @@ def write_png(path: Path, array: NDArray[np.uint8]) -> None:
     """
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
         raise ValueError(f"expected a uint8 array of shape (H, W, 3), got {array.dtype} {array.shape}")
-    # Not derived from the target's name, which may already be as long as the file system allows.
-    temporary = path.parent / f".{uuid4().hex}.tmp"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _removed_on_failure(temporary):
-            with temporary.open("xb") as file:
-                Image.fromarray(array).save(file, format="PNG", compress_level=_COMPRESSION)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
+        with atomic_file(path) as file:
+            Image.fromarray(array).save(file, format="PNG", compress_level=_COMPRESSION)
     except OSError as error:
         raise OptdetError(
             f"the picture cannot be written: {error.strerror or error}",
             where=str(path),
             fix="check the folder's rights and the free space",
         ) from error
-
-
-@contextmanager
-def _removed_on_failure(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from optdet.atomic import atomic_file
 from optdet.errors import OptdetError
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -49,22 +49,15 @@ class MapCache:
         np.save(array, prob_map)
         content = array.getvalue()
         try:
-            self._write(image_key, content + hashlib.sha256(content).digest())
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with atomic_file(self._path(image_key)) as file:
+                file.write(content + hashlib.sha256(content).digest())
         except OSError as error:
             raise OptdetError(
                 f"the probability map cannot be kept ({error.strerror})",
                 where=str(self._path(image_key)),
                 fix="free space there",
             ) from error
-
-    def _write(self, image_key: str, content: bytes) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.folder / f".{image_key}.{os.getpid()}.tmp"
-        try:
-            temporary.write_bytes(content)
-            os.replace(temporary, self._path(image_key))
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -9,15 +9,14 @@ key ``format_version`` belongs to the file and is not part of the payload.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import torch
 
+from optdet.atomic import atomic_file
 from optdet.errors import OptdetError
 
 FORMAT_VERSION = 1
@@ -36,11 +35,12 @@ def save_checkpoint(path: Path, payload: Mapping[str, Any]) -> str:
         raise ValueError(f"the key {_VERSION_KEY!r} belongs to the file format")
     for key, value in payload.items():
         _check_plain(value, str(key))
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
     try:
-        digest = _write(temporary, {_VERSION_KEY: FORMAT_VERSION, **payload})
-        temporary.replace(path)
-        _sync_folder(path.parent)
+        with atomic_file(path) as file:
+            # Given an open file and not its name, torch writes the same bytes for the same content.
+            torch.save({_VERSION_KEY: FORMAT_VERSION, **payload}, file)
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, RuntimeError) as error:
         # torch's writer turns the OSError of a full disk into a RuntimeError of its own.
         cause = error if isinstance(error, OSError) else error.__context__
@@ -51,8 +51,6 @@ def save_checkpoint(path: Path, payload: Mapping[str, Any]) -> str:
             where=str(path),
             fix="check the folder and the free space",
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return digest
 
 
@@ -83,26 +81,6 @@ def load_checkpoint(path: Path, *, sha256: str | None = None) -> dict[str, Any]:
             fix="upgrade optdet",
         )
     return content
-
-
-def _write(path: Path, content: dict[str, Any]) -> str:
-    with path.open("x+b") as file:
-        # Given an open file and not its name, torch writes the same bytes for the same content.
-        torch.save(content, file)
-        file.flush()
-        file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
-    return digest
-
-
-def _sync_folder(folder: Path) -> None:
-    """Without this a power cut may undo the rename."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _parse(file: Any, path: Path) -> dict[str, Any]:

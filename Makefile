@@ -1,0 +1,53 @@
+# make study    a first study, from a fresh clone to the best trial
+# make test     everything that is checked
+# PYTHON=python3.12 names another interpreter, VENV=DIR another place for the environment.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+TESTABLE := $(VENV)/.installed-test
+SLOW := slow and not gpu and not postgres and not browser
+
+.DEFAULT_GOAL := help
+.PHONY: help study test lint clean
+
+help:
+	@echo "make study   create the quickstart study, run its 20 trials, say how to browse it"
+	@echo "make test    ruff, mypy, import contracts and all tests that need no GPU, server or browser"
+	@echo "make lint    ruff, mypy and import contracts alone"
+	@echo "make clean   remove the environment and the caches of tools; studies stay"
+
+study: $(INSTALLED)
+	$(BIN)/optdet study create
+	$(BIN)/optdet study run quickstart --trials 20
+	@echo "browse: $(BIN)/optdet dashboard"
+
+test: lint
+	$(BIN)/pytest
+	$(BIN)/pytest -m "$(SLOW)"
+
+lint: $(TESTABLE)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --config setup.cfg
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
+		{ echo "error: $(PYTHON) is missing or older than 3.11; name another: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+# Installed again only when what is required may have changed.
+$(INSTALLED): setup.cfg pyproject.toml | $(BIN)/python
+	@echo "installing optdet into $(VENV): torch makes this a long download the first time"
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(TESTABLE): setup.cfg pyproject.toml | $(BIN)/python
+	@echo "installing optdet[test] into $(VENV): torch makes this a long download the first time"
+	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	@touch $@ $(INSTALLED)
