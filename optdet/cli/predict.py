@@ -34,6 +34,7 @@ def predict(
       optdet predict quickstart:7 --images test --out test.json -t box_thresh=0.3
     """
     from optdet.cli.progress import image_bar
+    from optdet.cli.tables import pairs
     from optdet.inference.device import choose_device
     from optdet.inference.folder import predict_folder
     from optdet.tuning.source import open_source
@@ -45,7 +46,6 @@ def predict(
         written = predict_folder(
             opened.trained.detector, chosen, images, out, labels=labels, cache=opened.cache, on_image=on_image
         )
-    values = ", ".join(f"{name} {value:g}" for name, value in chosen.as_dict().items())
-    typer.echo(f"{opened.title} at {values}", err=True)
+    typer.echo(f"{opened.title} at {pairs(chosen.as_dict())}", err=True)
     for line in written:
         typer.echo(line, err=True)

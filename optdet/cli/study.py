@@ -53,7 +53,8 @@ def create(
     study = read_study(path, given, name=name)
     database = open_database(storage, root, create=True)
     state = create_study(database, study, data_root=Path(data_root) if data_root else None)
-    typer.echo(f"{state}: study {study.name}, {study.trials} trials, in {database.url}")
+    plural = "" if study.trials == 1 else "s"
+    typer.echo(f"{state}: study {study.name}, {study.trials} trial{plural}, in {database.url}")
     typer.echo(f"run it: optdet study run {study.name}{_storage_option(storage)}")
 
 
@@ -76,6 +77,7 @@ def run(
         bool,
         typer.Option("--smoke", help="Take one batch through everything, and say how long the study takes."),
     ] = False,
+    device: options.Device = None,
     storage: options.Storage = None,
     root: options.Root = None,
     data_root: options.DataRoot = None,
@@ -95,7 +97,7 @@ def run(
         _smoke(study)
         return
     seconds = None if timeout is None else _seconds(timeout)
-    run_and_report(study, total=trials, timeout=seconds, storage=storage)
+    run_and_report(study, total=trials, timeout=seconds, storage=storage, device=device)
 
 
 @app.command("list")
@@ -105,7 +107,12 @@ def list_(
     storage: options.Storage = None,
     root: options.Root = None,
 ) -> None:
-    """List the studies of a database, oldest first."""
+    """List the studies of a database, oldest first.
+
+    Example:
+
+      optdet study list --storage studies/optdet.db
+    """
     from optdet.cli.tables import print_json, studies_table
     from optdet.tuning.overview import study_rows
     from optdet.tuning.study import open_database
@@ -124,7 +131,14 @@ def show(
     storage: options.Storage = None,
     root: options.Root = None,
 ) -> None:
-    """Show a study's trials: values, parameters, thresholds, who works on what."""
+    """Show a study's trials: values, parameters, epochs, who works on what.
+
+    Examples:
+
+      optdet study show
+
+      optdet study show mine --json
+    """
     from optdet.cli.tables import print_json, study_table
     from optdet.tuning.results import study_json
 
@@ -225,7 +239,12 @@ def export(
 
 
 def run_and_report(
-    study: OpenStudy, *, total: int | None, timeout: float | None, storage: str | None
+    study: OpenStudy,
+    *,
+    total: int | None,
+    timeout: float | None,
+    storage: str | None,
+    device: str | None = None,
 ) -> None:
     """Run a study and say what came of it; exit 1 after too many failures, 130 when interrupted."""
     from optdet.cli.progress import choose_progress
@@ -237,7 +256,7 @@ def run_and_report(
         again += f" --trials {total}"
     try:
         with choose_progress() as progress:
-            result = run_study(study, progress, total=total, timeout_s=timeout)
+            result = run_study(study, progress, total=total, timeout_s=timeout, device=device)
     except KeyboardInterrupt:
         typer.echo(f"interrupted; go on with: {again}", err=True)
         raise typer.Exit(130) from None

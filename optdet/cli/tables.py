@@ -56,9 +56,9 @@ def best_table(shown: dict[str, Any]) -> None:
     low, high = shown["interval"]
     crossfit = "" if shown["hmean_crossfit"] is None else f"; cross-fitted {shown['hmean_crossfit']:.4f}"
     typer.echo(f"95 % interval of the competition macro H-mean {low:.4f} to {high:.4f}{crossfit}")
-    typer.echo("thresholds  " + _pairs(shown["thresholds"]))
+    typer.echo("thresholds  " + pairs(shown["thresholds"]))
     if shown["params"]:
-        typer.echo("parameters  " + _pairs(shown["params"]))
+        typer.echo("parameters  " + pairs(shown["params"]))
     typer.echo(f"checkpoint  {shown['checkpoint']}")
 
 
@@ -113,5 +113,5 @@ def _value(value: Any) -> str:
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _pairs(values: dict[str, Any]) -> str:
+def pairs(values: dict[str, Any]) -> str:
     return ", ".join(f"{name} {_value(value)}" for name, value in values.items())

@@ -18,6 +18,7 @@ def train(
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the run. Default: the file's name, numbered.")
     ] = None,
+    device: options.Device = None,
     storage: options.Storage = None,
     root: options.Root = None,
 ) -> None:
@@ -38,4 +39,4 @@ def train(
     study = one_trial_study(settings, name or run_name(database, settings, config.stem))
     state = create_study(database, study)
     typer.echo(f"{state}: {study.name} in {database.url}", err=True)
-    run_and_report(load_study(database, study.name), total=1, timeout=None, storage=storage)
+    run_and_report(load_study(database, study.name), total=1, timeout=None, storage=storage, device=device)

@@ -38,7 +38,9 @@ def best_values(storage: RDBStorage) -> dict[int, float]:
         " WHERE trials.state = 'COMPLETE' GROUP BY trials.study_id"
     )
     with database_errors(storage.engine.url), storage.engine.connect() as connection:
-        return {study_id: float(value) for study_id, value in connection.execute(text(query))}
+        rows = connection.execute(text(query)).all()
+    # A study of another program may have infinite values only: they are stored apart, with NULL here.
+    return {study_id: float(value) for study_id, value in rows if value is not None}
 
 
 def list_studies(storage: RDBStorage, *, attributes: tuple[str, ...] = ()) -> list[StudyRow]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from optdet.config import Choice
 from optdet.config_io import apply_params, parse_override
 from optdet.errors import OptdetError
 from optdet.tuning.study import OpenStudy
 
 
 def enqueue_trial(study: OpenStudy, params: Sequence[str]) -> dict[str, Any]:
-    """Queue ``name=value`` texts as one trial; a value may lie outside its range, not outside its type."""
+    """Queue ``name=value`` texts as one trial; a value may lie outside its range, not outside its choices."""
     values: dict[str, Any] = {}
     for text in params:
         name, value = parse_override(text)
@@ -21,6 +22,13 @@ def enqueue_trial(study: OpenStudy, params: Sequence[str]) -> dict[str, Any]:
         values[name] = value
     config = apply_params(study.config.config, values, "queued trial").model_dump(mode="json")
     exact = {name: _dotted(config, name) for name in values}
+    for name, value in exact.items():
+        dimension = study.config.space[name]
+        if isinstance(dimension, Choice) and value not in dimension.choices:
+            choices = ", ".join(repr(choice) for choice in dimension.choices)
+            raise OptdetError(
+                f"{name} has no choice {value!r}", where="queued trial", fix=f"choose among {choices}"
+            )
     study.study.enqueue_trial(exact)
     return exact
 

@@ -16,16 +16,23 @@ from optdet.tuning.worker import RunResult, Stopped, Worker
 
 
 def run_study(
-    study: OpenStudy, progress: Progress, *, total: int | None = None, timeout_s: float | None = None
+    study: OpenStudy,
+    progress: Progress,
+    *,
+    total: int | None = None,
+    timeout_s: float | None = None,
+    device: str | None = None,
 ) -> RunResult:
     """Work on a study until it has ``total`` finished trials (default: the file's) or time is up.
+
+    ``device`` takes the place of the config's: another machine may go on with a study.
 
     KeyboardInterrupt (also for SIGTERM) leaves the trial in work to be resumed.
     """
     config = study.config.base_config()
     worker = Worker(
         study=study,
-        device=choose_device(config.device),
+        device=choose_device(device or config.device),
         progress=progress,
         total=total if total is not None else study.config.trials,
         deadline=None if timeout_s is None else time.monotonic() + timeout_s,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,19 +34,18 @@ def suggest(trial: optuna.Trial, space: Mapping[str, Dimension]) -> dict[str, An
 
     All are drawn before anything else happens: a trial that is cut off later has all of them stored.
     """
-    params: dict[str, Any] = {}
-    for name, dimension in space.items():
-        if dimension.type == "categorical":
-            params[name] = trial.suggest_categorical(name, dimension.choices)
-        elif dimension.type == "int":
-            params[name] = trial.suggest_int(
-                name, dimension.low, dimension.high, log=dimension.log, step=dimension.step
-            )
-        else:
-            params[name] = trial.suggest_float(
-                name, dimension.low, dimension.high, log=dimension.log, step=dimension.step
-            )
-    return params
+    with warnings.catch_warnings():
+        # A queued value may lie outside its range: Optuna takes it, and warns.
+        warnings.filterwarnings("ignore", message="Fixed parameter")
+        return {name: _suggest(trial, name, dimension) for name, dimension in space.items()}
+
+
+def _suggest(trial: optuna.Trial, name: str, dimension: Dimension) -> Any:
+    if dimension.type == "categorical":
+        return trial.suggest_categorical(name, dimension.choices)
+    if dimension.type == "int":
+        return trial.suggest_int(name, dimension.low, dimension.high, log=dimension.log, step=dimension.step)
+    return trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log, step=dimension.step)
 
 
 def is_inside(space: Mapping[str, Dimension], params: Mapping[str, Any]) -> bool:

@@ -71,7 +71,6 @@ class OpenStudy:
 def open_database(storage: str | None, root: str | None = None, *, create: bool = False) -> Database:
     """The storage that a command works on; ``storage`` is a URL, a path, or None for the usual place."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # what is done is said by the commands
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # what it says, our commands say
     url = storage_url(storage)
     opened = open_storage(url, create=create)
     return Database(opened, url, Places(root_of(url, root)))
@@ -89,17 +88,36 @@ def create_study(
     check_backbones(config)
     database.places.root.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(database.places.root / ".create.lock"):
-        try:
-            study = optuna.create_study(
-                storage=database.storage, study_name=config.name, direction="maximize"
-            )
-        except DuplicatedStudyError:
-            study = optuna.load_study(storage=database.storage, study_name=config.name)
-            if study.user_attrs.get(attr.READY):
-                _require_same(study, config)
-                return "exists"
+        study = _new_or_there(database, config.name)
+        _require_ours(study, config.name)
+        if study.user_attrs.get(attr.READY):
+            _require_same(study, config)
+            return "exists"
+        if study.user_attrs.get(attr.DEFINITION) not in (None, config.as_dict()):
+            # Half made, and of another definition, whose queue it may have: nothing was run in it yet.
+            optuna.delete_study(storage=database.storage, study_name=config.name)
+            study = _new_or_there(database, config.name)
         _complete(study, config, database, data_root or Path())
     return "created"
+
+
+def _new_or_there(database: Database, name: str) -> optuna.Study:
+    try:
+        return optuna.create_study(storage=database.storage, study_name=name, direction="maximize")
+    except DuplicatedStudyError:
+        return optuna.load_study(storage=database.storage, study_name=name)
+
+
+def _require_ours(study: optuna.Study, name: str) -> None:
+    """Refuse a study that another program made, and one of threshold tuning: both only share the database."""
+    stored = study.user_attrs
+    if attr.UUID in stored or not (stored or study.get_trials(deepcopy=False)):
+        return
+    inner_of = stored.get(attr.INNER_OF)
+    kind = f"the threshold tuning of {inner_of}" if inner_of else "a study that optdet did not make"
+    raise OptdetError(
+        f"the name {name!r} is taken by {kind}", where="study create", fix="give another: --name"
+    )
 
 
 def _complete(study: optuna.Study, config: StudyConfig, database: Database, data_root: Path) -> None:
@@ -199,7 +217,7 @@ def load_study(database: Database, name: str, *, data_root: Path | None = None) 
     """Open a study to work on it or to read it; ``data_root`` replaces the stored one."""
     study = optuna.load_study(storage=database.storage, study_name=name)
     stored = study.user_attrs
-    if not stored.get(attr.READY):
+    if attr.INNER_OF in stored or not stored.get(attr.READY):
         fix = (
             "give the name of the study that it belongs to"
             if attr.INNER_OF in stored

@@ -1,4 +1,4 @@
-"""The command line run in this process as the ``optdet`` program runs it, and a study small enough to train."""
+"""The command line, run in this process as the program runs it, and a study small enough to train."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 import torch
@@ -52,7 +53,7 @@ class Ran:
 
 
 def run_optdet(*arguments, cwd):
-    """``optdet ARGUMENTS`` in a folder, through the program's own entry point; one thread, as a tiny net likes."""
+    """``optdet ARGUMENTS`` in a folder, through the program's own entry point, on one thread."""
     out, err = io.StringIO(), io.StringIO()
     n_threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
@@ -101,3 +102,7 @@ def studied(tmp_path_factory):
     return folder, ran
 
 
+@pytest.fixture(scope="session")
+def run_in():
+    """A way to run commands in a folder that outlives a test."""
+    return lambda folder: partial(run_optdet, cwd=folder)

@@ -1,0 +1,86 @@
+"""``--help``: quick, complete, and with an example for every command."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+
+import click
+import pytest
+import typer
+
+from optdet.cli.app import app
+
+
+def commands(command=None, path=()):
+    """Every command of the program as its words and its click object, groups left out."""
+    command = command if command is not None else typer.main.get_command(app)
+    if isinstance(command, click.Group) or hasattr(command, "commands"):
+        for name, inner in command.commands.items():
+            yield from commands(inner, (*path, name))
+    else:
+        yield path, command
+
+
+COMMANDS = dict(commands())
+
+
+def test_help_is_quick_and_imports_no_torch():
+    probe = (
+        "import sys\n"
+        "from optdet.cli.app import main\n"
+        "sys.argv = ['optdet', '--help']\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    code = end.code\n"
+        "heavy = {'torch', 'optuna', 'timm', 'sqlalchemy', 'cv2', 'numpy'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy or code else 0)\n"
+    )
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        ran = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
+        seconds.append(time.perf_counter() - started)
+        assert ran.returncode == 0, ran.stderr
+        assert "First steps" in ran.stdout
+    assert min(seconds) < 0.5  # of three, as other programs may be at work
+
+
+@pytest.mark.parametrize("path", [(), ("study",), ("data",)])
+def test_a_group_without_a_command_shows_its_commands(path, optdet):
+    ran = optdet(*path)
+    known = {name[: len(path) + 1][-1] for name in COMMANDS if name[: len(path)] == path}
+    assert known
+    assert all(name in ran.out + ran.err for name in known)
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_has_an_example_that_names_only_what_exists(path):
+    command = COMMANDS[path]
+    examples = [line.strip() for line in command.help.splitlines() if line.strip().startswith("optdet ")]
+    assert examples
+    options = {option for parameter in command.params for option in parameter.opts}
+    for example in examples:
+        words = example.split()[1:]
+        assert tuple(words[: len(path)]) == path
+        used = {word for word in words if re.fullmatch(r"--?[a-z][a-z-]*", word)}
+        assert used <= options
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_option_and_argument_is_explained(path):
+    for parameter in COMMANDS[path].params:
+        assert parameter.help, f"{' '.join(path)}: {parameter.name}"
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_help_of_a_command_is_exit_0(path, optdet):
+    ran = optdet(*path, "--help")
+    assert ran.code == 0
+    assert f"optdet {' '.join(path)}" in ran.out
+
+
+def test_the_version(optdet):
+    from optdet import __version__
+
+    assert optdet("--version").out == f"optdet {__version__}\n"

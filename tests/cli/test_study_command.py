@@ -1,0 +1,216 @@
+"""``optdet study``: what its commands print, and the contracts of their JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+import yaml
+
+from optdet.cli.study import _seconds
+from optdet.errors import OptdetError
+
+THRESHOLDS = {"thresh", "box_thresh", "unclip_ratio", "max_candidates", "use_polygon", "min_side"}
+
+
+def read_json(ran):
+    assert ran.code == 0, ran.err
+    return json.loads(ran.out)
+
+
+def test_without_a_file_it_is_the_quickstart_study(tmp_path, optdet):
+    ran = optdet("study", "create")
+    assert ran.code == 0
+    assert ran.out.splitlines() == [
+        "created: study quickstart, 20 trials, in sqlite:///studies/optdet.db",
+        "run it: optdet study run quickstart",
+    ]
+    assert ran.err == ""
+    assert (tmp_path / "studies/optdet.db").exists()
+    assert optdet("study", "create").out.startswith("exists: study quickstart")
+
+
+def test_overrides_may_stand_without_a_file(tmp_path, optdet):
+    assert optdet("study", "create", "trials=3", "train.epochs=2").out.startswith(
+        "created: study quickstart, 3 "
+    )
+
+
+def test_a_name_and_a_storage_of_ones_own(tiny, optdet):
+    ran = optdet("study", "create", "studies/tiny.yaml", "--name", "other", "--storage", "elsewhere/db")
+    assert ran.out.splitlines() == [
+        "created: study other, 2 trials, in sqlite:///elsewhere/db",
+        "run it: optdet study run other --storage elsewhere/db",
+    ]
+    rows = read_json(optdet("study", "list", "--json", "--storage", "elsewhere/db"))
+    assert [row["study"] for row in rows] == ["other"]
+
+
+def test_run_says_what_happens_in_plain_lines_and_what_came_of_it(studied):
+    _, ran = studied
+    lines = ran.err.splitlines()
+    assert lines[0] == "study tiny"
+    assert "trial 0: optimizer.lr 0.005" in lines
+    assert sum(line.startswith("trial 0 epoch ") for line in lines) == 2
+    assert sum(" complete " in line for line in lines) == 2
+    assert ran.out.startswith("tiny is full: 2 of 2 trials; for more: optdet study run tiny --trials 12\n")
+    assert ran.out.endswith("look: optdet dashboard   or: optuna-dashboard sqlite:///studies/optdet.db\n")
+    assert max(len(line) for line in ran.err.splitlines()) < 140
+
+
+def test_running_a_full_study_changes_nothing(studied, optdet):
+    folder, _ = studied
+    before = optdet("study", "export", "tiny", cwd=folder).out
+    ran = optdet("study", "run", cwd=folder)
+    assert ran.code == 0
+    assert "tiny is full: 2 of 2 trials" in ran.out
+    assert "trial" not in ran.err
+    assert optdet("study", "export", "tiny", cwd=folder).out == before
+
+
+def test_no_time_left_is_no_trial_lost(tiny, optdet):
+    optdet("study", "create", "studies/tiny.yaml")
+    ran = optdet("study", "run", "--timeout", "0s")
+    assert ran.code == 0
+    assert "time is up: 0 of 2 trials; go on with: optdet study run tiny" in ran.out
+    assert "no trial is complete yet" in ran.out
+    assert read_json(optdet("study", "show", "--json"))["trials"][0]["state"] == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("8h", 28800), ("90m", 5400), ("3600s", 3600), ("1.5h", 5400), ("7", 7)]
+)
+def test_times(text, seconds):
+    assert _seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "h", "-1h", "1d", "1h30m", "nan"])
+def test_what_is_no_time(text):
+    with pytest.raises(OptdetError, match="is not a time; write 8h"):
+        _seconds(text)
+
+
+def test_smoke_goes_through_everything_and_leaves_no_trial(tiny, optdet):
+    optdet("study", "create", "studies/tiny.yaml")
+    ran = optdet("study", "run", "--smoke")
+    assert ran.code == 0, ran.err
+    heads = [line.split()[0] for line in ran.out.splitlines()]
+    assert heads == ["data", "train", "validate", "tune", "predict", "time"]
+    assert "for 2 trials" in ran.out
+    shown = read_json(optdet("study", "show", "--json"))
+    assert [row["state"] for row in shown["trials"]] == ["waiting"]
+    assert not (tiny / "studies/runs").exists()
+    assert not list((tiny / "studies").glob(".smoke-*"))
+
+
+def test_list(studied, optdet):
+    folder, _ = studied
+    (row,) = read_json(optdet("study", "list", "--json", cwd=folder))
+    assert row == {
+        "study": "tiny",
+        "finished": 2,
+        "trials": 2,
+        "complete": 2,
+        "pruned": 0,
+        "failed": 0,
+        "running": 0,
+        "waiting": 0,
+        "best": row["best"],
+    }
+    table = optdet("study", "list", cwd=folder).out
+    assert "tiny" in table
+    assert "2/2" in table
+    names = [row["study"] for row in read_json(optdet("study", "list", "--all", "--json", cwd=folder))]
+    assert names == ["tiny", "tiny.t0000.postprocess", "tiny.t0001.postprocess"]
+
+
+def test_show(studied, optdet):
+    folder, _ = studied
+    shown = read_json(optdet("study", "show", "tiny", "--json", cwd=folder))
+    assert (shown["study"], shown["trials_wanted"], shown["finished"], shown["workers"]) == ("tiny", 2, 2, [])
+    assert [row["number"] for row in shown["trials"]] == [0, 1]
+    assert shown["trials"][0]["params"] == {"optimizer.lr": 0.005}
+    assert all(set(row["thresholds"]) == THRESHOLDS for row in shown["trials"])
+    table = optdet("study", "show", "tiny", cwd=folder)
+    assert table.out.startswith("tiny: 2 of 2 trials finished\n")
+    assert f"{shown['best']}*" in table.out
+    assert "study tiny" in optdet("study", "show", cwd=folder).err  # a name that is left out is said
+
+
+def test_best_is_a_contract(studied, optdet):
+    folder, _ = studied
+    ran = optdet("study", "best", "--json", cwd=folder)
+    best = read_json(ran)
+    assert ran.err == ""
+    assert {"study", "number", "value", "hmean_crossfit", "params", "thresholds", "val"} <= set(best)
+    assert set(best["thresholds"]) == THRESHOLDS
+    assert set(best["scores"]) == {"competition", "official", "iou"}
+    for kinds in best["scores"].values():
+        assert {kind: set(scores) for kind, scores in kinds.items()} == {
+            kind: {"precision", "recall", "hmean"} for kind in ("macro", "global")
+        }
+    low, high = best["interval"]
+    assert 0 <= low <= best["value"] <= high <= 1
+    for path in (best["val"]["images"], best["val"]["labels"], best["checkpoint"]):
+        assert (folder / path).exists()
+    text = optdet("study", "best", cwd=folder).out
+    assert text.startswith(f"tiny: trial {best['number']}, value {best['value']:.6f}\n")
+
+
+def test_best_written_is_a_config_that_trains_to_the_same_value(studied, optdet, tmp_path):
+    folder, _ = studied
+    best = read_json(optdet("study", "best", "--json", cwd=folder))
+    written = tmp_path / "best.yaml"
+    assert optdet("study", "best", "--write", written, cwd=folder).code == 0
+    assert yaml.safe_load(written.read_text())["optimizer"]["lr"] == best["params"]["optimizer.lr"]
+    assert "the file exists" in optdet("study", "best", "--write", written, cwd=folder).error
+    assert optdet("train", written, "--name", "again").code == 0
+    again = read_json(optdet("study", "best", "again", "--json"))
+    assert (again["value"], again["thresholds"]) == (best["value"], best["thresholds"])
+
+
+def test_enqueue(tiny, optdet):
+    optdet("study", "create", "studies/tiny.yaml")
+    assert (
+        optdet("study", "enqueue", "tiny", "optimizer.lr=0.0025").out
+        == "queued in tiny: optimizer.lr=0.0025\n"
+    )
+    trials = read_json(optdet("study", "show", "--json"))["trials"]
+    assert [row["params"]["optimizer.lr"] for row in trials] == [0.005, 0.0025]
+    assert (
+        "not in the space of tiny; it varies optimizer.lr"
+        in optdet("study", "enqueue", "tiny", "train.epochs=3").error
+    )
+    assert "optimizer.lr" in optdet("study", "enqueue", "tiny", "optimizer.lr=fast").error
+    assert len(read_json(optdet("study", "show", "--json"))["trials"]) == 2
+
+
+def test_export(studied, optdet, tmp_path):
+    folder, _ = studied
+    shown = read_json(optdet("study", "show", "tiny", "--json", cwd=folder))["trials"]
+    rows = list(csv.DictReader(io.StringIO(optdet("study", "export", "tiny", cwd=folder).out)))
+    assert [float(row["value"]) for row in rows] == [row["value"] for row in shown]
+    assert [float(row["param.optimizer.lr"]) for row in rows] == [
+        row["params"]["optimizer.lr"] for row in shown
+    ]
+    assert float(rows[0]["competition.macro.hmean"]) == shown[0]["value"]
+    out = tmp_path / "trials.json"
+    ran = optdet("study", "export", "tiny", "--out", out, cwd=folder)
+    assert (ran.code, ran.out) == (0, "")
+    assert json.loads(out.read_text()) == shown
+    assert (
+        "use .csv or .json" in optdet("study", "export", "--out", tmp_path / "trials.txt", cwd=folder).error
+    )
+
+
+def test_the_storage_of_the_environment(studied, tmp_path, monkeypatch):
+    """The variable is read by a program of its own, where nothing else has a say."""
+    import subprocess
+    import sys
+
+    monkeypatch.setenv("OPTDET_STORAGE", str(studied[0] / "studies/optdet.db"))
+    command = [sys.executable, "-m", "optdet", "study", "list", "--json"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert [row["study"] for row in json.loads(ran.stdout)] == ["tiny"]

@@ -1,0 +1,106 @@
+"""Runs optdet's command line in processes of their own, which can be killed at a named moment.
+
+Run as a script, it imports everything once and then forks a child for each command: what a command costs is
+its work, not the imports. Each line of JSON on its standard input is an order. {"argv", "cwd", "out", "err",
+"kill"} starts ``optdet ARGV`` there and answers with its process id; {"wait": pid} answers with its exit
+code, negative for a signal. ``kill`` is null or {"at": "module:name", "call": n, "after": bool}: the process
+sends itself SIGKILL before (or after) the n-th call of that function.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from optdet.cli.app import main as optdet
+
+IMPORTED_LATE = (
+    "cli.progress",
+    "cli.tables",
+    "data.prediction_scores",
+    "store.engine",
+    "tuning.export",
+    "tuning.overview",
+    "tuning.queue",
+    "tuning.run",
+    "tuning.smoke",
+    "tuning.source",
+)
+
+
+def warm_up() -> None:
+    for name in IMPORTED_LATE:
+        importlib.import_module(f"optdet.{name}")
+    from optdet.store.engine import close_storage, open_storage
+
+    with tempfile.TemporaryDirectory() as folder:
+        close_storage(open_storage(Path(folder) / "warm.db"))  # Optuna imports much of itself late
+
+
+def arm(at: str, call: int, after: bool) -> None:
+    """Put a wrapper that kills this process in the place of a function or method."""
+    module, _, path = at.partition(":")
+    holder: Any = importlib.import_module(module)
+    *outer, name = path.split(".")
+    for part in outer:
+        holder = getattr(holder, part)
+    function: Callable[..., Any] = getattr(holder, name)
+    n_calls = 0
+
+    def deadly(*args: Any, **kwargs: Any) -> Any:
+        nonlocal n_calls
+        n_calls += 1
+        if n_calls == call and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = function(*args, **kwargs)
+        if n_calls == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(holder, name, deadly)
+
+
+def child(order: dict[str, Any]) -> int:
+    os.chdir(order["cwd"])
+    for number, path in ((1, order["out"]), (2, order["err"])):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    if order["kill"] is not None:
+        arm(**order["kill"])
+    sys.argv = ["optdet", *order["argv"]]
+    try:
+        optdet()
+    except SystemExit as end:
+        return int(end.code or 0)
+    except BaseException:
+        traceback.print_exc()
+        return 70
+    return 0
+
+
+def main() -> None:
+    warm_up()
+    for line in sys.stdin:
+        order = json.loads(line)
+        if "wait" in order:
+            _, status = os.waitpid(order["wait"], 0)
+            answer = os.waitstatus_to_exitcode(status)
+        else:
+            answer = os.fork()
+            if answer == 0:
+                code = child(order)
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+        print(answer, flush=True)
+
+
+if __name__ == "__main__":
+    main()

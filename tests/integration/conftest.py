@@ -1,0 +1,158 @@
+"""A study of seconds that the real command ran, and a way to run more commands, cheaply or to their death."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+STUDY_FILE = """
+name: tiny
+config:
+  device: cpu
+  data: {synthetic: {train: 10, val: 5, image_size: 192, difficulty: 0.0}, size: 128, workers: 0}
+  augment: {geometry_prob: 0.0}
+  model: {backbone: test_efficientnet, pretrained: false, inner_channels: 16, thresh_branch: false}
+  loss: {negative_ratio: 1.0}
+  train: {epochs: 3, batch_size: 1}
+space:
+  optimizer.lr: {type: float, low: 0.003, high: 0.03, log: true}
+  optimizer.weight_decay: {type: float, low: 1.0e-5, high: 1.0e-2, log: true}
+  loss.negative_ratio: {type: categorical, choices: [1, 2]}
+postprocess: {method: tpe, trials: 8}
+sampler: {name: tpe, n_startup_trials: 2}
+pruner: {name: median, n_startup_trials: 1, n_warmup_epochs: 1}
+queue: [{optimizer.lr: 0.04, loss.negative_ratio: 1}]
+trials: 4
+keep: {maps: 1, inner_studies: 1, overlays: 2}
+"""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A command that ended; a negative ``code`` is the signal that ended it."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Running:
+    """A command at work; ``folder`` takes its output."""
+
+    pid: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a process is killed: before, or ``after``, the n-th call of a function, as ``module:name``."""
+
+    at: str
+    call: int = 1
+    after: bool = False
+
+
+class Commands:
+    """Commands in real processes, forked by command_process.py from one that has imported everything."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("command_process.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(),
+            start_new_session=True,
+        )
+
+    def run(self, *argv: object, cwd: Path, kill: Moment | None = None) -> Completed:
+        return self.wait(self.start(*argv, cwd=cwd, kill=kill))
+
+    def start(self, *argv: object, cwd: Path, kill: Moment | None = None) -> Running:
+        folder = Path(tempfile.mkdtemp(dir=self._folder))
+        for name in ("out", "err"):
+            (folder / name).touch()
+        order: dict[str, Any] = {"argv": [str(word) for word in argv], "cwd": str(cwd)}
+        order |= {"out": str(folder / "out"), "err": str(folder / "err")}
+        order["kill"] = None if kill is None else {"at": kill.at, "call": kill.call, "after": kill.after}
+        return Running(self._order(order), folder)
+
+    def wait(self, running: Running) -> Completed:
+        code = self._order({"wait": running.pid})
+        return Completed(code, (running.folder / "out").read_text(), (running.folder / "err").read_text())
+
+    def end(self) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+
+    def _order(self, order: dict[str, Any]) -> int:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+
+def environment() -> dict[str, str]:
+    """One thread: equal bits are promised for equal thread counts, and small networks are no slower."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OPTDET_")}
+    return kept | {"OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    started = Commands(tmp_path_factory.mktemp("output"))
+    yield started
+    started.end()
+
+
+@pytest.fixture(scope="session")
+def moment() -> type[Moment]:
+    return Moment
+
+
+@pytest.fixture
+def new_study(tmp_path: Path, commands: Commands) -> Path:
+    """A working directory with the study created in it, and nothing run."""
+    (tmp_path / "tiny.yaml").write_text(STUDY_FILE)
+    assert commands.run("study", "create", "tiny.yaml", cwd=tmp_path).code == 0
+    return tmp_path
+
+
+@dataclass(frozen=True)
+class FinishedStudy:
+    """A working directory whose study was created and run by ``python -m optdet``, in one go."""
+
+    folder: Path
+    created: subprocess.CompletedProcess[str]
+    ran: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedStudy:
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "tiny.yaml").write_text(STUDY_FILE)
+    created, ran = (
+        subprocess.run(
+            [sys.executable, "-m", "optdet", *words],
+            cwd=folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        for words in (["study", "create", "tiny.yaml"], ["study", "run"])
+    )
+    return FinishedStudy(folder, created, ran)

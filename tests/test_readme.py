@@ -1,0 +1,188 @@
+"""The README is true: its commands run, its YAML is valid, its Python prints what it says."""
+
+from __future__ import annotations
+
+import configparser
+import io
+import json
+import re
+import shlex
+import shutil
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+import torch
+import typer
+
+from optdet.cli.app import app, main
+from optdet.config import Config
+from optdet.config_io import is_study, load_config, load_study, parse_yaml
+from optdet.shipped import shipped_folder
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+SHELL = [
+    line.partition("  #")[0].strip() for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()
+]
+YAML = [text for kind, text in BLOCKS if kind == "yaml"]
+
+QUICK = (
+    "data.size=128 model.backbone=test_efficientnet model.pretrained=false model.inner_channels=16 "
+    "train.epochs=1 train.batch_size=3 data.workers=0 postprocess.tune.trials=2"
+)
+TRAIN = "optdet train configs/mine.yaml optimizer.lr=0.0004"
+SMALL_SYNTHETIC = "data.synthetic.train=4 data.synthetic.val=3 data.synthetic.image_size=192"
+SMALLER = {
+    "optdet study create": f"optdet study create {SMALL_SYNTHETIC} {QUICK}",
+    "optdet study run --trials 20": "optdet study run --trials 2",
+    "optdet data synth receipts": "optdet data synth receipts --train 4 --val 3 --image-size 192",
+    "optdet study create studies/mine.yaml": f"optdet study create studies/mine.yaml {QUICK}",
+    "optdet study run mine --trials 20": "optdet study run mine --trials 1",
+    TRAIN: f"{TRAIN} {QUICK}",
+}
+"""The same commands with less work to do, so that all of them take seconds."""
+
+
+def run(line, folder, monkeypatch):
+    """A line of shell as far as the README uses it: quotes, ``> FILE``, and jq on a JSON file."""
+
+    def read(match):
+        value = json.loads((folder / match[2]).read_text())
+        for name in match[1].split("."):
+            value = value[name]
+        return value
+
+    words = shlex.split(re.sub(r"\$\(jq -r \.(\S+) (\S+)\)", read, line))
+    target = None
+    if ">" in words:
+        target = folder / words[-1]
+        words = words[: words.index(">")]
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.argv", words)
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+    assert code == 0, f"{line}: {err.getvalue()}"
+    if target is not None:
+        target.write_text(out.getvalue())
+    return out.getvalue()
+
+
+@pytest.fixture
+def one_thread(monkeypatch):
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    monkeypatch.delenv("OPTDET_STORAGE", raising=False)
+    yield
+    torch.set_num_threads(n_threads)
+
+
+def test_every_command_runs_in_the_order_of_the_readme(tmp_path, monkeypatch, one_thread):
+    commands = [line for line in SHELL if line.startswith("optdet ") and line != "optdet dashboard"]
+    assert set(SMALLER) <= set(commands)
+    printed = {line: run(SMALLER.get(line, line), tmp_path, monkeypatch) for line in commands}
+    scored = next(out for line, out in printed.items() if line.startswith("optdet evaluate"))
+    best = json.loads((tmp_path / "best.json").read_text())
+    (row,) = [
+        line for line in scored.splitlines() if line.startswith("CLEval, competition") and "macro" in line
+    ]
+    assert row.split()[-1] == f"{best['value']:.4f}"
+    assert load_config(tmp_path / "configs/mine-best.yaml").optimizer.lr == 0.0003  # the study's queued trial
+
+
+def test_what_is_not_run_exists():
+    others = [line for line in SHELL if line and not line.startswith("optdet ")]
+    assert {line.split()[0] for line in others} == {"make", "pip", "optuna-dashboard"}
+    assert "optdet dashboard" in SHELL
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {line.split()[1] for line in others if line.startswith("make ")} <= set(targets)
+    assert shutil.which("optuna-dashboard") or __import__("optuna_dashboard")
+    extras = set(re.findall(r"^(\w+) =$", section("options.extras_require"), re.MULTILINE))
+    assert set(re.findall(r"\.\[(\w+)\]", README)) <= extras
+    assert all(f"`{extra}`" in README for extra in extras)
+
+
+def section(name):
+    return re.search(
+        rf"^\[{re.escape(name)}\]\n(.*?)(?=^\[|\Z)", (ROOT / "setup.cfg").read_text(), re.M | re.S
+    )[1]
+
+
+def test_every_command_is_mentioned():
+    def names(command, path=()):
+        if hasattr(command, "commands"):
+            for name, inner in command.commands.items():
+                yield from names(inner, (*path, name))
+        else:
+            yield " ".join(("optdet", *path))
+
+    missing = [name for name in names(typer.main.get_command(app)) if name not in README]
+    assert missing == []
+
+
+def test_every_option_that_is_mentioned_exists():
+    def options(command):
+        yield from (option for parameter in command.params for option in parameter.opts)
+        for inner in getattr(command, "commands", {}).values():
+            yield from options(inner)
+
+    known = set(options(typer.main.get_command(app)))
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known
+
+
+def test_every_requirement_is_explained():
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    required = re.findall(r"^([A-Za-z][\w-]*)", parser["options"]["install_requires"].strip(), re.MULTILINE)
+    rows = [line.split("|")[1] for line in README.splitlines() if line.startswith("| ")]
+    explained = {name.strip() for row in rows for name in row.split(",")}
+    assert {name.lower() for name in required} <= {name.lower() for name in explained}
+
+
+@pytest.mark.parametrize("number", range(len(YAML)))
+def test_every_yaml_block_is_valid(number, tmp_path):
+    shutil.copytree(shipped_folder("configs"), tmp_path / "configs")
+    path = tmp_path / "studies" / "block.yaml"
+    path.parent.mkdir()
+    path.write_text(YAML[number])
+    if not is_study(parse_yaml(YAML[number], "README")):
+        assert load_config(path) != Config()
+        return
+    study = load_study(path)
+    assert study.name == "receipts"
+    assert study.config.train.epochs == 20
+
+
+def test_the_study_block_shows_every_block():
+    from optdet.study_config import StudyConfig
+
+    (study,) = [parse_yaml(text, "README") for text in YAML if is_study(parse_yaml(text, "README"))]
+    left_out = set(StudyConfig.model_fields) - set(study)
+    assert left_out == {"vary_seed", "max_takeovers"}  # both are for those who read study_config.py
+    assert "overrides" in study
+
+
+def test_the_metric_block_prints_what_stands_below_it():
+    kinds = [kind for kind, _ in BLOCKS]
+    place = kinds.index("python")
+    out = io.StringIO()
+    with redirect_stdout(out):
+        exec(compile(BLOCKS[place][1], "README.md", "exec"), {})
+    assert BLOCKS[place + 1] == ("text", out.getvalue())
+
+
+def test_files_that_are_named_are_shipped():
+    names = set(re.findall(r"`(?:configs|studies)/(\w+)\.yaml`", README)) - {"mine", "receipts"}
+    shipped = {path.stem for kind in ("configs", "studies") for path in shipped_folder(kind).glob("*.yaml")}
+    assert names <= shipped
+    assert all(f"{stem}.yaml" in README or f"{stem}`" in README for stem in shipped)
+
+
+def test_no_marker_is_left():
+    assert re.findall(r"@[A-Z]+@|TODO|FIXME|XXX", README) == []

@@ -1,0 +1,240 @@
+"""A worker's trials: told once each, failed with their reason, taken over, and given up in the end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from optuna.trial import TrialState
+
+from optdet.config_io import differences
+from optdet.errors import OptdetError
+from optdet.store.heartbeat import Heartbeat
+from optdet.store.leases import Leases, SlotLost
+from optdet.store.owners import Owner
+from optdet.store.registry import checkpoint_of
+from optdet.training.checkpoints import CheckpointFolder
+from optdet.tuning import attributes as attr
+from optdet.tuning.objective import trial_config
+from optdet.tuning.results import trial_rows
+from optdet.tuning.run import run_study
+from optdet.tuning.worker import Stopped, Worker
+
+NAN = {"optimizer.lr": 1e30}
+
+
+@pytest.fixture
+def small(define):
+    """The small config with some settings replaced, as a tree."""
+    tree = differences(define("x").config)
+
+    def changed(**groups):
+        return tree | {name: {**tree.get(name, {}), **values} for name, values in groups.items()}
+
+    return changed
+
+
+def test_a_complete_trial_says_all_of_itself(finished):
+    rows = trial_rows(finished)
+    assert [(row.number, row.state) for row in rows] == [(number, "complete") for number in range(3)]
+    for row, trial in zip(rows, finished.study.trials, strict=True):
+        scores = row.scores
+        assert row.value == scores["competition"]["macro"]["hmean"]
+        assert set(scores) == {"competition", "official", "iou"}
+        assert row.epochs == len(trial.intermediate_values) == trial.user_attrs[attr.EPOCHS]
+        assert row.seconds > 0
+        assert row.images_per_s > 0
+        low, high = trial.user_attrs[attr.INTERVAL]
+        assert low <= row.value <= high
+        seed = trial.user_attrs[attr.SEED]
+        expected = trial_config(finished.config, row.number, trial.params)
+        assert trial.user_attrs[attr.CONFIG] == expected.model_dump(mode="json")
+        assert seed == expected.seed
+        record = checkpoint_of(finished.storage, finished.uuid, row.number, "best")
+        assert record.path == trial.user_attrs[attr.CHECKPOINT]
+        assert finished.places.absolute(record.path).is_file()
+    assert len({trial.user_attrs[attr.SEED] for trial in finished.study.trials}) == 3
+
+
+def test_only_the_best_checkpoint_stays_and_without_the_optimizer(finished):
+    for trial in finished.study.trials:
+        folder = finished.places.run_dir("finished", trial.number) / "checkpoints"
+        [path] = folder.iterdir()
+        assert path == finished.places.absolute(trial.user_attrs[attr.CHECKPOINT])
+        payload = CheckpointFolder(folder).found("best")[0].load()
+        assert "optimizer" not in payload
+        assert payload["thresholds"] == trial.user_attrs[attr.THRESHOLDS]
+
+
+def test_a_full_study_stays_as_it_is(finished, recorder):
+    heard = recorder()
+    result = run_study(finished, heard)
+    assert (result.reason, result.finished, result.total) == ("full", 3, 3)
+    assert heard.started == []
+
+
+def test_total_is_over_all_runs(make, small, recorder):
+    study = make("totals", trials=5, config=small(train={"epochs": 1}))
+    assert run_study(study, recorder(), total=1).finished == 1
+    heard = recorder()
+    result = run_study(study, heard, total=2)
+    assert (result.reason, result.finished, result.total) == ("full", 2, 2)
+    assert heard.started == [(1, False)]
+
+
+def test_the_objective_can_be_the_crossfitted_score(make, small, recorder):
+    config = small(data={"size": 96}, train={"epochs": 3})
+    study = make("by-crossfit", objective="crossfit", trials=1, config=config, space={})
+    run_study(study, recorder())
+    [row] = trial_rows(study)
+    assert row.value == row.hmean_crossfit
+    assert row.value != row.scores["competition"]["macro"]["hmean"]
+
+
+def test_a_nan_loss_fails_the_trial_and_the_study_goes_on(make, small, recorder):
+    study = make("nan", trials=1, queue=[NAN], config=small(train={"epochs": 1}))
+    heard = recorder()
+    result = run_study(study, heard)
+    assert (result.reason, result.finished) == ("full", 1)
+    assert [outcome.state for outcome in heard.outcomes] == ["failed", "complete"]
+    failed, complete = trial_rows(study)
+    assert (failed.state, complete.state) == ("fail", "complete")
+    assert "loss" in failed.failure
+    assert failed.value is None
+    assert heard.outcomes[0].reason == failed.failure
+
+
+def test_failures_in_a_row_stop_the_run_and_the_next_run_goes_on(make, small, recorder):
+    study = make("failing", trials=2, queue=[NAN] * 4, config=small(train={"epochs": 1}))
+    result = run_study(study, recorder())
+    assert (result.reason, result.finished) == ("failures", 0)
+    assert "loss" in result.last_failure
+    assert len(study.study.trials) == 4
+    assert [trial.state for trial in study.study.trials] == [TrialState.FAIL] * 3 + [TrialState.WAITING]
+    again = run_study(study, recorder())
+    assert (again.reason, again.finished) == ("full", 2)
+    assert Leases(study.storage, study.study_id, study.uuid).live() == []
+
+
+def test_a_success_in_between_starts_the_count_anew(make, small, recorder):
+    queue = [NAN, {"optimizer.lr": 0.01}, NAN, {"optimizer.lr": 0.01}]
+    study = make("between", trials=2, max_failures=2, queue=queue, config=small(train={"epochs": 1}))
+    assert run_study(study, recorder()).reason == "full"
+
+
+def test_data_that_cannot_be_used_stops_the_run_before_a_trial_begins(make, small, recorder, tmp_path):
+    tree = small()
+    missing = {"images": str(tmp_path / "none"), "labels": str(tmp_path / "none.json")}
+    tree["data"] = {"train": [missing], "val": missing, "size": 64}
+    study = make("no-data", config=tree)
+    with pytest.raises(OptdetError, match="none"):
+        run_study(study, recorder())
+    assert study.study.trials == []
+    assert Leases(study.storage, study.study_id, study.uuid).live() == []
+
+
+def dead_owner(pid):
+    """A process that is not there any more, on this host."""
+    return replace(Owner.current(), pid=pid, started=0.5)
+
+
+def abandon(study, n_takeovers):
+    """A running trial whose workers died one after the other, n_takeovers of them after the first."""
+    leases = [
+        Leases(study.storage, study.study_id, study.uuid, owner=dead_owner(2**22 + number))
+        for number in range(n_takeovers + 1)
+    ]
+    slot = leases[0].reserve(1)
+    leases[0].bind(slot, study.study.ask().number)
+    for other in leases[1:]:
+        assert other.reserve(1).taken_over
+
+
+@pytest.mark.parametrize(("n_takeovers", "state"), [(1, "complete"), (2, "failed")])
+def test_a_trial_that_kills_its_workers_is_given_up(make, small, recorder, n_takeovers, state):
+    """The worker here takes it over once more than ``n_takeovers``; two are allowed."""
+    study = make(f"takeovers-{n_takeovers}", trials=1, max_takeovers=2, config=small(train={"epochs": 1}))
+    abandon(study, n_takeovers)
+    heard = recorder()
+    run_study(study, heard)
+    assert heard.outcomes[0].number == 0
+    assert heard.outcomes[0].state == state
+    if state == "failed":
+        assert heard.outcomes[0].reason == "its worker died 3 times without finishing an epoch"
+        assert trial_rows(study)[0].failure == heard.outcomes[0].reason
+        assert heard.outcomes[-1].state == "complete"
+    else:
+        assert heard.started == [(0, True)]
+
+
+class Stopping:
+    """Asks the worker to stop once it has heard of an epoch."""
+
+    def __init__(self, heard, epoch):
+        self.heard, self.epoch, self.worker = heard, epoch, None
+        heard.epoch = self.on_epoch
+
+    def on_epoch(self, record):
+        if record.epoch == self.epoch:
+            self.worker.stop.set()
+
+
+def test_a_worker_that_is_stopped_leaves_its_trial_to_the_next(make, small, recorder):
+    study = make("stopped", trials=1, config=small(train={"epochs": 3}))
+    stopping = Stopping(recorder(), 2)
+    stopping.worker = Worker(study, torch.device("cpu"), stopping.heard, total=1)
+    with pytest.raises(Stopped):
+        stopping.worker.run()
+    [trial] = study.study.trials
+    assert trial.state == TrialState.RUNNING
+    assert list(trial.intermediate_values) == [1, 2]
+    assert Leases(study.storage, study.study_id, study.uuid).live() == []
+    heard = recorder()
+    assert run_study(study, heard).reason == "full"
+    assert heard.started == [(0, True)]
+    assert heard.epochs == [(0, 2), (0, 3)]  # the second is replayed, the first is not trained again
+    assert study.study.trials[0].params == trial.params
+
+
+def test_time_that_is_up(make, recorder):
+    study = make("late")
+    heard = recorder()
+    result = run_study(study, heard, timeout_s=0.0)
+    assert (result.reason, result.finished, result.total) == ("timeout", 0, 3)
+    assert heard.started == []
+
+
+def test_time_that_is_up_within_a_trial(make, small, recorder):
+    study = make("late-inside", trials=1, config=small(train={"epochs": 50, "patience": 0}))
+    heard = recorder()
+    result = run_study(study, heard, timeout_s=1.0)
+    assert result.reason == "timeout"
+    assert study.study.trials[0].state == TrialState.RUNNING
+    assert len(heard.epochs) < 50
+
+
+def test_a_trial_that_another_worker_took_over_is_left_alone(make, small, recorder):
+    study = make("lost", trials=1, config=small(train={"epochs": 2}))
+    heard = recorder()
+    leases = Leases(study.storage, study.study_id, study.uuid)
+
+    def lose(record):
+        """Another worker, for which this one was silent for too long, takes the slot."""
+        if record.epoch == 1 and len(study.study.trials) == 1 and not taken:
+            other = Leases(study.storage, study.study_id, study.uuid, owner=elsewhere, expiry_s=-1.0)
+            taken.append(other.reserve(1))
+            time.sleep(0.3)
+
+    taken = []
+    elsewhere = replace(Owner.current(), host="elsewhere")
+    heard.epoch = lose
+    worker = Worker(study, torch.device("cpu"), heard, total=1)
+    slot = leases.reserve(1)
+    with Heartbeat(leases, slot, beat_s=0.05) as heartbeat:
+        trial, slot = worker._trial_of(leases, slot)
+        with pytest.raises(SlotLost):
+            worker._run_trial(leases, slot, trial, heartbeat)
+    assert taken[0].taken_over
+    assert study.study.trials[0].state == TrialState.RUNNING
