@@ -1,5 +1,7 @@
 """The head: shapes, the binary map's formula, precision, initial values."""
 
+import math
+
 import pytest
 import torch
 
