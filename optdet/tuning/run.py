@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
@@ -49,13 +50,16 @@ def terminate_as_interrupt() -> Iterator[None]:
     """While the block runs, SIGTERM is a Ctrl-C: the slot is released on the way out."""
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        # A query that is cut short here would be logged with a traceback, which says nothing to a user.
+        logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-import resource
-import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,8 @@ from optdet.data.images import image_size, read_image
 from optdet.errors import OptdetError
 from optdet.geometry.letterbox import Letterbox
 from optdet.structures import Sample
+
+SmallDisk = Callable[[int], AbstractContextManager[None]]
 
 SIZE = 64
 SIDES = ((90, 60), (40, 100), (64, 64))
@@ -135,19 +136,9 @@ def test_an_image_that_cannot_be_read_leaves_no_file(samples: list[Sample], tmp_
     assert files(tmp_path / "cache") == set()
 
 
-@pytest.fixture
-def small_disk() -> Iterator[None]:
-    """No file may grow beyond 20 kB, as on a disk that fills up in the middle of a write."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
-
-
-def test_a_full_disk_is_one_line(samples: list[Sample], tmp_path: Path, small_disk: None) -> None:
-    with pytest.raises(OptdetError, match=r"cache cannot be written \(File too large\).*cache\.max_gb=0"):
+def test_a_full_disk_is_one_line(samples: list[Sample], tmp_path: Path, small_disk: SmallDisk) -> None:
+    message = r"cache cannot be written \(File too large\).*cache\.max_gb=0"
+    with small_disk(20_000), pytest.raises(OptdetError, match=message):
         cached(samples, tmp_path / "cache")
     assert files(tmp_path / "cache") == set()
 

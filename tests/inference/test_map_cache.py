@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import resource
-import signal
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,8 @@ from numpy.typing import NDArray
 
 from optdet.errors import OptdetError
 from optdet.inference.map_cache import MapCache
+
+SmallDisk = Callable[[int], AbstractContextManager[None]]
 
 SIZE = 32
 
@@ -93,18 +94,10 @@ def test_removing_takes_the_maps_of_one_detector(
     assert other.load("a", SIZE) is not None
 
 
-@pytest.fixture
-def small_disk() -> Iterator[None]:
-    """No file may grow beyond 1 kB, as on a disk that fills up in the middle of a write."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
-
-
-def test_a_full_disk_is_one_line(cache: MapCache, prob_map: NDArray[np.float16], small_disk: None) -> None:
-    with pytest.raises(OptdetError, match=r"a\.npy: the probability map cannot be kept \(File too large\)"):
+def test_a_full_disk_is_one_line(
+    cache: MapCache, prob_map: NDArray[np.float16], small_disk: SmallDisk
+) -> None:
+    message = r"a\.npy: the probability map cannot be kept \(File too large\)"
+    with small_disk(1000), pytest.raises(OptdetError, match=message):
         cache.save("a", prob_map)
     assert list(cache.folder.iterdir()) == []

@@ -52,6 +52,7 @@ OFTEN = (
     "between two suggestions",
     "in training",
     "in validation",
+    "while a checkpoint is written",
     "between checkpoint and report",
     "in the inner loop",
     "in the artifacts",

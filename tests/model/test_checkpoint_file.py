@@ -2,10 +2,9 @@
 
 import hashlib
 import os
-import resource
-import signal
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,8 @@ import torch
 
 from optdet.errors import OptdetError
 from optdet.model.checkpoint_file import FORMAT_VERSION, load_checkpoint, save_checkpoint
+
+SmallDisk = Callable[[int], AbstractContextManager[None]]
 
 PAYLOAD = {
     "model": OrderedDict(weight=torch.arange(6.0).reshape(2, 3), counter=torch.tensor(3)),
@@ -167,23 +168,13 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         load_checkpoint(tmp_path)
 
 
-@pytest.fixture
-def small_disk() -> Iterator[None]:
-    """No file may grow beyond 200 kB, as on a disk that fills up in the middle of a write."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
-
-
 @pytest.mark.parametrize("n_tensors", [1, 50])
-def test_a_full_disk_leaves_the_file_before(tmp_path: Path, small_disk: None, n_tensors: int) -> None:
+def test_a_full_disk_leaves_the_file_before(tmp_path: Path, small_disk: SmallDisk, n_tensors: int) -> None:
     path = tmp_path / "last.pt"
     digest = save_checkpoint(path, PAYLOAD)
     big = {f"t{i}": torch.zeros(400_000 // n_tensors) for i in range(n_tensors)}
-    with pytest.raises(OptdetError, match=r"last\.pt: the checkpoint cannot be written \(File too large\)"):
+    message = r"last\.pt: the checkpoint cannot be written \(File too large\)"
+    with small_disk(200_000), pytest.raises(OptdetError, match=message):
         save_checkpoint(path, big)
     _assert_same(PAYLOAD, load_checkpoint(path, sha256=digest))
     assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]

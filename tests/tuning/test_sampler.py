@@ -130,6 +130,13 @@ def test_points_of_failed_trials_are_given_again(define):
     assert trials[1].params == trials[2].params
 
 
+def test_a_restarted_trial_is_given_its_point_whatever_came_after_it(define):
+    source = Restarted(define("grid", space=GRID, sampler={"name": "grid"}, trials=6))
+    cut_off = source.study.ask()
+    expected = suggest(source.study.ask(), source.config.space)  # nothing was drawn before it
+    assert suggest(optuna.Trial(source.study, cut_off._trial_id), source.config.space) == expected
+
+
 def test_more_trials_than_points_repeat_some(define):
     config = define("grid", space=GRID, sampler={"name": "grid"}, trials=8)
     points = [tuple(trial.params.values()) for trial in run_grid(config)]

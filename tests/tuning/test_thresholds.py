@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import optuna
 import pytest
+from optuna.samplers import TPESampler
 
 from optdet.config import Choice, FloatRange, PostprocessConfig, ThresholdSpace, TuneConfig
 from optdet.detection.postprocess import MapDetector
@@ -14,7 +16,7 @@ from optdet.errors import OptdetError
 from optdet.evaluation.lattice import ImageScorer, best_of, coarse_lattice, crossfit, macro_scores
 from optdet.geometry.letterbox import Letterbox
 from optdet.structures import Thresholds, Word
-from optdet.tuning.space import is_inside
+from optdet.tuning.space import is_inside, suggest
 from optdet.tuning.thresholds import (
     crossfit_hmean,
     fixed_points,
@@ -37,6 +39,7 @@ NARROW = TuneConfig(
         use_polygon=Choice(type="categorical", choices=(False,)),
     ),
 )
+WIDE = TuneConfig(trials=3)
 
 
 @pytest.fixture
@@ -57,8 +60,10 @@ def scorers():
     return found
 
 
-def test_the_seed_decides(scorers):
-    one, same, other = (tune_thresholds(scorers, NARROW, CURRENT, seed=seed) for seed in (1, 1, 2))
+@pytest.mark.parametrize("method", ["tpe", "random"])
+def test_the_seed_decides(scorers, method):
+    tune = NARROW.model_copy(update={"method": method, "trials": 8})
+    one, same, other = (tune_thresholds(scorers, tune, CURRENT, seed=seed) for seed in (1, 1, 2))
     assert one == same
     assert one.tried != other.tried
 
@@ -96,14 +101,14 @@ def test_the_space_is_respected(scorers, method):
         assert entry.thresholds.min_side == CURRENT.min_side
 
 
-def test_tpe_knows_the_fixed_points_and_random_does_not(scorers):
-    """From the first trial on TPE stands on what was tried already."""
-    tpe, random = (
-        tune_thresholds(scorers, NARROW.model_copy(update={"method": method}), CURRENT, seed=0)
-        for method in ("tpe", "random")
-    )
-    assert tpe.tried[:20] == random.tried[:20]
-    assert tpe.tried != random.tried
+def test_tpe_knows_the_fixed_points(scorers):
+    """Its first suggestion is not the one that it would make of nothing."""
+    space = space_of(WIDE)
+    current = replace(CURRENT, max_candidates=1000)  # a choice of the space: so are the points around it
+    tuned = tune_thresholds(scorers, WIDE, current, seed=0)
+    study = optuna.create_study(sampler=TPESampler(seed=0, multivariate=True))
+    of_nothing = from_params(suggest(study.ask(), space), current)
+    assert of_nothing not in [entry.thresholds for entry in tuned.tried]
 
 
 def test_progress_is_said(scorers):

@@ -238,3 +238,4 @@ def test_a_trial_that_another_worker_took_over_is_left_alone(make, small, record
             worker._run_trial(leases, slot, trial, heartbeat)
     assert taken[0].taken_over
     assert study.study.trials[0].state == TrialState.RUNNING
+    assert list(study.study.trials[0].intermediate_values) == [1]
