@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from optuna.artifacts import get_all_artifact_meta
 
 from optdet.store.engine import close_storage
 from optdet.store.leases import Leases
@@ -77,6 +78,9 @@ def contents(folder):
             "reports": trial.intermediate_values,
             "values": trial.values,
             "attributes": {name: value for name, value in trial.user_attrs.items() if name not in attr.TIMES},
+            "artifacts": sorted(
+                meta.filename for meta in get_all_artifact_meta(trial, storage=study.storage)
+            ),
             "inner": load_inner_trials(study.storage, study.uuid, trial.number),
         }
         for trial in study.study.get_trials()
@@ -155,7 +159,7 @@ def finish(commands, folder):
 
 def test_kills_at_named_moments(commands, new_study, never_killed, moment):
     said = kill_at(OFTEN, commands, new_study, moment)
-    assert "going on after epoch 1 of 3" in said["in the inner loop"]  # and not from the start
+    assert "going on after epoch 2 of 3" in said["in the inner loop"]  # and not from the start
     assert "trial 0 epoch 1/3: " not in said["in the artifacts"]
     finish(commands, new_study)
     check_sound(new_study, never_killed)
