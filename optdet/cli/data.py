@@ -116,21 +116,13 @@ def synth(
     from optdet.cli.progress import image_bar
     from optdet.config import SyntheticConfig
     from optdet.config_io import validate
-    from optdet.data.synthetic import make_dataset
+    from optdet.data.sets import synthesize
 
     values = {"train": train, "val": val, "image_size": image_size, "difficulty": difficulty, "seed": seed}
     given = {key: value for key, value in values.items() if value is not None}
     settings = validate(SyntheticConfig, given, "data synth")
     with image_bar("drawing receipts") as on_image:
-        made = make_dataset(
-            folder,
-            n_train=settings.train,
-            n_val=settings.val,
-            seed=settings.seed,
-            image_size=settings.image_size,
-            difficulty=settings.difficulty,
-            on_image=on_image,
-        )
+        made = synthesize(settings, folder, on_image)
     typer.echo(f"{settings.train} training images in {made.train_images}, labels in {made.train_labels}")
     typer.echo(f"{settings.val} validation images in {made.val_images}, labels in {made.val_labels}")
     typer.echo(f"a config for them: optdet init --data {quote(str(folder))}")

@@ -17,7 +17,7 @@ from optdet.data.image_cache import CanvasReader, open_canvases
 from optdet.data.images import image_size
 from optdet.data.source import Source, load_source
 from optdet.data.source import fingerprint as samples_fingerprint
-from optdet.data.synthetic import make_dataset
+from optdet.data.synthetic import SyntheticDataset, make_dataset
 from optdet.errors import OptdetError
 from optdet.geometry.letterbox import Letterbox
 from optdet.structures import FloatArray, Sample
@@ -103,9 +103,10 @@ def _resolved(source: SourceConfig, data_root: Path) -> SourceConfig:
     return source.model_copy(update=places)
 
 
-def _synthetic(settings: SyntheticConfig, data_dir: Path, on_image: OnImage | None) -> Located:
-    made = make_dataset(
-        data_dir / f"quickstart-{settings_fingerprint(settings)[:10]}",
+def synthesize(settings: SyntheticConfig, folder: Path, on_image: OnImage | None = None) -> SyntheticDataset:
+    """Synthetic receipts in ``folder``, made unless they are there already."""
+    return make_dataset(
+        folder,
         n_train=settings.train,
         n_val=settings.val,
         seed=settings.seed,
@@ -113,6 +114,11 @@ def _synthetic(settings: SyntheticConfig, data_dir: Path, on_image: OnImage | No
         difficulty=settings.difficulty,
         on_image=on_image,
     )
+
+
+def _synthetic(settings: SyntheticConfig, data_dir: Path, on_image: OnImage | None) -> Located:
+    folder = data_dir / f"quickstart-{settings_fingerprint(settings)[:10]}"
+    made = synthesize(settings, folder, on_image)
     return Located(
         (SourceConfig(images=str(made.train_images), labels=str(made.train_labels)),),
         SourceConfig(images=str(made.val_images), labels=str(made.val_labels)),

@@ -245,7 +245,8 @@ def test_no_title_breaks_the_picture(title: str) -> None:
 
 def test_nothing_at_all_is_a_picture() -> None:
     nothing = Detections((), np.zeros(0))
-    draw_overlay(paper(), words=[], detections=nothing, prob_map=None, title="")
+    picture = draw_overlay(paper(), words=[], detections=nothing, prob_map=None, title="")
+    assert picture.shape[0] > HEIGHT  # the image, and the legend below it
 
 
 def test_polygons_outside_the_image_are_cut_off() -> None:

@@ -81,7 +81,9 @@ def test_a_model_and_its_optimizer(tmp_path: Path) -> None:
     optimizer.step()
     save_checkpoint(tmp_path / "m.pt", {"model": model.state_dict(), "optimizer": optimizer.state_dict()})
     content = load_checkpoint(tmp_path / "m.pt")
-    model.load_state_dict(content["model"])
+    _assert_same(dict(model.state_dict()), dict(content["model"]))
+    step = content["optimizer"]["state"][0]
+    torch.testing.assert_close(step["exp_avg"], optimizer.state_dict()["state"][0]["exp_avg"])
     optimizer.load_state_dict(content["optimizer"])
 
 
