@@ -10,8 +10,9 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-# Tests train tiny networks, in many processes: with a thread a core each they would wait for one another.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Before torch is imported. Small networks run no faster on more threads, and where other work has the cores,
+# threads that wait for one another are many times slower.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @contextmanager

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from optdet.config import (
     AugmentConfig,
@@ -19,15 +17,6 @@ from optdet.config import (
     TrainConfig,
 )
 from optdet.data.sets import DataSets, open_sets
-
-
-@pytest.fixture(autouse=True, scope="package")
-def one_thread() -> Iterator[None]:
-    """Small networks run faster on one thread, and no slower beside other work on the same cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="package")

@@ -94,9 +94,7 @@ class Uninterrupted:
 
 
 @pytest.fixture(scope="package")
-def uninterrupted(
-    config: Config, sets: DataSets, tmp_path_factory: pytest.TempPathFactory, one_thread: None
-) -> Uninterrupted:
+def uninterrupted(config: Config, sets: DataSets, tmp_path_factory: pytest.TempPathFactory) -> Uninterrupted:
     log = Log()
     result = fit(config, sets, tmp_path_factory.mktemp("whole"), device=CPU, callbacks=log.callbacks())
     return Uninterrupted(result, log, load_checkpoint(result.best.path))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from optdet.config_io import validate
 from optdet.store.engine import close_storage
@@ -64,15 +63,6 @@ class Recorder(Progress):
 
     def trial_finished(self, outcome: TrialOutcome, n_finished: int, total: int) -> None:
         self.outcomes.append(outcome)
-
-
-@pytest.fixture(autouse=True, scope="package")
-def one_thread() -> Iterator[None]:
-    """Small networks run faster on one thread, and no slower beside other work on the same cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="package")
