@@ -76,7 +76,8 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
     sets = context.open_sets(config)
     _set_attributes(trial, _start_attributes(config, sets))
     run_dir = study.places.run_dir(study.name, trial.number)
-    fitted = fit(config, sets, run_dir, device=context.device, callbacks=_callbacks(context, trial, run_dir))
+    callbacks = _callbacks(context, trial, run_dir, n_epochs=config.train.epochs)
+    fitted = fit(config, sets, run_dir, device=context.device, callbacks=callbacks)
     started = time.perf_counter()
     trained = open_checkpoint(fitted.best.path, context.device)
     map_key = trained.detector.key()
@@ -128,7 +129,7 @@ def final_scorers(trained: TrainedDetector, images: ImageSet, cache: MapCache | 
     ]
 
 
-def _callbacks(context: TrialContext, trial: optuna.Trial, run_dir: Path) -> FitCallbacks:
+def _callbacks(context: TrialContext, trial: optuna.Trial, run_dir: Path, *, n_epochs: int) -> FitCallbacks:
     study = context.study
     reported = set(trial.study._storage.get_trial(trial._trial_id).intermediate_values)
 
@@ -138,7 +139,8 @@ def _callbacks(context: TrialContext, trial: optuna.Trial, run_dir: Path) -> Fit
             reported.add(record.epoch)
         context.progress.epoch(record)
         context.on_epoch()
-        if trial.should_prune():
+        # After the last epoch nothing is saved by pruning: the thresholds cost seconds, and the trial has a value.
+        if record.epoch < n_epochs and trial.should_prune():
             raise optuna.TrialPruned
 
     def on_checkpoint(saved: SavedCheckpoint) -> None:
