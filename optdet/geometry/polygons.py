@@ -40,7 +40,8 @@ def signed_area(polygon: ArrayLike) -> float:
     """Shoelace area, positive for clockwise on the screen (y downwards)."""
     points = np.asarray(polygon, dtype=np.float64)
     following = _successors(points)
-    return float(np.dot(points[:, 0], following[:, 1]) - np.dot(points[:, 1], following[:, 0])) / 2
+    # Summed term by term: a dot product is BLAS's, whose last bit depends on the processor.
+    return float((points[:, 0] * following[:, 1] - following[:, 0] * points[:, 1]).sum()) / 2
 
 
 def area(polygon: ArrayLike) -> float:
