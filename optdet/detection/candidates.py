@@ -14,8 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from optdet.geometry.letterbox import Letterbox
 from optdet.geometry.offset import offset_polygon, unclip_distance
 from optdet.geometry.polygons import area, min_area_rectangle
+from optdet.structures import IntArray
 
 Contour = NDArray[np.int32]
 Shape = NDArray[np.float32] | NDArray[np.int32]
@@ -64,3 +66,12 @@ def expand(shape: Shape, unclip_ratio: float, *, use_polygon: bool, min_side: fl
     if rectangle.short_side < min_side + 2:
         return None
     return outline if use_polygon else rectangle.quad
+
+
+def in_image(shape: Shape, letterbox: Letterbox, *, clip: bool = True) -> IntArray | None:
+    """The shape in rounded image pixels, clipped to the image; None for what lies in the padding alone."""
+    points = np.round(letterbox.to_image(shape))
+    if not clip:
+        return points.astype(np.int32)
+    points = np.clip(points, 0, (letterbox.width, letterbox.height))
+    return points.astype(np.int32) if area(points) > 0 else None

@@ -3,16 +3,18 @@
 Border following after Suzuki and Abe (1985), as OpenCV does it: contours (outer borders and borders of holes)
 are met in raster order of their first pixel, listed in reverse, and keep the points at which their direction
 changes. Two things make it fast: the places where a border can begin are collected for all thresholds in one
-pass over the map, and a contour that is the same at the next threshold is not stored again.
+pass over the map, and a border is followed again only at the threshold at which one of its pixels is gone.
 
 The map is looked at as levels: a pixel's level is the number of thresholds below its value, so that it is
-foreground at the threshold of index k exactly where its level is above k.
+foreground at the threshold of index k exactly where its level is above k. A border that was followed at k is
+the same at every later threshold that is below the levels of all of its pixels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -24,8 +26,12 @@ from optdet.structures import IntArray
 MAX_LEVELS: Final = 255
 """Thresholds that fit a level's byte."""
 
-_NEGATIVE: Final = 1
-"""Added to a pixel's mark once a border has passed it with background at its right."""
+_WORD: Final = 8
+"""Levels that are compared at once while background is skipped."""
+
+_RIGHT: Final = 8
+_LEFT: Final = 16
+_CORNER: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +62,18 @@ def trace_contours(prob_map: NDArray[np.float16], thresholds: Sequence[float]) -
         raise ValueError(f"expected a float16 map, got {prob_map.dtype}")
     if not 0 < len(thresholds) <= MAX_LEVELS or any(a >= b for a, b in zip(thresholds, thresholds[1:], strict=False)):
         raise ValueError(f"expected 1 to {MAX_LEVELS} ascending thresholds, got {len(thresholds)}")
-    levels = _levels(np.ascontiguousarray(prob_map).view(np.uint16), _level_table(thresholds))
-    starts, contours, point_starts, points = _trace_all(levels, len(thresholds))
+    bits = np.ascontiguousarray(prob_map).view(np.uint16)
+    height, width = bits.shape
+    stride = -(-(width + 2) // _WORD) * _WORD
+    levels, left_sides, right_sides = np.zeros((3, height + 2, stride), dtype=np.uint8)
+    latest = np.zeros((2, levels.size), dtype=np.int32)
+    _levels(bits, _level_table(tuple(thresholds)), levels)
+    starts, contours, point_starts, points = _trace_all(levels, len(thresholds), left_sides.ravel(), right_sides.ravel(), latest, _TURNS)
     return ContourLattice(tuple(thresholds), starts, contours, point_starts, points)
 
 
-def _level_table(thresholds: Sequence[float]) -> NDArray[np.uint8]:
+@lru_cache(maxsize=8)
+def _level_table(thresholds: tuple[float, ...]) -> NDArray[np.uint8]:
     """The level of each of the 65536 float16 numbers, by its bits; not-a-number is background."""
     values = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
     limits = np.asarray(thresholds, dtype=np.float32)
@@ -70,42 +82,52 @@ def _level_table(thresholds: Sequence[float]) -> NDArray[np.uint8]:
 
 
 @compiled
-def _levels(bits: Any, table: Any) -> Any:
-    """Levels with a border of one pixel of background, (H + 2, W + 2) uint8."""
+def _levels(bits: Any, table: Any, levels: Any) -> None:
+    """Write the levels of a map (H, W), with at least a pixel of background around it."""
     height, width = bits.shape
-    levels = np.zeros((height + 2, width + 2), dtype=np.uint8)
     for y in range(height):
         for x in range(width):
             levels[y + 1, x + 1] = table[bits[y, x]]
-    return levels
 
 
 @compiled
 def _edges(levels: Any, n_levels: int) -> Any:
     """Where a row enters or leaves the foreground, for each level in raster order: (starts, flat places)."""
-    height, width = levels.shape
-    counts = np.zeros(n_levels + 2, dtype=np.int64)
+    height, stride = levels.shape
+    words = levels.view(np.uint64)
+    changes = np.zeros(n_levels + 2, dtype=np.int64)
+    places = np.empty(4096, dtype=np.int32)
+    n_places = 0
     for y in range(1, height - 1):
-        for x in range(1, width):
-            a, b = levels[y, x - 1], levels[y, x]
-            if a != b:
-                counts[min(a, b)] += 1
-                counts[max(a, b)] -= 1
+        before = np.uint8(0)
+        for word in range(stride // _WORD):
+            if words[y, word] == 0 and before == 0:
+                continue
+            for x in range(word * _WORD, word * _WORD + _WORD):
+                level = levels[y, x]
+                if level != before:
+                    changes[min(level, before)] += 1
+                    changes[max(level, before)] -= 1
+                    if n_places == places.shape[0]:
+                        places = _grown(places, n_places + 1)
+                    places[n_places] = y * stride + x
+                    n_places += 1
+                    before = level
     starts = np.zeros(n_levels + 1, dtype=np.int64)
     crossing = 0
     for k in range(n_levels):
-        crossing += counts[k]
+        crossing += changes[k]
         starts[k + 1] = starts[k] + crossing
-    places = np.empty(starts[n_levels], dtype=np.int32)
+    edges = np.empty(starts[n_levels], dtype=np.int32)
     ends = starts[:-1].copy()
-    for y in range(1, height - 1):
-        for x in range(1, width):
-            a, b = levels[y, x - 1], levels[y, x]
-            if a != b:
-                for k in range(min(a, b), max(a, b)):
-                    places[ends[k]] = y * width + x
-                    ends[k] += 1
-    return starts, places
+    flat = levels.ravel()
+    for i in range(n_places):
+        place = places[i]
+        a, b = flat[place - 1], flat[place]
+        for k in range(min(a, b), max(a, b)):
+            edges[ends[k]] = place
+            ends[k] += 1
+    return starts, edges
 
 
 @compiled
@@ -118,46 +140,102 @@ def _grown(array: Any, needed: int) -> Any:
     return larger
 
 
+def _turns() -> NDArray[np.uint8]:
+    """Where a border goes on: [side it came from, neighbours in the foreground as bits] -> side + flags.
+
+    Sides count from the right counter-clockwise on the screen. The search begins behind the side it came from
+    and ends at the first foreground neighbour; ``_RIGHT`` and ``_LEFT`` say that it passed background there.
+    """
+    table = np.zeros((8, 256), dtype=np.uint8)
+    for came in range(8):
+        for neighbours in range(1, 256):
+            side = next(side for side in range(came + 1, came + 9) if neighbours >> (side & 7) & 1)
+            right, left = side > 8, came < 4 < side or side > 12
+            table[came, neighbours] = (side & 7) + (_RIGHT if right else 0) + (_LEFT if left else 0)
+    return table
+
+
+_TURNS: Final = _turns().astype(np.uint64).ravel()
+
+# Unsigned throughout the border following: a signed index costs a test for "from the end" at every access.
+_ONE, _FOUR, _SIDES, _MASKS = np.uint64(1), np.uint64(4), np.uint64(7), np.uint64(256)
+_NO_SIDE, _RIGHT_LEFT, _CORNER_FLAG = np.uint64(0), np.uint64(_RIGHT + _LEFT), np.uint64(_CORNER)
+
+
 @compiled
-def _follow(flat: Any, marks: Any, stamp: int, k: int, start: int, hole: bool, width: int, points: Any, n: int) -> Any:
-    """Follow one border and write its points behind the first n; (points, their number)."""
-    # Right, then counter-clockwise on the screen.
-    steps = (1, 1 - width, -width, -width - 1, -1, width - 1, width, width + 1)
-    side = 0 if hole else 4
-    first = side
-    while True:
-        side = (side - 1) & 7
-        if flat[start + steps[side]] > k or side == first:
+def _neighbours(flat: Any, place: Any, stride: Any, k: Any) -> Any:
+    """The eight neighbours that are foreground at level k, as bits by side."""
+    above, below = place - stride, place + stride
+    return (
+        np.uint64(flat[place + _ONE] > k)
+        | np.uint64(flat[above + _ONE] > k) << np.uint64(1)
+        | np.uint64(flat[above] > k) << np.uint64(2)
+        | np.uint64(flat[above - _ONE] > k) << np.uint64(3)
+        | np.uint64(flat[place - _ONE] > k) << np.uint64(4)
+        | np.uint64(flat[below - _ONE] > k) << np.uint64(5)
+        | np.uint64(flat[below] > k) << np.uint64(6)
+        | np.uint64(flat[below + _ONE] > k) << np.uint64(7)
+    )
+
+
+@compiled
+def _follow(flat: Any, steps: Any, turns: Any, k: Any, start: Any, hole: bool, places: Any, flags: Any) -> Any:
+    """Follow one border: (how many pixels it has, the lowest level on it); 0 where there is no room for them.
+
+    ``places`` are the pixels in order; ``flags`` hold ``_CORNER`` (the direction changes there), ``_RIGHT`` and
+    ``_LEFT`` (the border runs along that side of the pixel).
+    """
+    stride, room = steps[6], np.uint64(places.shape[0])
+    lowest = flat[start]
+    neighbours = _neighbours(flat, start, stride, k)
+    if neighbours == 0:
+        places[0], flags[0] = start, _CORNER + _RIGHT + _LEFT
+        return _ONE, lowest
+    side = _NO_SIDE if hole else _FOUR
+    while True:  # clockwise, for the pixel that the border comes back from
+        side = (side - _ONE) & _SIDES
+        if (neighbours >> side) & _ONE:
             break
-    if side == first:  # a single pixel
-        marks[start] = stamp + _NEGATIVE
-        points = _grown(points, n + 1)
-        points[n, 0], points[n, 1] = start % width - 1, start // width - 1
-        return points, n + 1
     second = start + steps[side]
-    here, written = start, side ^ 4
-    while True:
-        came = side
-        while True:
-            side += 1
-            ahead = here + steps[side & 7]
-            if flat[ahead] > k:
-                break
-        side &= 7
-        if 0 <= side - 1 < came:
-            marks[here] = stamp + _NEGATIVE
-        elif marks[here] < stamp:
-            marks[here] = stamp
-        if side != written:
-            if n >= points.shape[0]:
-                points = _grown(points, n + 1)
-            points[n, 0], points[n, 1] = here % width - 1, here // width - 1
-            n += 1
-            written = side
+    here, written = start, side ^ _FOUR
+    n = _NO_SIDE
+    while n < room:
+        turn = turns[side * _MASKS + _neighbours(flat, here, stride, k)]
+        side = turn & _SIDES
+        places[n] = here
+        flags[n] = (turn & _RIGHT_LEFT) | (_CORNER_FLAG if side != written else _NO_SIDE)
+        n += _ONE
+        written = side
+        ahead = here + steps[side]
         if ahead == start and here == second:
-            return points, n
+            return n, lowest
         here = ahead
-        side = (side + 4) & 7
+        lowest = min(lowest, flat[here])
+        side = (side + _FOUR) & _SIDES
+    return _NO_SIDE, lowest
+
+
+@compiled
+def _mark(places: Any, flags: Any, n: Any, lowest: Any, left_sides: Any, right_sides: Any) -> None:
+    """Remember the border along the sides that it runs along, for all levels below ``lowest``."""
+    for i in range(n):
+        place, flag = places[i], flags[i]
+        if flag & np.uint8(_RIGHT):
+            right_sides[place] = max(right_sides[place], lowest)
+        if flag & np.uint8(_LEFT):
+            left_sides[place] = max(left_sides[place], lowest)
+
+
+@compiled
+def _corners(places: Any, flags: Any, n_steps: Any, stride: int, points: Any, n_points: int) -> int:
+    """Write the points at which the direction changes behind the first ``n_points``; how many there are."""
+    n = 0
+    for i in range(n_steps):
+        if flags[i] & np.uint8(_CORNER):
+            points[n_points + n, 0] = np.int64(places[i]) % stride - 1
+            points[n_points + n, 1] = np.int64(places[i]) // stride - 1
+            n += 1
+    return n
 
 
 @compiled
@@ -169,41 +247,56 @@ def _is_repeated(points: Any, before: int, start: int, n: int) -> bool:
 
 
 @compiled
-def _trace_all(levels: Any, n_levels: int) -> Any:
+def _trace_all(levels: Any, n_levels: int, left_sides: Any, right_sides: Any, latest: Any, turns: Any) -> Any:
+    """A side of a pixel belongs to one border, and a border begins at the first of its sides in raster order.
+
+    ``left_sides`` and ``right_sides`` say below which level the border along that side of a pixel is known;
+    ``latest`` the last contour (plus one) that began at a pixel, outer borders and those of holes apart. All
+    begin as zeros.
+    """
     edge_starts, edges = _edges(levels, n_levels)
-    height, width = levels.shape
+    stride = levels.shape[1]
     flat = levels.ravel()
-    marks = np.zeros(height * width, dtype=np.int32)
-    # The last contour that began at a pixel: outer borders and those of holes apart.
-    latest = np.full((2, height * width), -1, dtype=np.int32)
+    # Right, then counter-clockwise on the screen; going back is adding a large unsigned number.
+    steps = np.array([1, 1 - stride, -stride, -stride - 1, -1, stride - 1, stride, stride + 1]).astype(np.uint64)
+    places, flags = np.empty(4096, dtype=np.uint32), np.empty(4096, dtype=np.uint8)
     starts = np.zeros(n_levels + 1, dtype=np.int64)
     contours = np.empty(1024, dtype=np.int32)
+    valid_until = np.empty(1024, dtype=np.int32)
     point_starts = np.zeros(1024, dtype=np.int64)
     points = np.empty((16384, 2), dtype=np.int32)
     n_found = n_distinct = n_points = 0
     for k in range(n_levels):
-        stamp = 2 * (k + 1)
         for e in range(edge_starts[k], edge_starts[k + 1]):
             place = edges[e]
             hole = flat[place] <= k
             start = place - 1 if hole else place
-            if marks[start] == stamp + _NEGATIVE if hole else marks[start] >= stamp:
-                continue
-            points, end = _follow(flat, marks, stamp, k, start, hole, width, points, n_points)
             kind = 1 if hole else 0
-            index = latest[kind, start]
-            n = end - n_points
-            if (
-                index < 0
-                or point_starts[index + 1] - point_starts[index] != n
-                or not _is_repeated(points, point_starts[index], n_points, n)
-            ):
-                index = n_distinct
-                n_distinct += 1
-                point_starts = _grown(point_starts, n_distinct + 1)
-                n_points = end
-                point_starts[n_distinct] = end
-                latest[kind, start] = index
+            index = latest[kind, start] - 1
+            if index < 0 or valid_until[index] < k:
+                if (right_sides[start] if hole else left_sides[start]) > k:
+                    continue
+                while True:
+                    n_steps, lowest = _follow(flat, steps, turns, np.uint8(k), np.uint64(start), hole, places, flags)
+                    if n_steps:
+                        break
+                    places, flags = np.empty(2 * len(places), np.uint32), np.empty(2 * len(places), np.uint8)
+                _mark(places, flags, n_steps, lowest, left_sides, right_sides)
+                points = _grown(points, n_points + np.int64(n_steps))
+                n = _corners(places, flags, n_steps, stride, points, n_points)
+                if (
+                    index < 0
+                    or point_starts[index + 1] - point_starts[index] != n
+                    or not _is_repeated(points, point_starts[index], n_points, n)
+                ):
+                    index = n_distinct
+                    n_distinct += 1
+                    point_starts = _grown(point_starts, n_distinct + 1)
+                    valid_until = _grown(valid_until, n_distinct)
+                    n_points += n
+                    point_starts[n_distinct] = n_points
+                    latest[kind, start] = index + 1
+                valid_until[index] = np.int64(lowest) - 1
             contours = _grown(contours, n_found + 1)
             contours[n_found] = index
             n_found += 1

@@ -17,11 +17,11 @@ from optdet.detection.candidates import (
     Shape,
     expand,
     find_contours,
+    in_image,
     polygon_candidate,
     quad_candidate,
 )
 from optdet.geometry.letterbox import Letterbox
-from optdet.geometry.polygons import area
 from optdet.geometry.raster import mean_inside
 from optdet.structures import Detections, IntArray, Thresholds
 
@@ -97,16 +97,8 @@ class MapDetector:
                 use_polygon=thresholds.use_polygon,
                 min_side=thresholds.min_side,
             )
-            self._expanded[key] = None if shape is None else self._to_image(shape)
+            self._expanded[key] = None if shape is None else in_image(shape, self.letterbox, clip=self._clip)
         return self._expanded[key]
-
-    def _to_image(self, shape: Shape) -> IntArray | None:
-        """Rounded image pixels, clipped to the image; None for what lies in the padding alone."""
-        points = np.round(self.letterbox.to_image(shape))
-        if not self._clip:
-            return points.astype(np.int32)
-        points = np.clip(points, 0, (self.letterbox.width, self.letterbox.height))
-        return points.astype(np.int32) if area(points) > 0 else None
 
     def _capped(self, polygons: list[IntArray], scores: NDArray[np.float64]) -> Detections:
         if self._max_detections is not None and len(polygons) > self._max_detections:

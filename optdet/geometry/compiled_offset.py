@@ -23,11 +23,12 @@ _MIN_DENTED = 3.0
 _POINTS_A_CORNER = 3
 
 
-def offset_buffers(largest_distance: float) -> tuple[Any, ...]:
+@compiled
+def offset_buffers(largest_distance: float) -> Any:
     """Room for the outline of a quad grown by at most ``largest_distance`` pixels."""
     # Chords within the tolerance: pi / acos(1 - .25 / d) of them, about 2.3 sqrt(d) for a large d.
     n_points = 4 * _POINTS_A_CORNER + 8 * math.ceil(math.sqrt(max(largest_distance, 1.0)) + 4)
-    return tuple(np.empty(n_points, dtype=np.int64) for _ in range(4))
+    return np.empty((4, n_points), dtype=np.int64)
 
 
 @compiled
@@ -106,7 +107,7 @@ def grown_quad(quad: Any, distance: float, outline: Any, buffers: Any) -> int:
 
     The order of the points is Clipper's: clockwise on the screen, the topmost and rightmost one last.
     """
-    px, py, kept_x, kept_y = buffers
+    px, py, kept_x, kept_y = buffers[0], buffers[1], buffers[2], buffers[3]
     xs, ys = np.empty(4), np.empty(4)
     for i in range(4):
         xs[i], ys[i] = np.trunc(np.float64(quad[i, 0])), np.trunc(np.float64(quad[i, 1]))

@@ -18,8 +18,8 @@ import numpy as np
 
 from optdet.compiled import compiled
 
-HullBuffers = tuple[Any, ...]
-"""What :func:`hull_buffers` makes; numba wants plain tuples of arrays."""
+HullBuffers = tuple[Any, Any, Any]
+"""What :func:`hull_buffers` makes: integers (7, n), of which row 0 is the hull, and singles (5, n) and (8,)."""
 
 _F = np.float32
 _HALF_TURN = 180.0
@@ -28,11 +28,12 @@ _OFFSET = 1 << 19
 _LARGEST = _F(np.finfo(np.float32).max)
 
 
+@compiled
 def hull_buffers(n_points: int) -> HullBuffers:
     """Room for the hull and the rectangle of up to ``n_points`` points."""
-    integers = [np.empty(n_points + 2, dtype=np.int64) for _ in range(7)]
-    singles = [np.empty(n_points + 2, dtype=np.float32) for _ in range(5)]
-    return (*integers, *singles, np.empty(8, dtype=np.float32))
+    integers = np.empty((7, n_points + 2), dtype=np.int64)
+    singles = np.empty((5, n_points + 2), dtype=np.float32)
+    return integers, singles, np.empty(8, dtype=np.float32)
 
 
 @compiled
@@ -109,11 +110,12 @@ def _start_at_an_end(hull: Any, size: int, spare: Any) -> None:
 
 @compiled
 def convex_hull(points: Any, n: int, buffers: Any) -> int:
-    """Number of corners of the hull of the first ``n`` points; their indices are in ``buffers[0]``.
+    """Number of corners of the hull of the first ``n`` points; their indices are in ``buffers[0][0]``.
 
     They turn as (x, y) does: clockwise on the screen.
     """
-    hull, keys, order, xs, ys, left, right = buffers[:7]
+    rows = buffers[0]
+    hull, keys, order, xs, ys, left, right = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6]
     for i in range(n):
         x, y = np.int64(points[i, 0]) + _OFFSET, np.int64(points[i, 1]) + _OFFSET
         keys[i] = (((x << _INDEX_BITS) | y) << _INDEX_BITS) | i
@@ -287,8 +289,8 @@ def smallest_rectangle(points: Any, n: int, quad: Any, buffers: Any) -> Any:
     size = convex_hull(points, n, buffers)
     if size < 3:
         return _F(0)
-    hull, px, py = buffers[0], buffers[7], buffers[8]
+    hull, px, py = buffers[0][0], buffers[1][0], buffers[1][1]
     for i in range(size):
         px[i], py[i] = points[hull[i], 0], points[hull[i], 1]
-    _calipers(px, py, size, buffers[9], buffers[10], buffers[11], buffers[12])
-    return _corners(buffers[12], quad)
+    _calipers(px, py, size, buffers[1][2], buffers[1][3], buffers[1][4], buffers[2])
+    return _corners(buffers[2], quad)
