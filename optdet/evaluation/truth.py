@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from optdet.metrics import cleval, iou
 from optdet.metrics.cleval import CLEvalCounts
-from optdet.metrics.cleval_truth import prepare_truth
+from optdet.metrics.cleval_truth import CLEvalTruth, prepare_truth
 from optdet.metrics.iou import IoUCounts
 from optdet.structures import Profile, Word
 
@@ -53,18 +53,21 @@ class ImageTruth:
         polygons = [word.polygon for word in words]
         texts = [word.text or None for word in words]
         ignored = [word.ignored for word in words]
-        self._truths = {
+        self._truths: dict[Profile, CLEvalTruth] = {
             "competition": prepare_truth(polygons, profile="competition"),
             "official": prepare_truth(polygons, texts=texts, ignored=ignored, profile="official"),
         }
-        self._relations = {profile: _Relations(truth.relate) for profile, truth in self._truths.items()}
         self._iou_truth = iou.prepare_truth(polygons, ignored)
         self._iou_relations = _Relations(self._iou_truth.relate)
 
     def cleval(self, polygons: Sequence[Polygon], profile: Profile) -> CLEvalCounts:
         """As ``cleval.cleval``: the competition profile reads the first 500 detections."""
         read = polygons[: cleval.MAX_DETECTIONS] if profile == "competition" else polygons
-        return cleval.count(self._truths[profile], self._relations[profile].of(read))
+        truth = self._truths[profile]
+        return cleval.count(truth, truth.relate(read))
+
+    def cleval_truth(self, profile: Profile) -> CLEvalTruth:
+        return self._truths[profile]
 
     def counts(self, polygons: Sequence[Polygon]) -> ImageCounts:
         """All metrics of one set of detections."""

@@ -35,12 +35,15 @@ def offset_buffers(largest_distance: float) -> Any:
 def quad_distance(quad: Any, unclip_ratio: float) -> float:
     """``offset.unclip_distance`` of a quad, to the last bit."""
     doubled, length = 0.0, 0.0
+    first = np.float64(quad[0, 0])
+    for i in range(1, 4):
+        rise = np.float64(quad[(i + 1) & 3, 1]) - np.float64(quad[i - 1, 1])
+        doubled += (np.float64(quad[i, 0]) - first) * rise
     for i in range(4):
         j = (i + 1) & 3
-        x0, y0 = np.float64(quad[i, 0]), np.float64(quad[i, 1])
-        x1, y1 = np.float64(quad[j, 0]), np.float64(quad[j, 1])
-        doubled += x0 * y1 - x1 * y0
-        length += math.hypot(x1 - x0, y1 - y0)
+        dx = np.float64(quad[j, 0]) - np.float64(quad[i, 0])
+        dy = np.float64(quad[j, 1]) - np.float64(quad[i, 1])
+        length += math.sqrt(dx * dx + dy * dy)
     if length <= 0:
         return 0.0
     return abs(doubled / 2) * unclip_ratio / length

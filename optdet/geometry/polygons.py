@@ -37,11 +37,15 @@ def as_polygon(points: ArrayLike) -> FloatArray:
 
 
 def signed_area(polygon: ArrayLike) -> float:
-    """Shoelace area, positive for clockwise on the screen (y downwards)."""
+    """Shoelace area, positive for clockwise on the screen (y downwards).
+
+    Order of operations: that of GEOS, which the DB authors' code asks (through shapely) for areas and lengths. It
+    decides to which pixel half a pixel of an expanded outline is rounded.
+    """
     points = np.asarray(polygon, dtype=np.float64)
-    following = _successors(points)
-    # Summed term by term: a dot product is BLAS's, whose last bit depends on the processor.
-    return float((points[:, 0] * following[:, 1] - following[:, 0] * points[:, 1]).sum()) / 2
+    y = points[:, 1]
+    rise = np.concatenate((y[2:], y[:1])) - y[:-1]
+    return float(np.cumsum((points[1:, 0] - points[0, 0]) * rise)[-1]) / 2
 
 
 def area(polygon: ArrayLike) -> float:
@@ -49,13 +53,10 @@ def area(polygon: ArrayLike) -> float:
 
 
 def perimeter(polygon: ArrayLike) -> float:
+    """The sum of the sides, term by term as GEOS adds them."""
     points = np.asarray(polygon, dtype=np.float64)
-    return float(np.hypot(*(_successors(points) - points).T).sum())
-
-
-def _successors(points: FloatArray) -> FloatArray:
-    """Each point's next one; a fifth of the time of np.roll, in what post-processing does most."""
-    return np.concatenate((points[1:], points[:1]))
+    dx, dy = (np.concatenate((points[1:], points[:1])) - points).T
+    return float(np.cumsum(np.sqrt(dx * dx + dy * dy))[-1])
 
 
 def order_quad(quad: ArrayLike) -> FloatArray:

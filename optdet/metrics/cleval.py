@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from optdet.metrics import scores
-from optdet.metrics.cleval_truth import CLEvalRelation, CLEvalTruth, prepare_truth
+from optdet.metrics.cleval_matching import count_all
+from optdet.metrics.cleval_truth import CLEvalRelations, CLEvalTruth, prepare_truth
 from optdet.structures import Profile
 
 MAX_DETECTIONS: Final = 500
@@ -88,44 +89,32 @@ def cleval(
     return count(truth, truth.relate(read))
 
 
-def count(truth: CLEvalTruth, relations: Sequence[CLEvalRelation]) -> CLEvalCounts:
-    """Match the detections with the words; the order of ``relations`` does not matter.
+def count(
+    truth: CLEvalTruth, relations: CLEvalRelations, chosen: NDArray[np.integer] | None = None
+) -> CLEvalCounts:
+    """Match the detections with the words; all of them, or those of the indices ``chosen``, in any order.
 
-    A pair is a word and a detection that holds at least one of the word's centres.
+    A pair is a word and a detection that holds at least one of the word's centres; it is near if enough of the
+    detection lies on the word. A near pair matches where the word has no other near detection and the detection
+    no other near word, or where the word has two or more valid near detections; all pairs of a detection that
+    merges match.
     """
-    if not relations:
-        return CLEvalCounts(truth.n_characters, 0, 0, 0, 0, 0)
-    n_words, n_detections = len(truth.ignored), len(relations)
-    word = np.concatenate([relation.words for relation in relations])
-    n_inside = np.concatenate([relation.n_inside for relation in relations])
-    near = np.concatenate([relation.near for relation in relations])
-    centre = np.concatenate([relation.centres for relation in relations])
-    facts = np.array([(r.words.size, r.ignored, r.merges, r.false_positive_cost) for r in relations])
-    n_pairs, ignored, merges, cost = facts.T
-    detection = np.repeat(np.arange(n_detections), n_pairs)
+    detections = np.arange(len(relations)) if chosen is None else np.asarray(chosen, dtype=np.intp)
+    totals = count_all(detections, len(truth.ignored), len(truth.centres), relations.tables())
+    return counts_of(totals.tolist(), truth.n_characters)
 
-    # Ignored detections match nothing, but they do stand in the way of a one-to-one match.
-    valid = ignored[detection] == 0
-    near_valid = near & valid
-    alone = (np.bincount(word[near], minlength=n_words)[word] == 1) & (
-        np.bincount(detection[near], minlength=n_detections)[detection] == 1
-    )
-    shared = np.bincount(word[near_valid], minlength=n_words)[word] >= 2
-    matched = (near_valid & (alone | shared)) | (valid & (merges[detection] != 0))
 
-    found = np.zeros(len(truth.centres), dtype=np.bool_)
-    found[centre[np.repeat(matched, n_inside)]] = True
-    detections_of_word = np.bincount(word[matched], minlength=n_words)
-    words_of_detection = np.bincount(detection[matched], minlength=n_detections)
-    false_positives = int(cost[(words_of_detection == 0) & (ignored == 0)].sum())
+def counts_of(totals: Sequence[int], n_characters: int) -> CLEvalCounts:
+    """The record of a row of ``cleval_matching``'s totals."""
+    held, found, splits, merges, false_positives = totals
     return CLEvalCounts(
-        num_char_gt=truth.n_characters,
-        num_char_det=int(n_inside[matched].sum()) + false_positives,
-        num_char_tp=int(np.count_nonzero(found)),
-        gran_recall=int(np.maximum(detections_of_word - 1, 0).sum()),
-        gran_precision=int(np.maximum(words_of_detection - 1, 0).sum()),
+        num_char_gt=n_characters,
+        num_char_det=held + false_positives,
+        num_char_tp=found,
+        gran_recall=splits,
+        gran_precision=merges,
         num_char_fp=false_positives,
     )
 
 
-__all__ = ["CLEvalCounts", "CLEvalRelation", "CLEvalTruth", "cleval", "count", "prepare_truth"]
+__all__ = ["CLEvalCounts", "CLEvalRelations", "CLEvalTruth", "cleval", "count", "counts_of", "prepare_truth"]

@@ -11,21 +11,21 @@ coordinates as given. Words and detections keep their indices: one that a profil
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
 
 from optdet.metrics import cleval_competition, cleval_official
+from optdet.metrics.cleval_pairs import convex_turns, find_pairs
 from optdet.metrics.rings import (
     Bools,
     Index,
     Regions,
     Rings,
     boxes_touch,
-    points_inside,
     ranges,
     read_polygons,
     regions,
@@ -75,68 +75,95 @@ _RULES: Final[dict[Profile, _Rules]] = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CLEvalRelation:
-    """One detection against the valid words, whatever else is detected.
+class CLEvalRelations:
+    """D detections against the valid words, each whatever else is detected.
 
-    ``words`` (k,) are those with a centre inside, in ascending order; ``n_inside`` (k,) says how many, and
-    ``near`` (k,) whether the area precision suffices. ``centres`` are the centres' own indices, word after
-    word. ``ignored``: a don't-care detection. ``merges``: it covers several words as a whole.
-    ``false_positive_cost``: characters charged while nothing matches, 0 where that cannot happen.
+    A pair is a word and a detection that holds at least one of the word's centres; those of detection d are
+    ``pair_starts[d] : pair_starts[d + 1]``, by word. By pair: ``words``, ``n_inside`` (centres inside), ``near``
+    (whether the area precision suffices) and ``centres[centre_starts[i] : centre_starts[i + 1]]``. By detection:
+    ``ignored`` (don't care), ``merges`` (it covers several words as a whole), ``costs`` (characters charged
+    while nothing matches, 0 where that cannot happen) and ``n_near`` (its near words).
     """
 
-    words: Index
-    n_inside: Index
+    pair_starts: Index
+    words: NDArray[np.int32]
+    n_inside: NDArray[np.int32]
     near: Bools
-    centres: Index
-    ignored: bool
-    merges: bool
-    false_positive_cost: int
+    centre_starts: Index
+    centres: NDArray[np.int32]
+    ignored: Bools
+    merges: Bools
+    costs: Index
+    n_near: Index
+
+    def __len__(self) -> int:
+        return len(self.ignored)
+
+    def tables(self) -> tuple[NDArray[Any], ...]:
+        """What ``cleval_matching`` reads."""
+        return (
+            self.pair_starts,
+            self.words,
+            self.n_inside,
+            self.near,
+            self.centre_starts,
+            self.centres,
+            self.ignored,
+            self.merges,
+            self.costs,
+            self.n_near,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CLEvalTruth:
     """One image's words, prepared; made by ``prepare_truth``. G words, C centres, word after word.
 
-    ``areas`` (G,) are shapely regions, ``boxes`` (G, 4) around the words, ``centre_words`` (C,) ascending.
+    ``points`` and ``starts`` (G + 1,) are the words' rings, cut to integers; ``turns`` (G,) is not 0 where the
+    word's region is its ring and convex. ``boxes`` (G, 4) lie around the rings, ``reach`` (G, 4) around them and
+    the centres. A word that the profile drops has no points.
     """
 
     profile: Profile
     ignored: Bools
-    areas: Regions
+    points: FloatArray
+    starts: Index
+    turns: Index
     boxes: FloatArray
+    reach: FloatArray
     centres: FloatArray
-    centre_words: Index
+    centre_starts: Index
     n_characters: int
 
-    def relate(self, polygons: Sequence[ArrayLike]) -> list[CLEvalRelation]:
-        """One relation per detection polygon, flat or (N, 2).
+    def relate(self, polygons: Sequence[ArrayLike]) -> CLEvalRelations:
+        """Relations of detection polygons, flat or (N, 2).
 
         Raises ValueError with the polygon's index for NaN, and for fewer than 3 points in the official
-        profile; the competition profile drops fewer than 4, which leaves an inert relation.
+        profile; the competition profile drops fewer than 4, which leaves an inert detection.
         """
         rules = _RULES[self.profile]
         shaped = read_polygons(polygons, "detection")
         kept = _kept(shaped, rules)
         raw = stack_rings([shaped[index] for index in kept], "detection")
         related = _relate(self, raw, rules)
-        if len(kept) == len(shaped):
-            return related
-        result = [_INERT] * len(shaped)
-        for index, relation in zip(kept, related, strict=True):
-            result[index] = relation
+        return related if len(kept) == len(shaped) else _spread(related, kept, len(shaped))
+
+    def relate_rings(self, points: NDArray[np.integer], starts: Index) -> CLEvalRelations:
+        """Relations of D polygons of at least 4 points that lie behind one another, ``starts`` (D + 1,)."""
+        return _relate(self, Rings(points.astype(np.float64), np.diff(starts)), _RULES[self.profile])
+
+    def regions(self, words: Index) -> Regions:
+        """The words' regions; ignored ones lose what valid words cover: a detection there is about the word."""
+        result = self._whole(words)
+        for place in np.flatnonzero(self.ignored[words]):
+            over = np.flatnonzero(~self.ignored & boxes_touch(self.boxes[words[place]][None], self.boxes)[0])
+            if len(over):
+                result[place] = shapely.difference(result[place], shapely.union_all(self._whole(over)))
         return result
 
-
-_NO_INDICES: Final[Index] = np.zeros(0, dtype=np.intp)
-_INERT: Final = CLEvalRelation(
-    words=_NO_INDICES,
-    n_inside=_NO_INDICES,
-    near=np.zeros(0, dtype=np.bool_),
-    centres=_NO_INDICES,
-    ignored=True,
-    merges=False,
-    false_positive_cost=0,
-)
+    def _whole(self, words: Index) -> Regions:
+        sizes = np.diff(self.starts)[words]
+        return regions(Rings(self.points[ranges(self.starts[words], sizes)], sizes))
 
 
 def prepare_truth(
@@ -167,19 +194,45 @@ def prepare_truth(
         if text is not None and not flags[index]:
             lengths[index] = len(text)
     truncated = raw.truncated()
+    sizes = np.zeros(len(shaped), dtype=np.intp)
+    sizes[kept] = raw.sizes
     boxes = np.full((len(shaped), 4), np.nan)
     boxes[kept] = truncated.boxes()
-    areas = np.full(len(shaped), shapely.Polygon(), dtype=np.object_)
-    areas[kept] = regions(truncated)
+    starts, centre_starts = _starts(sizes), _starts(lengths)
+    centres = rules.centres(raw, lengths[kept])
+    turns = np.array(
+        [convex_turns(truncated.points, start, size) if size else 0 for start, size in zip(starts, sizes, strict=False)],
+        dtype=np.intp,
+    )
+    for index in np.flatnonzero(flags):
+        if (~flags & boxes_touch(boxes[index][None], boxes)[0]).any():
+            turns[index] = 0
     return CLEvalTruth(
         profile=profile,
         ignored=flags,
-        areas=_without_valid_words(areas, boxes, flags),
+        points=truncated.points,
+        starts=starts,
+        turns=turns,
         boxes=boxes,
-        centres=rules.centres(raw, lengths[kept]),
-        centre_words=np.repeat(kept, lengths[kept]),
+        reach=_reach(boxes, centres, centre_starts),
+        centres=centres,
+        centre_starts=centre_starts,
         n_characters=int(lengths[~flags].sum()),
     )
+
+
+def _starts(sizes: Index) -> Index:
+    return np.concatenate([np.zeros(1, dtype=np.intp), np.cumsum(sizes)])
+
+
+def _reach(boxes: FloatArray, centres: FloatArray, starts: Index) -> FloatArray:
+    """Boxes around words and their centres; for a dropped word one that nothing touches."""
+    reach = np.where(np.isnan(boxes), (np.inf, np.inf, -np.inf, -np.inf), boxes)
+    filled = np.flatnonzero(np.diff(starts))
+    if len(filled):
+        reach[filled, :2] = np.minimum(reach[filled, :2], np.minimum.reduceat(centres, starts[filled]))
+        reach[filled, 2:] = np.maximum(reach[filled, 2:], np.maximum.reduceat(centres, starts[filled]))
+    return reach
 
 
 def _kept(shaped: Sequence[FloatArray], rules: _Rules) -> list[int]:
@@ -194,82 +247,120 @@ def _aligned(values: Sequence[T | None] | None, n: int, name: str) -> Sequence[T
     return values
 
 
-def _without_valid_words(areas: Regions, boxes: FloatArray, ignored: Bools) -> Regions:
-    """Ignored regions lose what valid words cover: a detection there is about the word."""
-    result = areas.copy()
-    valid = np.flatnonzero(~ignored)
-    for index in np.flatnonzero(ignored):
-        over = valid[boxes_touch(boxes[index : index + 1], boxes[valid])[0]]
-        if len(over):
-            result[index] = shapely.difference(areas[index], shapely.union_all(areas[over]))
-    return result
+_SHARE_SLACK: Final = 1e-7
+"""Compiled areas are good to 1e-10; a share that lies this close to a limit is worked out by shapely."""
 
 
-def _relate(truth: CLEvalTruth, raw: Rings, rules: _Rules) -> list[CLEvalRelation]:
-    n_words, n_detections = len(truth.ignored), len(raw)
+def _relate(truth: CLEvalTruth, raw: Rings, rules: _Rules) -> CLEvalRelations:
+    n_detections = len(raw)
     rings = raw.truncated()
-    detection, centre = points_inside(truth.centres, rings)
-    word = truth.centre_words[centre]
-    inside = np.bincount(word * n_detections + detection, minlength=n_words * n_detections)
-    inside = inside.reshape(n_words, n_detections)
-    precision = _area_precision(truth, rings, inside > 0)
-    near = precision >= np.float32(AREA_PRECISION)
+    areas = rings.outline_areas()
+    pair_starts, words, n_inside, shares, centre_starts, centres = find_pairs(
+        rings.points,
+        _starts(rings.sizes),
+        areas,
+        truth.points,
+        truth.starts,
+        truth.turns,
+        truth.reach,
+        truth.ignored,
+        truth.centres,
+        truth.centre_starts,
+    )
+    detections = np.repeat(np.arange(n_detections), np.diff(pair_starts))
+    on_ignored = truth.ignored[words]
+    shares = _settled(truth, rings, areas, detections, words, shares, held=(n_inside > 0) & ~on_ignored)
+    near = shares >= np.float32(AREA_PRECISION)
 
-    ignored = _ignored_detections(precision[truth.ignored], inside[truth.ignored] > 0)
-    held = (inside > 0) & ~truth.ignored[:, None]
-    covered = np.where(held, precision, 0).sum(axis=0, dtype=np.float64)
-    merges = ~ignored & (held.sum(axis=0) >= 2) & (covered >= AREA_PRECISION)
+    ignored = _ignored_detections(detections, shares, on_ignored, n_inside, n_detections)
+    held = ~on_ignored
+    n_held = np.bincount(detections[held], minlength=n_detections)
+    covered = np.bincount(detections[held], weights=shares[held].astype(np.float64), minlength=n_detections)
+    merges = ~ignored & (n_held >= 2) & (covered >= AREA_PRECISION)
+    n_near = np.bincount(detections[held & near], minlength=n_detections)
     # A detection near a valid word stays without a match only when an ignored detection disturbs the pair.
-    always_matches = merges | ((near & held).any(axis=0) & (not truth.ignored.any()))
+    always_matches = merges | ((n_near > 0) & (not truth.ignored.any()))
     costs = np.zeros(n_detections, dtype=np.intp)
     chargeable = np.flatnonzero(~ignored & ~always_matches)
     costs[chargeable] = rules.false_positive_costs(rules.aspect_ratios(_subset(raw, chargeable)))
-
-    valid = ~truth.ignored[word]
-    centre, detection = centre[valid], detection[valid]
-    pair_detection, pair_word = np.nonzero(held.T)
-    pair_inside, pair_near = inside[pair_word, pair_detection], near[pair_word, pair_detection]
-    pairs = np.searchsorted(pair_detection, np.arange(n_detections + 1)).tolist()
-    centres = np.searchsorted(detection, np.arange(n_detections + 1)).tolist()
-    facts = zip(ignored.tolist(), merges.tolist(), costs.tolist(), strict=True)
-    return [
-        CLEvalRelation(
-            words=pair_word[pairs[index] : pairs[index + 1]],
-            n_inside=pair_inside[pairs[index] : pairs[index + 1]],
-            near=pair_near[pairs[index] : pairs[index + 1]],
-            centres=centre[centres[index] : centres[index + 1]],
-            ignored=is_ignored,
-            merges=is_merging,
-            false_positive_cost=cost,
-        )
-        for index, (is_ignored, is_merging, cost) in enumerate(facts)
-    ]
+    related = CLEvalRelations(
+        pair_starts, words, n_inside, near, centre_starts, centres, ignored, merges, costs, n_near
+    )
+    return _without_pairs(related, detections, on_ignored) if on_ignored.any() else related
 
 
-def _area_precision(truth: CLEvalTruth, rings: Rings, held: Bools) -> NDArray[np.float32]:
-    """Share of each detection's area on each word, (G, D), float32 as in the reference.
+def _settled(
+    truth: CLEvalTruth,
+    rings: Rings,
+    areas: FloatArray,
+    detections: Index,
+    words: Index,
+    shares: FloatArray,
+    held: Bools,
+) -> NDArray[np.float32]:
+    """Area precision of each pair, float32 as in the reference: shapely's wherever the last digits may matter."""
+    unknown = np.isnan(shares) | (np.abs(shares - AREA_PRECISION) < _SHARE_SLACK)
+    sums = np.bincount(detections, weights=np.nan_to_num(shares), minlength=len(rings))
+    close = np.abs(sums - AREA_PRECISION) < _SHARE_SLACK * 10
+    if truth.ignored.any():  # sums over words of one kind: asked for all detections that touch an ignored word
+        close |= np.bincount(detections[truth.ignored[words]], minlength=len(rings)) > 0
+    unknown |= close[detections]
+    unknown &= areas[detections] > 0
+    index = np.flatnonzero(unknown)
+    if len(index):
+        met, which = np.unique(detections[index], return_inverse=True)
+        asked, of = np.unique(words[index], return_inverse=True)
+        shared = shared_areas(truth.regions(asked)[of], regions(_subset(rings, met))[which])
+        shares = shares.copy()
+        shares[index] = shared / areas[detections[index]]
+    return shares.astype(np.float32)
 
-    It is worked out where it can matter, which is words with a centre inside and ignored words; else 0.
-    """
-    result = np.zeros(held.shape, dtype=np.float32)
-    areas = rings.outline_areas()
-    needed = held.copy()
-    needed[truth.ignored] |= boxes_touch(truth.boxes[truth.ignored], rings.boxes())
-    word, detection = np.nonzero(needed & (areas > 0))
-    if len(word):
-        shapes = np.full(len(rings), None, dtype=np.object_)
-        met = np.unique(detection)
-        shapes[met] = regions(_subset(rings, met))
-        shared = shared_areas(truth.areas[word], shapes[detection])
-        result[word, detection] = shared / areas[detection]
-    return result
+
+def _ignored_detections(
+    detections: Index, shares: NDArray[np.float32], on_ignored: Bools, n_inside: Index, n_detections: int
+) -> Bools:
+    """Detections on one ignored word, or on several that they hold centres of together."""
+    limit = np.float32(AREA_PRECISION)
+    single = np.bincount(detections[on_ignored & (shares >= limit)], minlength=n_detections) > 0
+    several = on_ignored & (n_inside > 0)
+    together = np.bincount(
+        detections[several], weights=shares[several].astype(np.float64), minlength=n_detections
+    )
+    return np.asarray(single | (together.astype(np.float32) >= limit))
 
 
-def _ignored_detections(precision: NDArray[np.float32], held: Bools) -> Bools:
-    """Detections on one ignored word, or on several together: both arrays hold the ignored words' rows."""
-    threshold = np.float32(AREA_PRECISION)
-    together = np.where(held, precision, 0).sum(axis=0, dtype=np.float64).astype(np.float32)
-    return np.asarray((precision >= threshold).any(axis=0) | (together >= threshold))
+def _without_pairs(related: CLEvalRelations, detections: Index, dropped: Bools) -> CLEvalRelations:
+    kept = np.flatnonzero(~dropped)
+    sizes = np.diff(related.centre_starts)[kept]
+    return replace(
+        related,
+        pair_starts=_starts(np.bincount(detections[kept], minlength=len(related))),
+        words=related.words[kept],
+        n_inside=related.n_inside[kept],
+        near=related.near[kept],
+        centre_starts=_starts(sizes),
+        centres=related.centres[ranges(related.centre_starts[kept], sizes)],
+    )
+
+
+def _spread(related: CLEvalRelations, kept: Sequence[int], n_detections: int) -> CLEvalRelations:
+    """Detections at their places among ``n_detections``; the others are inert: ignored, without a pair."""
+    n_pairs = np.zeros(n_detections, dtype=np.intp)
+    n_pairs[kept] = np.diff(related.pair_starts)
+
+    def placed(values: NDArray[Any], empty: Any) -> NDArray[Any]:
+        result = np.full(n_detections, empty, dtype=values.dtype)
+        result[kept] = values
+        return result
+
+    return replace(
+        related,
+        pair_starts=_starts(n_pairs),
+        ignored=placed(related.ignored, True),
+        merges=placed(related.merges, False),
+        costs=placed(related.costs, 0),
+        n_near=placed(related.n_near, 0),
+    )
 
 
 def _subset(rings: Rings, indices: Index) -> Rings:
