@@ -1,0 +1,318 @@
+"""Every threshold of a frozen detector, exactly: scores over a whole lattice of post-processing parameters.
+
+thresh and unclip_ratio lie on a lattice, max_candidates on a list; box_thresh is continuous, every value at
+which anything changes, and is recorded on a lattice as well. What is found at a point is what the plain pipeline
+(``MapDetector.detect``, clipping and the cap included, then ``cleval``) gives there, count for count.
+
+Contours, shapes, polygons and their relations to the words are computed once, by image
+(``detection.lattice``, ``metrics.cleval_truth``); after that a configuration costs the detections by which it differs
+from its neighbour. Threads share the work over images, then over thresholds: compiled code holds no lock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optdet.detection.lattice import CandidateLattice, find_candidates
+from optdet.detection.postprocess import MAX_DETECTIONS
+from optdet.evaluation.lattice import N_PARTS, part_of
+from optdet.evaluation.sweep_counting import DETECTIONS, FIXED_POINT, HMEAN, N_SUMS, PRECISION, RECALL, count_level
+from optdet.evaluation.truth import ImageTruth
+from optdet.geometry.letterbox import Letterbox
+from optdet.metrics.cleval import CLEvalRelations
+from optdet.metrics.cleval_matching import N_TOTALS
+from optdet.structures import FloatArray, Profile, Thresholds, Word
+
+OnImage = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepImage:
+    """One image's float16 map (H, W), the place of the image on it, and its words."""
+
+    name: str
+    prob_map: NDArray[np.float16]
+    letterbox: Letterbox
+    words: tuple[Word, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepLattice:
+    """What is swept; every axis ascends. ``box_thresh`` is where scores are recorded: its ends are the range
+    that the continuous search covers."""
+
+    thresh: tuple[float, ...]
+    box_thresh: tuple[float, ...]
+    unclip_ratio: tuple[float, ...]
+    max_candidates: tuple[int, ...]
+    use_polygon: bool
+    min_side: float
+
+    def __post_init__(self) -> None:
+        for name in ("thresh", "box_thresh", "unclip_ratio", "max_candidates"):
+            values = getattr(self, name)
+            if not values or any(a >= b for a, b in zip(values, values[1:], strict=False)):
+                raise ValueError(f"{name} must hold ascending values, got {values}")
+
+    def __len__(self) -> int:
+        return len(self.thresh) * len(self.box_thresh) * len(self.unclip_ratio) * len(self.max_candidates)
+
+    def at(self, k: int, u: int, m: int, b: int) -> Thresholds:
+        return Thresholds(
+            thresh=self.thresh[k],
+            box_thresh=self.box_thresh[b],
+            unclip_ratio=self.unclip_ratio[u],
+            max_candidates=self.max_candidates[m],
+            use_polygon=self.use_polygon,
+            min_side=self.min_side,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SweepBest:
+    """The best of all, box_thresh continuous: its macro H-mean, and the box_thresh (low, high] that give it."""
+
+    thresholds: Thresholds
+    hmean: float
+    box_interval: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Landscape:
+    """Scores at every point of a lattice, indexed [thresh, unclip_ratio, max_candidates, box_thresh].
+
+    ``precision``, ``recall``, ``hmean``: macro means over images. ``n_detections`` of all images together.
+    ``global_counts`` (..., N_TOTALS) as in ``cleval_matching``. ``part_hmeans`` (..., N_PARTS): sums over the
+    images of a cross-fit part, ``part_sizes`` their numbers. ``image_hmeans`` (..., images), if it was asked for.
+    """
+
+    lattice: SweepLattice
+    profile: Profile
+    names: tuple[str, ...]
+    precision: FloatArray
+    recall: FloatArray
+    hmean: FloatArray
+    n_detections: NDArray[np.int64]
+    global_counts: NDArray[np.int64]
+    part_hmeans: FloatArray
+    part_sizes: NDArray[np.int64]
+    best: SweepBest
+    image_hmeans: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Joined:
+    """The tables of all images behind one another, with indices that run through."""
+
+    candidates: list[CandidateLattice]
+    relations: list[CLEvalRelations]
+    tables: tuple[NDArray[Any], ...]
+    polygon_of: NDArray[np.int32]
+    shape_offsets: NDArray[np.int64]
+    n_words: int
+    n_centres: int
+    n_characters: NDArray[np.int64]
+
+
+def sweep(
+    images: Sequence[SweepImage],
+    lattice: SweepLattice,
+    *,
+    profile: Profile = "competition",
+    workers: int = 1,
+    by_image: bool = False,
+    on_image: OnImage | None = None,
+) -> Landscape:
+    """Score the whole lattice; ``by_image`` keeps the H-mean of each image at each point.
+
+    ``on_image(done, total)`` is called as images are prepared. Raises ValueError for no images, and for a map that
+    is not float16.
+    """
+    if not images:
+        raise ValueError("no images to score")
+    joined = _prepare(images, lattice, profile, workers, on_image)
+    return _count(images, lattice, profile, joined, workers, by_image)
+
+
+def _prepare(
+    images: Sequence[SweepImage],
+    lattice: SweepLattice,
+    profile: Profile,
+    workers: int,
+    on_image: OnImage | None,
+) -> _Joined:
+    def one(image: SweepImage) -> tuple[CandidateLattice, CLEvalRelations, tuple[int, int, int]]:
+        candidates = find_candidates(
+            image.prob_map,
+            image.letterbox,
+            lattice.thresh,
+            lattice.unclip_ratio,
+            use_polygon=lattice.use_polygon,
+            min_side=lattice.min_side,
+        )
+        truth = ImageTruth(image.words).cleval_truth(profile)
+        relations = truth.relate_rings(candidates.points, candidates.point_starts)
+        return candidates, relations, (len(truth.ignored), len(truth.centres), truth.n_characters)
+
+    prepared = []
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        for done, result in enumerate(pool.map(one, images), start=1):
+            prepared.append(result)
+            if on_image is not None:
+                on_image(done, len(images))
+    sizes = np.array([size for _, _, size in prepared], dtype=np.int64)
+    return _join([c for c, _, _ in prepared], [r for _, r, _ in prepared], sizes)
+
+
+def _join(
+    candidates: list[CandidateLattice], relations: list[CLEvalRelations], sizes: NDArray[np.int64]
+) -> _Joined:
+    def before(lengths: Sequence[int]) -> NDArray[np.int64]:
+        return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+    words, centres = before(sizes[:, 0].tolist()), before(sizes[:, 1].tolist())
+    pairs = before([len(r.words) for r in relations])
+    held = before([len(r.centres) for r in relations])
+    polygons = before([len(r) for r in relations])
+    shapes = before([len(c.scores) for c in candidates])
+
+    def starts(name: str, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+        rows = [getattr(r, name)[:-1] + offsets[i] for i, r in enumerate(relations)]
+        return np.concatenate([*rows, offsets[-1:]])
+
+    def values(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(r, name) for r in relations])
+
+    tables = (
+        starts("pair_starts", pairs),
+        np.concatenate([r.words + np.int32(words[i]) for i, r in enumerate(relations)]),
+        values("n_inside"),
+        values("near"),
+        starts("centre_starts", held),
+        np.concatenate([r.centres + np.int32(centres[i]) for i, r in enumerate(relations)]),
+        values("ignored"),
+        values("merges"),
+        values("costs"),
+        values("n_near"),
+    )
+    polygon_of = np.concatenate(
+        [np.where(c.polygon_of < 0, -1, c.polygon_of + polygons[i]) for i, c in enumerate(candidates)], axis=1
+    ).astype(np.int32)
+    return _Joined(
+        candidates, relations, tables, polygon_of, shapes, int(words[-1]), int(centres[-1]), sizes[:, 2].copy()
+    )
+
+
+def _count(
+    images: Sequence[SweepImage],
+    lattice: SweepLattice,
+    profile: Profile,
+    joined: _Joined,
+    workers: int,
+    by_image: bool,
+) -> Landscape:
+    axes = (len(lattice.thresh), len(lattice.unclip_ratio), len(lattice.max_candidates), len(lattice.box_thresh))
+    sums = np.zeros((*axes, N_SUMS), dtype=np.int64)
+    part_sums = np.zeros((*axes, N_PARTS), dtype=np.int64)
+    global_sums = np.zeros((*axes, N_TOTALS), dtype=np.int64)
+    best = np.zeros(axes[:3], dtype=np.int64)
+    intervals = np.zeros((*axes[:3], 2), dtype=np.float64)
+    hmeans = np.zeros((*axes, len(images)), dtype=np.float32) if by_image else None
+    parts = np.array([part_of(image.name) for image in images], dtype=np.int64)
+    boxes = np.array(lattice.box_thresh, dtype=np.float64)
+    nothing = np.zeros((0, 0, 0, 0), dtype=np.float32)
+
+    def level(k: int) -> None:
+        chosen, shapes, positions, scores = _level_candidates(joined, k)
+        limits = _limits(lattice.max_candidates, positions)
+        n = len(limits)
+        count_level(
+            chosen,
+            shapes,
+            positions,
+            scores,
+            joined.polygon_of,
+            joined.tables,
+            joined.n_words,
+            joined.n_centres,
+            joined.n_characters,
+            parts,
+            limits,
+            boxes,
+            MAX_DETECTIONS,
+            sums[k],
+            part_sums[k],
+            global_sums[k],
+            best[k],
+            intervals[k],
+            nothing if hmeans is None else hmeans[k],
+        )
+        for array in (sums, part_sums, global_sums, best, intervals, hmeans):
+            if array is not None and n < axes[2]:  # higher limits cut nothing off here
+                array[k, :, n:] = array[k, :, n - 1 : n]
+
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        list(pool.map(level, range(axes[0])))
+    means = sums[..., :DETECTIONS] / (FIXED_POINT * len(images))
+    return Landscape(
+        lattice=lattice,
+        profile=profile,
+        names=tuple(image.name for image in images),
+        precision=means[..., PRECISION],
+        recall=means[..., RECALL],
+        hmean=means[..., HMEAN],
+        n_detections=sums[..., DETECTIONS],
+        global_counts=global_sums,
+        part_hmeans=part_sums / FIXED_POINT,
+        part_sizes=np.bincount(parts, minlength=N_PARTS),
+        best=_best(lattice, best, intervals, len(images)),
+        image_hmeans=hmeans,
+    )
+
+
+def _level_candidates(joined: _Joined, k: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], FloatArray]:
+    """Image, shape, contour index and score of the candidates of all images at threshold k, by falling score."""
+    own = [c.shapes[c.starts[k] : c.starts[k + 1]] for c in joined.candidates]
+    sizes = [len(shapes) for shapes in own]
+    positions = np.concatenate([np.arange(size) for size in sizes])
+    images = np.repeat(np.arange(len(own)), sizes)
+    local = np.concatenate(own)
+    scores = np.concatenate([c.scores[shapes] if len(c.scores) else np.zeros(len(shapes)) for c, shapes in zip(joined.candidates, own, strict=True)])
+    kept = np.flatnonzero(local >= 0)
+    order = kept[np.lexsort((positions[kept], -scores[kept]))]
+    shapes = local[order] + joined.shape_offsets[images[order]]
+    return images[order], shapes, positions[order], scores[order]
+
+
+def _limits(max_candidates: Sequence[int], positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The limits up to the first one that cuts nothing off."""
+    n_contours = int(positions.max(initial=-1)) + 1
+    n = 1 + sum(limit < n_contours for limit in max_candidates[:-1])
+    return np.array(max_candidates[:n], dtype=np.int64)
+
+
+def _best(
+    lattice: SweepLattice, best: NDArray[np.int64], intervals: FloatArray, n_images: int
+) -> SweepBest:
+    k, u, m = (int(index) for index in np.unravel_index(int(np.argmax(best)), best.shape))
+    low, high = (float(value) for value in intervals[k, u, m])
+    box_thresh = shortest_between(max(low, lattice.box_thresh[0]), min(high, lattice.box_thresh[-1]))
+    thresholds = replace(lattice.at(k, u, m, 0), box_thresh=box_thresh)
+    return SweepBest(thresholds, float(best[k, u, m] / (FIXED_POINT * n_images)), (low, high))
+
+
+def shortest_between(low: float, high: float) -> float:
+    """A number in (low, high] with as few decimals as possible, next to the middle; ``high`` if they are equal."""
+    middle = (low + high) / 2
+    for decimals in range(1, 17):
+        value = round(middle, decimals)
+        if low < value <= high:
+            return value
+    return high if math.isfinite(high) else low
