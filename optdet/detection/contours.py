@@ -65,10 +65,9 @@ def trace_contours(prob_map: NDArray[np.float16], thresholds: Sequence[float]) -
     bits = np.ascontiguousarray(prob_map).view(np.uint16)
     height, width = bits.shape
     stride = -(-(width + 2) // _WORD) * _WORD
-    levels, left_sides, right_sides = np.zeros((3, height + 2, stride), dtype=np.uint8)
-    latest = np.zeros((2, levels.size), dtype=np.int32)
+    levels, known = np.zeros((2, height + 2, stride), dtype=np.uint8)
     _levels(bits, _level_table(tuple(thresholds)), levels)
-    starts, contours, point_starts, points = _trace_all(levels, len(thresholds), left_sides.ravel(), right_sides.ravel(), latest, _TURNS)
+    starts, contours, point_starts, points = _trace_all(levels, len(thresholds), known.ravel(), _TURNS)
     return ContourLattice(tuple(thresholds), starts, contours, point_starts, points)
 
 
@@ -92,7 +91,11 @@ def _levels(bits: Any, table: Any, levels: Any) -> None:
 
 @compiled
 def _edges(levels: Any, n_levels: int) -> Any:
-    """Where a row enters or leaves the foreground, for each level in raster order: (starts, flat places)."""
+    """Where a row enters or leaves the foreground: (places, starts, edges).
+
+    Flat places of the pixels that differ from their left neighbour, in raster order, and for each level the indices
+    ``edges[starts[k] : starts[k + 1]]`` of those at which it has an edge.
+    """
     height, stride = levels.shape
     words = levels.view(np.uint64)
     changes = np.zeros(n_levels + 2, dtype=np.int64)
@@ -125,9 +128,9 @@ def _edges(levels: Any, n_levels: int) -> Any:
         place = places[i]
         a, b = flat[place - 1], flat[place]
         for k in range(min(a, b), max(a, b)):
-            edges[ends[k]] = place
+            edges[ends[k]] = i
             ends[k] += 1
-    return starts, edges
+    return places, starts, edges
 
 
 @compiled
@@ -216,14 +219,14 @@ def _follow(flat: Any, steps: Any, turns: Any, k: Any, start: Any, hole: bool, p
 
 
 @compiled
-def _mark(places: Any, flags: Any, n: Any, lowest: Any, left_sides: Any, right_sides: Any) -> None:
+def _mark(places: Any, flags: Any, n: Any, lowest: Any, known: Any) -> None:
     """Remember the border along the sides that it runs along, for all levels below ``lowest``."""
     for i in range(n):
         place, flag = places[i], flags[i]
         if flag & np.uint8(_RIGHT):
-            right_sides[place] = max(right_sides[place], lowest)
+            known[place + _ONE] = max(known[place + _ONE], lowest)
         if flag & np.uint8(_LEFT):
-            left_sides[place] = max(left_sides[place], lowest)
+            known[place] = max(known[place], lowest)
 
 
 @compiled
@@ -247,14 +250,13 @@ def _is_repeated(points: Any, before: int, start: int, n: int) -> bool:
 
 
 @compiled
-def _trace_all(levels: Any, n_levels: int, left_sides: Any, right_sides: Any, latest: Any, turns: Any) -> Any:
+def _trace_all(levels: Any, n_levels: int, known: Any, turns: Any) -> Any:
     """A side of a pixel belongs to one border, and a border begins at the first of its sides in raster order.
 
-    ``left_sides`` and ``right_sides`` say below which level the border along that side of a pixel is known;
-    ``latest`` the last contour (plus one) that began at a pixel, outer borders and those of holes apart. All
-    begin as zeros.
+    ``known`` (zeros) says for the edge at a place below which level the border along it is known.
     """
-    edge_starts, edges = _edges(levels, n_levels)
+    edge_places, edge_starts, edges = _edges(levels, n_levels)
+    latest = np.full(len(edge_places), -1, dtype=np.int32)  # the last contour that began at an edge
     stride = levels.shape[1]
     flat = levels.ravel()
     # Right, then counter-clockwise on the screen; going back is adding a large unsigned number.
@@ -268,20 +270,20 @@ def _trace_all(levels: Any, n_levels: int, left_sides: Any, right_sides: Any, la
     n_found = n_distinct = n_points = 0
     for k in range(n_levels):
         for e in range(edge_starts[k], edge_starts[k + 1]):
-            place = edges[e]
+            edge = edges[e]
+            place = edge_places[edge]
             hole = flat[place] <= k
             start = place - 1 if hole else place
-            kind = 1 if hole else 0
-            index = latest[kind, start] - 1
+            index = latest[edge]
             if index < 0 or valid_until[index] < k:
-                if (right_sides[start] if hole else left_sides[start]) > k:
+                if known[place] > k:
                     continue
                 while True:
                     n_steps, lowest = _follow(flat, steps, turns, np.uint8(k), np.uint64(start), hole, places, flags)
                     if n_steps:
                         break
                     places, flags = np.empty(2 * len(places), np.uint32), np.empty(2 * len(places), np.uint8)
-                _mark(places, flags, n_steps, lowest, left_sides, right_sides)
+                _mark(places, flags, n_steps, lowest, known)
                 points = _grown(points, n_points + np.int64(n_steps))
                 n = _corners(places, flags, n_steps, stride, points, n_points)
                 if (
@@ -295,7 +297,7 @@ def _trace_all(levels: Any, n_levels: int, left_sides: Any, right_sides: Any, la
                     valid_until = _grown(valid_until, n_distinct)
                     n_points += n
                     point_starts[n_distinct] = n_points
-                    latest[kind, start] = index + 1
+                    latest[edge] = index
                 valid_until[index] = np.int64(lowest) - 1
             contours = _grown(contours, n_found + 1)
             contours[n_found] = index

@@ -19,7 +19,7 @@ from optdet.compiled import compiled
 from optdet.detection.candidates import expand, in_image, polygon_candidate
 from optdet.detection.contours import ContourLattice, trace_contours
 from optdet.geometry.compiled_offset import UNSURE, grown_quad, offset_buffers, quad_distance
-from optdet.geometry.compiled_raster import OUTSIDE, mean_inside_quad, row_sums
+from optdet.geometry.compiled_raster import OUTSIDE, VALUES, mean_inside_quads
 from optdet.geometry.compiled_rectangle import hull_buffers, smallest_rectangle
 from optdet.geometry.compiled_rows import distinct_rows
 from optdet.geometry.letterbox import Letterbox
@@ -68,15 +68,13 @@ def find_candidates(
 ) -> CandidateLattice:
     """All candidates of a float16 map (H, W); ValueError for another type, or for thresholds that do not ascend."""
     contours = trace_contours(prob_map, thresholds)
-    values = np.ascontiguousarray(prob_map, dtype=np.float32)
-    if use_polygon:
-        return _polygons(contours, values, letterbox, unclip_ratios, min_side)
-    return _quads(contours, values, letterbox, unclip_ratios, min_side)
+    make = _polygons if use_polygon else _quads
+    return make(contours, prob_map, letterbox, unclip_ratios, min_side)
 
 
 def _quads(
     contours: ContourLattice,
-    prob_map: NDArray[np.float32],
+    prob_map: NDArray[np.float16],
     letterbox: Letterbox,
     unclip_ratios: Sequence[float],
     min_side: float,
@@ -145,21 +143,13 @@ def _rectangles(points: Any, starts: Any) -> Any:
     return quads, sides
 
 
-def _quad_scores(prob_map: NDArray[np.float32], quads: NDArray[np.float32]) -> FloatArray:
-    scores: FloatArray = _compiled_scores(prob_map, quads)
-    for index in np.flatnonzero(scores == OUTSIDE):
-        scores[index] = mean_inside(prob_map, quads[index])
-    return scores
-
-
-@compiled
-def _compiled_scores(prob_map: Any, quads: Any) -> Any:
-    sums = row_sums(prob_map)
-    low = np.empty(prob_map.shape[0] + 2, dtype=np.int64)
-    high = np.empty(prob_map.shape[0] + 2, dtype=np.int64)
-    scores = np.empty(len(quads), dtype=np.float64)
-    for i in range(len(quads)):
-        scores[i] = mean_inside_quad(sums, quads[i], low, high)
+def _quad_scores(prob_map: NDArray[np.float16], quads: NDArray[np.float32]) -> FloatArray:
+    scores: FloatArray = mean_inside_quads(np.ascontiguousarray(prob_map).view(np.uint16), VALUES, quads)
+    asked = np.flatnonzero(scores == OUTSIDE)
+    if len(asked):
+        values = prob_map.astype(np.float32)
+        for index in asked:
+            scores[index] = mean_inside(values, quads[index])
     return scores
 
 
@@ -211,7 +201,7 @@ def _to_image(quad: Any, placement: Any, polygon: Any) -> int:
 
 def _polygons(
     contours: ContourLattice,
-    prob_map: NDArray[np.float32],
+    prob_map: NDArray[np.float16],
     letterbox: Letterbox,
     unclip_ratios: Sequence[float],
     min_side: float,
@@ -226,6 +216,7 @@ def _polygons(
         shape_of[index] = outlines.setdefault(candidate.shape.tobytes(), len(shapes))
         if shape_of[index] == len(shapes):
             shapes.append(np.asarray(candidate.shape, dtype=np.int32))
+    values = np.ascontiguousarray(prob_map, dtype=np.float32)
     known: dict[bytes, int] = {}
     polygons: list[IntArray] = []
     polygon_of = np.full((len(unclip_ratios), len(shapes)), _NO_POLYGON, dtype=np.int32)
@@ -245,7 +236,7 @@ def _polygons(
         use_polygon=True,
         starts=contours.starts,
         shapes=shape_of[contours.contours],
-        scores=np.array([mean_inside(prob_map, shape) for shape in shapes], dtype=np.float64),
+        scores=np.array([mean_inside(values, shape) for shape in shapes], dtype=np.float64),
         polygon_of=polygon_of,
         points=np.concatenate([np.zeros((0, 2), dtype=np.int32), *polygons]),
         point_starts=np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]).astype(np.int64),

@@ -24,7 +24,7 @@ from optdet.detection.lattice import CandidateLattice, find_candidates
 from optdet.detection.postprocess import MAX_DETECTIONS
 from optdet.evaluation.lattice import N_PARTS, part_of
 from optdet.evaluation.sweep_counting import DETECTIONS, FIXED_POINT, HMEAN, N_SUMS, PRECISION, RECALL, count_level
-from optdet.evaluation.truth import ImageTruth
+from optdet.evaluation.truth import cleval_truth
 from optdet.geometry.letterbox import Letterbox
 from optdet.metrics.cleval import CLEvalRelations
 from optdet.metrics.cleval_matching import N_TOTALS
@@ -157,7 +157,7 @@ def _prepare(
             use_polygon=lattice.use_polygon,
             min_side=lattice.min_side,
         )
-        truth = ImageTruth(image.words).cleval_truth(profile)
+        truth = cleval_truth(image.words, profile)
         relations = truth.relate_rings(candidates.points, candidates.point_starts)
         return candidates, relations, (len(truth.ignored), len(truth.centres), truth.n_characters)
 
@@ -182,31 +182,21 @@ def _join(
     held = before([len(r.centres) for r in relations])
     polygons = before([len(r) for r in relations])
     shapes = before([len(c.scores) for c in candidates])
-
-    def starts(name: str, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-        rows = [getattr(r, name)[:-1] + offsets[i] for i, r in enumerate(relations)]
-        return np.concatenate([*rows, offsets[-1:]])
-
-    def values(name: str) -> NDArray[Any]:
-        return np.concatenate([getattr(r, name) for r in relations])
-
-    tables = (
-        starts("pair_starts", pairs),
-        np.concatenate([r.words + np.int32(words[i]) for i, r in enumerate(relations)]),
-        values("n_inside"),
-        values("near"),
-        starts("centre_starts", held),
-        np.concatenate([r.centres + np.int32(centres[i]) for i, r in enumerate(relations)]),
-        values("ignored"),
-        values("merges"),
-        values("costs"),
-        values("n_near"),
-    )
+    tables = [r.tables() for r in relations]
+    for i, (by_detection, by_pair, centre) in enumerate(tables):
+        by_detection[:, 0] += pairs[i]
+        by_pair[:, 0] += words[i]
+        by_pair[:, 3] += held[i]
+        centre += centres[i]
+    # The last row of each only closes its image, as the first of the next one does.
+    by_detection = np.concatenate([*(table[0][:-1] for table in tables), tables[-1][0][-1:]])
+    by_pair = np.concatenate([*(table[1][:-1] for table in tables), tables[-1][1][-1:]])
+    joined = by_detection, by_pair, np.concatenate([table[2] for table in tables])
     polygon_of = np.concatenate(
         [np.where(c.polygon_of < 0, -1, c.polygon_of + polygons[i]) for i, c in enumerate(candidates)], axis=1
     ).astype(np.int32)
     return _Joined(
-        candidates, relations, tables, polygon_of, shapes, int(words[-1]), int(centres[-1]), sizes[:, 2].copy()
+        candidates, relations, joined, polygon_of, shapes, int(words[-1]), int(centres[-1]), sizes[:, 2].copy()
     )
 
 

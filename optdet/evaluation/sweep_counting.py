@@ -47,7 +47,7 @@ def _scores(totals: Any, n_characters: int) -> Any:
 
 
 @compiled
-def largest_number_of_pairs(shapes: Any, polygon_of: Any, pair_starts: Any) -> int:
+def largest_number_of_pairs(shapes: Any, polygon_of: Any, detections: Any) -> int:
     """Pairs of all of a level's candidates, at the unclip ratio that has most."""
     largest = 0
     for u in range(polygon_of.shape[0]):
@@ -55,7 +55,7 @@ def largest_number_of_pairs(shapes: Any, polygon_of: Any, pair_starts: Any) -> i
         for shape in shapes:
             polygon = polygon_of[u, shape]
             if polygon >= 0:
-                n += pair_starts[polygon + 1] - pair_starts[polygon]
+                n += detections[polygon + 1, 0] - detections[polygon, 0]
         largest = max(largest, n)
     return largest
 

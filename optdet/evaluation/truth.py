@@ -16,7 +16,7 @@ from optdet.metrics import cleval, iou
 from optdet.metrics.cleval import CLEvalCounts
 from optdet.metrics.cleval_truth import CLEvalTruth, prepare_truth
 from optdet.metrics.iou import IoUCounts
-from optdet.structures import Profile, Word
+from optdet.structures import PROFILES, Profile, Word
 
 Polygon = NDArray[Any]
 R = TypeVar("R")
@@ -46,17 +46,22 @@ class _Relations(Generic[R]):
         return [self._known[key] for key in keys]
 
 
+def cleval_truth(words: Sequence[Word], profile: Profile) -> CLEvalTruth:
+    """An image's words as a profile reads them."""
+    polygons = [word.polygon for word in words]
+    if profile == "competition":
+        return prepare_truth(polygons, profile=profile)
+    texts, ignored = [word.text or None for word in words], [word.ignored for word in words]
+    return prepare_truth(polygons, texts=texts, ignored=ignored, profile=profile)
+
+
 class ImageTruth:
     """The words of one image; answers for any set of detections (polygons in image pixels)."""
 
     def __init__(self, words: Sequence[Word]) -> None:
+        self._truths = {profile: cleval_truth(words, profile) for profile in PROFILES}
         polygons = [word.polygon for word in words]
-        texts = [word.text or None for word in words]
         ignored = [word.ignored for word in words]
-        self._truths: dict[Profile, CLEvalTruth] = {
-            "competition": prepare_truth(polygons, profile="competition"),
-            "official": prepare_truth(polygons, texts=texts, ignored=ignored, profile="official"),
-        }
         self._iou_truth = iou.prepare_truth(polygons, ignored)
         self._iou_relations = _Relations(self._iou_truth.relate)
 
@@ -65,9 +70,6 @@ class ImageTruth:
         read = polygons[: cleval.MAX_DETECTIONS] if profile == "competition" else polygons
         truth = self._truths[profile]
         return cleval.count(truth, truth.relate(read))
-
-    def cleval_truth(self, profile: Profile) -> CLEvalTruth:
-        return self._truths[profile]
 
     def counts(self, polygons: Sequence[Polygon]) -> ImageCounts:
         """All metrics of one set of detections."""

@@ -11,7 +11,6 @@ import math
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from optdet.compiled import compiled
 
@@ -19,18 +18,46 @@ OUTSIDE: Final = -1.0
 """A quad that leaves the map, or turns over when it is truncated: OpenCV has to clip it."""
 
 
+VALUES: Final = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float64)
+"""float16's numbers by their bits: a look-up is quicker than a conversion."""
+
+
 @compiled
-def row_sums(prob_map: Any) -> Any:
-    """(H, W + 1) float64: in column x the sum of the first x values of the row; prob_map is float32 (H, W)."""
-    height, width = prob_map.shape
-    sums = np.empty((height, width + 1), dtype=np.float64)
-    for y in range(height):
+def row_sums(bits: Any, values: Any, left: int, top: int, right: int, bottom: int) -> Any:
+    """(bottom - top, right - left + 1) float64: in column x the sum of the row's first x values from ``left`` on.
+
+    ``bits``: a float16 map (H, W) seen as uint16; ``values``: ``VALUES``.
+    """
+    sums = np.empty((bottom - top, right - left + 1), dtype=np.float64)
+    for y in range(bottom - top):
         total = 0.0
         sums[y, 0] = 0.0
-        for x in range(width):
-            total += prob_map[y, x]
+        for x in range(right - left):
+            total += values[bits[top + y, left + x]]
             sums[y, x + 1] = total
     return sums
+
+
+@compiled
+def mean_inside_quads(bits: Any, values: Any, quads: Any) -> Any:
+    """Means over convex quads (n, 4, 2) float32, (n,); ``OUTSIDE`` where OpenCV has to be asked."""
+    height, width = bits.shape
+    left, top, right, bottom = width, height, 0, 0
+    for i in range(len(quads)):
+        for j in range(4):
+            x, y = quads[i, j, 0], quads[i, j, 1]
+            left, right = min(left, np.int64(math.floor(x))), max(right, np.int64(math.ceil(x)) + 1)
+            top, bottom = min(top, np.int64(math.floor(y))), max(bottom, np.int64(math.ceil(y)) + 1)
+    left, top, right, bottom = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+    means = np.empty(len(quads), dtype=np.float64)
+    if left >= right or top >= bottom:
+        means[:] = OUTSIDE
+        return means
+    sums = row_sums(bits, values, left, top, right, bottom)
+    low, high = np.empty(bottom - top + 2, dtype=np.int64), np.empty(bottom - top + 2, dtype=np.int64)
+    for i in range(len(quads)):
+        means[i] = _mean_inside(sums, left, top, quads[i], low, high)
+    return means
 
 
 @compiled
@@ -61,20 +88,22 @@ def _draw_edge(x0: int, y0: int, x1: int, y1: int, low: Any, high: Any) -> None:
 
 
 @compiled
-def mean_inside_quad(sums: Any, quad: Any, low: Any, high: Any) -> float:
-    """Mean of the map over a convex quad (4, 2) float32, or OUTSIDE; ``low`` and ``high`` hold H rows."""
+def _mean_inside(sums: Any, window_x: int, window_y: int, quad: Any, low: Any, high: Any) -> float:
+    """Mean over one quad; ``sums`` begin at (window_x, window_y), ``low`` and ``high`` hold their rows."""
     height, width = sums.shape[0], sums.shape[1] - 1
     left = top = np.float32(np.inf)
     right = bottom = np.float32(-np.inf)
     for i in range(4):
         left, right = min(left, quad[i, 0]), max(right, quad[i, 0])
         top, bottom = min(top, quad[i, 1]), max(bottom, quad[i, 1])
-    if left < 0 or top < 0 or math.ceil(right) > width - 1 or math.ceil(bottom) > height - 1:
+    if left < window_x or top < window_y:
+        return OUTSIDE
+    if math.ceil(right) > window_x + width - 1 or math.ceil(bottom) > window_y + height - 1:
         return OUTSIDE
     x0, y0 = np.int64(math.floor(left)), np.int64(math.floor(top))
     n_rows = np.int64(math.ceil(bottom)) - y0 + 1
     for y in range(n_rows):
-        low[y], high[y] = width, -1
+        low[y], high[y] = 2 * width, -1
     xs, ys = np.empty(4, dtype=np.int64), np.empty(4, dtype=np.int64)
     for i in range(4):
         xs[i] = np.int64(quad[i, 0] - np.float32(x0))
@@ -87,13 +116,8 @@ def mean_inside_quad(sums: Any, quad: Any, low: Any, high: Any) -> float:
     total, n_pixels = 0.0, 0
     for y in range(n_rows):
         if high[y] >= 0:
-            total += sums[y0 + y, x0 + high[y] + 1] - sums[y0 + y, x0 + low[y]]
+            row, shift = y0 - window_y + y, x0 - window_x
+            total += sums[row, shift + high[y] + 1] - sums[row, shift + low[y]]
             n_pixels += high[y] - low[y] + 1
     return total * (1.0 / n_pixels)
 
-
-def float16_values(prob_map: NDArray[np.floating]) -> NDArray[np.float32]:
-    """The map as float32 whose values are float16's; ValueError for a map of another precision."""
-    if prob_map.dtype != np.float16:
-        raise ValueError(f"expected a float16 map, got {prob_map.dtype}")
-    return np.ascontiguousarray(prob_map, dtype=np.float32)

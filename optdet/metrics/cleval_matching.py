@@ -30,9 +30,9 @@ def matching_state(n_words: int, n_centres: int, n_entries: int, n_detections: i
     detection added: its index in the tables, words matched.
     """
     return (
-        np.empty((4, n_words), dtype=np.int32),
+        np.empty((n_words, 4), dtype=np.int32),
         np.empty(n_centres, dtype=np.int32),
-        np.empty((4, n_entries), dtype=np.int32),
+        np.empty((n_entries, 4), dtype=np.int32),
         np.empty((2, n_detections), dtype=np.int32),
         np.zeros(2, dtype=np.int64),
     )
@@ -41,8 +41,8 @@ def matching_state(n_words: int, n_centres: int, n_entries: int, n_detections: i
 @compiled
 def clear(state: Any) -> None:
     by_word, covered, _, _, sizes = state
-    by_word[0, :] = -1
-    by_word[1:, :] = 0
+    by_word[:, :] = 0
+    by_word[:, 0] = -1
     covered[:] = 0
     sizes[:] = 0
 
@@ -51,83 +51,65 @@ def clear(state: Any) -> None:
 def add_detection(detection: int, tables: Any, state: Any, totals: Any) -> None:
     """Add a detection (an index into ``tables``) and correct ``totals`` (N_TOTALS,), its image's row.
 
-    ``tables``: pair starts (D + 1,), and by pair words, centres inside, near, starts of the centres (pairs + 1,)
-    and these; by detection ignored, merges, false-positive costs, numbers of near words.
+    ``tables``: by detection (D + 1, 5) its first pair, ignored, merges, false-positive cost, number of near words;
+    by pair (pairs + 1, 4) word, centres inside, near, its first centre; centres.
     """
-    pair_starts, words, n_inside, near, _, _, ignored, _, costs, _ = tables
-    by_word, _, entries, added, sizes = state
+    detections, pairs, centres = tables
+    by_word, covered, entries, added, sizes = state
     number = sizes[1]
     sizes[1] += 1
     added[0, number], added[1, number] = detection, 0
-    valid = ignored[detection] == 0
+    first, end = detections[detection, 0], detections[detection + 1, 0]
+    valid = detections[detection, 1] == 0
     if valid:
-        totals[FALSE_POSITIVES] += costs[detection]
-    for pair in range(pair_starts[detection], pair_starts[detection + 1]):
-        word, entry = words[pair], sizes[0]
+        totals[FALSE_POSITIVES] += detections[detection, 3]
+    for pair in range(first, end):
+        word, entry = pairs[pair, 0], sizes[0]
         sizes[0] += 1
-        entries[0, entry], entries[1, entry], entries[2, entry], entries[3, entry] = by_word[0, word], pair, number, 0
-        by_word[0, word] = entry
-        if near[pair]:
-            by_word[1, word] += 1
+        entries[entry, 0], entries[entry, 1], entries[entry, 2], entries[entry, 3] = by_word[word, 0], pair, number, 0
+        by_word[word, 0] = entry
+        if pairs[pair, 2]:
+            by_word[word, 1] += 1
             if valid:
-                by_word[2, word] += 1
-    for pair in range(pair_starts[detection], pair_starts[detection + 1]):
-        _rematch(words[pair], tables, state, totals)
-
-
-@compiled
-def _rematch(word: int, tables: Any, state: Any, totals: Any) -> None:
-    _, _, _, near, _, _, ignored, merges, _, n_near = tables
-    by_word, _, entries, added, _ = state
-    entry = by_word[0, word]
-    while entry >= 0:
-        pair, number = entries[1, entry], entries[2, entry]
-        detection = added[0, number]
-        matches = False
-        if ignored[detection] == 0:
-            if merges[detection]:
-                matches = True
-            elif near[pair]:
-                # Ignored detections match nothing, but they do stand in the way of a one-to-one match.
-                alone = by_word[1, word] == 1 and n_near[detection] == 1
-                matches = alone or by_word[2, word] >= 2
-        if matches != (entries[3, entry] != 0):
-            entries[3, entry] = 1 if matches else 0
-            _switch(word, pair, number, 1 if matches else -1, tables, state, totals)
-        entry = entries[0, entry]
-
-
-@compiled
-def _switch(word: int, pair: int, number: int, step: int, tables: Any, state: Any, totals: Any) -> None:
-    """Count a pair in (step 1), or out again (-1)."""
-    _, _, n_inside, _, centre_starts, centres, _, _, costs, _ = tables
-    by_word, covered, _, added, _ = state
-    totals[HELD] += step * n_inside[pair]
-    others = added[1, number] if step > 0 else added[1, number] - 1
-    if others > 0:
-        totals[MERGES] += step
-    else:
-        totals[FALSE_POSITIVES] -= step * costs[added[0, number]]
-    added[1, number] += step
-    others = by_word[3, word] if step > 0 else by_word[3, word] - 1
-    if others > 0:
-        totals[SPLITS] += step
-    by_word[3, word] += step
-    for i in range(centre_starts[pair], centre_starts[pair + 1]):
-        centre = centres[i]
-        before = covered[centre]
-        covered[centre] = before + step
-        if (step > 0 and before == 0) or (step < 0 and before == 1):
-            totals[FOUND] += step
+                by_word[word, 2] += 1
+    for own in range(first, end):
+        word = pairs[own, 0]
+        entry = by_word[word, 0]
+        # Ignored detections match nothing, but they do stand in the way of a one-to-one match.
+        lonely, shared = by_word[word, 1] == 1, by_word[word, 2] >= 2
+        while entry >= 0:
+            pair, number = entries[entry, 1], entries[entry, 2]
+            other = added[0, number]
+            matches = detections[other, 1] == 0 and (
+                detections[other, 2] != 0
+                or (pairs[pair, 2] != 0 and (shared or (lonely and detections[other, 4] == 1)))
+            )
+            if matches != (entries[entry, 3] != 0):
+                step = 1 if matches else -1
+                entries[entry, 3] = 1 if matches else 0
+                totals[HELD] += step * pairs[pair, 1]
+                if min(added[1, number], added[1, number] + step) > 0:
+                    totals[MERGES] += step
+                else:
+                    totals[FALSE_POSITIVES] -= step * detections[other, 3]
+                added[1, number] += step
+                if min(by_word[word, 3], by_word[word, 3] + step) > 0:
+                    totals[SPLITS] += step
+                by_word[word, 3] += step
+                for i in range(pairs[pair, 3], pairs[pair + 1, 3]):
+                    before = covered[centres[i]]
+                    covered[centres[i]] = before + step
+                    if min(before, before + step) == 0:
+                        totals[FOUND] += step
+            entry = entries[entry, 0]
 
 
 @compiled
 def count_all(detections: Any, n_words: int, n_centres: int, tables: Any) -> Any:
     """Totals (N_TOTALS,) of one image's detections, indices into ``tables``."""
-    pair_starts = tables[0]
     n_entries = 0
     for detection in detections:
-        n_entries += pair_starts[detection + 1] - pair_starts[detection]
+        n_entries += tables[0][detection + 1, 0] - tables[0][detection, 0]
     state = matching_state(n_words, n_centres, n_entries, len(detections))
     clear(state)
     totals = np.zeros(N_TOTALS, dtype=np.int64)

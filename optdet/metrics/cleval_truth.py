@@ -36,6 +36,8 @@ from optdet.structures import PROFILES, FloatArray, Profile
 
 T = TypeVar("T")
 
+Tables = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
+
 AREA_PRECISION: Final = 0.3
 """A detection belongs to a word when at least this share of its area lies on the word."""
 
@@ -99,20 +101,18 @@ class CLEvalRelations:
     def __len__(self) -> int:
         return len(self.ignored)
 
-    def tables(self) -> tuple[NDArray[Any], ...]:
-        """What ``cleval_matching`` reads."""
-        return (
-            self.pair_starts,
-            self.words,
-            self.n_inside,
-            self.near,
-            self.centre_starts,
-            self.centres,
-            self.ignored,
-            self.merges,
-            self.costs,
-            self.n_near,
-        )
+    def tables(self) -> Tables:
+        """The same as ``cleval_matching`` reads it: by detection, by pair, and the centres."""
+        n_detections, n_pairs = len(self), len(self.words)
+        detections = np.zeros((n_detections + 1, 5), dtype=np.int32)
+        detections[:, 0] = self.pair_starts
+        for column, values in enumerate((self.ignored, self.merges, self.costs, self.n_near), start=1):
+            detections[:-1, column] = values
+        pairs = np.zeros((n_pairs + 1, 4), dtype=np.int32)
+        for column, values in enumerate((self.words, self.n_inside, self.near)):
+            pairs[:-1, column] = values
+        pairs[:, 3] = self.centre_starts
+        return detections, pairs, self.centres
 
 
 @dataclass(frozen=True, slots=True, eq=False)
