@@ -132,12 +132,15 @@ def sweep(
 ) -> Landscape:
     """Score the whole lattice; ``by_image`` keeps the H-mean of each image at each point.
 
+    Values of max_candidates above the largest number of contours are left out: they are the same as the first such.
+
     ``on_image(done, total)`` is called as images are prepared. Raises ValueError for no images, and for a map that
     is not float16.
     """
     if not images:
         raise ValueError("no images to score")
     joined = _prepare(images, lattice, profile, workers, on_image)
+    lattice = replace(lattice, max_candidates=_effective(lattice.max_candidates, joined.candidates))
     return _count(images, lattice, profile, joined, workers, by_image)
 
 
@@ -279,6 +282,12 @@ def _level_candidates(joined: _Joined, k: int) -> tuple[NDArray[Any], NDArray[An
     order = kept[np.lexsort((positions[kept], -scores[kept]))]
     shapes = local[order] + joined.shape_offsets[images[order]]
     return images[order], shapes, positions[order], scores[order]
+
+
+def _effective(max_candidates: tuple[int, ...], candidates: Sequence[CandidateLattice]) -> tuple[int, ...]:
+    """The values up to the first one that cuts nothing off anywhere: the others are the same as it."""
+    n_contours = max(int(np.diff(c.starts).max(initial=0)) for c in candidates)
+    return max_candidates[: 1 + sum(limit < n_contours for limit in max_candidates[:-1])]
 
 
 def _limits(max_candidates: Sequence[int], positions: NDArray[np.int64]) -> NDArray[np.int64]:
