@@ -1,9 +1,9 @@
 """Candidates of one map at every ``thresh`` of a lattice, and their polygons at every ``unclip_ratio``.
 
-What :class:`~optdet.detection.postprocess.MapDetector` gives for one configuration after the other, exactly, but
-with everything computed once: contours that persist over thresholds, the shape of each distinct contour, the
-score of each distinct shape, the polygon of each distinct shape and ratio. Quads are compiled; polygons ask
-OpenCV and Clipper, once for each distinct outline.
+What :class:`~optdet.detection.postprocess.MapDetector` gives for one configuration after the other,
+exactly, but with everything computed once: contours that persist over thresholds, the shape of each
+distinct contour, the score of each distinct shape, the polygon of each distinct shape and ratio. Quads are
+compiled; polygons ask OpenCV and Clipper, once for each distinct outline.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _NO_POLYGON = -1
 class CandidateLattice:
     """K thresholds, R distinct shapes, U unclip ratios, P distinct polygons.
 
-    ``shapes[starts[k] : starts[k + 1]]`` are the shapes of the contours at threshold k in OpenCV's order, -1 where
-    a contour is too small to be a candidate. ``scores`` (R,) are their mean probabilities. ``polygon_of`` (U, R)
-    is the index of the shape's polygon, -1 where nothing is left of it. Polygon i has the points
-    ``points[point_starts[i] : point_starts[i + 1]]``, int32 image pixels, clipped to the image.
+    ``shapes[starts[k] : starts[k + 1]]`` are the shapes of the contours at threshold k in OpenCV's order,
+    -1 where a contour is too small to be a candidate. ``scores`` (R,) are their mean probabilities.
+    ``polygon_of`` (U, R) is the index of the shape's polygon, -1 where nothing is left of it. Polygon i has
+    the points ``points[point_starts[i] : point_starts[i + 1]]``, int32 image pixels, clipped to the image.
     """
 
     thresholds: tuple[float, ...]
@@ -66,7 +66,8 @@ def find_candidates(
     use_polygon: bool,
     min_side: float,
 ) -> CandidateLattice:
-    """All candidates of a float16 map (H, W); ValueError for another type, or for thresholds that do not ascend."""
+    """All candidates of a float16 map (H, W); ValueError for another type, or for thresholds that do not
+    ascend."""
     contours = trace_contours(prob_map, thresholds)
     make = _polygons if use_polygon else _quads
     return make(contours, prob_map, letterbox, unclip_ratios, min_side)
@@ -155,7 +156,8 @@ def _quad_scores(prob_map: NDArray[np.float16], quads: NDArray[np.float32]) -> F
 
 @compiled
 def _expand_all(quads: Any, unclip_ratios: Any, min_side: float, placement: Any) -> Any:
-    """Quads in the image (U, R, 4, 2) int32, and what became of each: 1, 0 where nothing is left, or UNSURE."""
+    """Quads in the image (U, R, 4, 2) int32, and what became of each: 1, 0 where nothing is left, or
+    UNSURE."""
     n_ratios, n_quads = len(unclip_ratios), len(quads)
     polygons = np.empty((n_ratios, n_quads, 4, 2), dtype=np.int32)
     state = np.zeros((n_ratios, n_quads), dtype=np.int8)

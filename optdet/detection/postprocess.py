@@ -8,13 +8,13 @@ So a second configuration costs a fraction of the first, and both give what a fr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optdet.detection.candidates import (
     Candidate,
-    Shape,
     expand,
     find_contours,
     in_image,
@@ -45,13 +45,25 @@ class MapDetector:
     ) -> None:
         if prob_map.shape != (letterbox.size, letterbox.size):
             raise ValueError(f"expected a map of {letterbox.size} x {letterbox.size}, got {prob_map.shape}")
-        self.prob_map = np.ascontiguousarray(prob_map, dtype=np.float32)
+        self._given = prob_map
         self.letterbox = letterbox
         self._clip = clip
         self._max_detections = max_detections
         self._candidates: dict[tuple[float, bool], Sequence[Candidate | None]] = {}
         self._scores: dict[bytes, float] = {}
         self._expanded: dict[tuple[bytes, float, bool, float], IntArray | None] = {}
+
+    @cached_property
+    def prob_map(self) -> NDArray[np.float32]:
+        return np.ascontiguousarray(self._given, dtype=np.float32)
+
+    @property
+    def half_map(self) -> NDArray[np.float16]:
+        """The map in float16; ValueError for one that is not the same in it."""
+        half = np.asarray(self._given, dtype=np.float16)
+        if self._given.dtype != np.float16 and not np.array_equal(half, self._given):
+            raise ValueError("expected a float16 map: final maps are rounded to it before they are scored")
+        return half
 
     def detect(self, thresholds: Thresholds) -> Detections:
         """Detections in image pixels, in contour order; the best ``max_detections`` where there are more."""

@@ -1,10 +1,10 @@
 """Which point of a landscape to take: the highest, or the middle of a high plateau.
 
 The highest of many points is high partly by luck: on 60 receipts about four fifths of its gain over a sane
-default was gone on other images. ``robust`` takes the point whose surroundings are best: scores are averaged with
-a Gaussian weight over thresh, box_thresh and unclip_ratio first. Over random halves of the receipts twice as much
-of its gain survived (tests/benchmarks/selection.py). Cross-fitting says what a rule's choice is worth on images
-that it did not see.
+default was gone on other images. ``robust`` takes the point whose surroundings are best: scores are
+averaged with a Gaussian weight over thresh, box_thresh and unclip_ratio first. Over random halves of the
+receipts twice as much of its gain survived (tests/benchmarks/selection.py). Cross-fitting says what a
+rule's choice is worth on images that it did not see.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from optdet.errors import OptdetError
-from optdet.evaluation.sweep import Landscape, SweepBest
+from optdet.evaluation.landscape import Landscape, SweepBest
 from optdet.structures import FloatArray, Thresholds
 
 Select = Literal["robust", "best"]
@@ -34,7 +34,7 @@ _REACH: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """A bound that a choice must keep: ``metric`` is precision or recall (macro), or boxes (of all images)."""
+    """A bound that a choice must keep: on macro precision or recall, or on the boxes of all images."""
 
     metric: Literal["precision", "recall", "boxes"]
     at_least: bool
@@ -50,7 +50,9 @@ class Constraint:
             value = math.nan
         if match is None or math.isnan(value):
             raise OptdetError(
-                f"{text!r} is not a constraint", where="--constraint", fix="write recall>=0.955, precision>=0.97, boxes<=9000"
+                f"{text!r} is not a constraint",
+                where="--constraint",
+                fix="write recall>=0.955, precision>=0.97, boxes<=9000",
             )
         return cls(match[1], match[2] == ">=", value)  # type: ignore[arg-type]
 
@@ -72,9 +74,7 @@ class Chosen:
     at_bounds: tuple[str, ...]
 
 
-def choose(
-    landscapes: Sequence[Landscape], select: Select, constraint: Constraint | None = None
-) -> Chosen:
+def choose(landscapes: Sequence[Landscape], select: Select, constraint: Constraint | None = None) -> Chosen:
     """The choice of a rule among several landscapes (quads and polygons); the first of equals.
 
     Without a constraint ``best`` is the best of all box_thresh, not only of those on the lattice. Raises
@@ -128,7 +128,11 @@ def _ranked(landscape: Landscape, hmeans: FloatArray, select: Select) -> FloatAr
 def smoothed(landscape: Landscape, values: FloatArray) -> FloatArray:
     """Values (K, U, M, B) averaged over their surroundings; beyond an end its value goes on."""
     lattice = landscape.lattice
-    axes = ((0, lattice.thresh, THRESH_WIDTH), (1, lattice.unclip_ratio, UNCLIP_WIDTH), (3, lattice.box_thresh, THRESH_WIDTH))
+    axes = (
+        (0, lattice.thresh, THRESH_WIDTH),
+        (1, lattice.unclip_ratio, UNCLIP_WIDTH),
+        (3, lattice.box_thresh, THRESH_WIDTH),
+    )
     for axis, points, width in axes:
         if len(points) > 1:
             step = (points[-1] - points[0]) / (len(points) - 1)
@@ -138,7 +142,12 @@ def smoothed(landscape: Landscape, values: FloatArray) -> FloatArray:
 
 def smoothed_points(points: Sequence[Thresholds], hmeans: FloatArray) -> FloatArray:
     """The same for scattered points (n,): averages over those of the same kind and max_candidates."""
-    place = np.array([(p.thresh / THRESH_WIDTH, p.box_thresh / THRESH_WIDTH, p.unclip_ratio / UNCLIP_WIDTH) for p in points])
+    place = np.array(
+        [
+            (p.thresh / THRESH_WIDTH, p.box_thresh / THRESH_WIDTH, p.unclip_ratio / UNCLIP_WIDTH)
+            for p in points
+        ]
+    )
     kind = np.array([(p.use_polygon, p.max_candidates) for p in points])
     distance = ((place[:, None] - place) ** 2).sum(axis=2)
     near = (kind[:, None] == kind).all(axis=2) & (distance <= _REACH**2)
@@ -161,5 +170,3 @@ def _at_bounds(landscape: Landscape, thresholds: Thresholds) -> tuple[str, ...]:
         if len(axis) > 2 and not axis[1] < value < axis[-2]:
             found.append(name)
     return tuple(found)
-
-

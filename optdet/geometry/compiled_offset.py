@@ -56,7 +56,8 @@ def _rounded(value: float) -> int:
 
 @compiled
 def _outline(xs: Any, ys: Any, distance: float, px: Any, py: Any) -> int:
-    """Clipper's outline around a clockwise quad: its length, or UNSURE at a corner that turns the other way."""
+    """Clipper's outline around a clockwise quad: its length, or UNSURE at a corner that turns the other
+    way."""
     tolerance = min(_ARC_TOLERANCE, distance * _ARC_TOLERANCE)
     steps = min(math.pi / math.acos(1 - tolerance / distance), distance * math.pi)
     sine, cosine = math.sin(2 * math.pi / steps), math.cos(2 * math.pi / steps)

@@ -30,7 +30,7 @@ MOMENTS = {
     "between two suggestions": ("optuna.trial:Trial.suggest_float", 2),
     "before the first epoch": ("optdet.tuning.objective:fit",),
     "in training": ("optdet.tuning.progress:Progress.batch", 4),
-    "in validation": ("optdet.training.fit:best_of",),
+    "in validation": ("optdet.training.fit:epoch_score",),
     "while a checkpoint is written": ("optdet.training.checkpoints:save_checkpoint", 3, True),
     "between two checkpoints": ("optdet.training.checkpoints:CheckpointFolder.save", 1, True),
     "between checkpoint and report": ("optuna.trial:Trial.report", 1),

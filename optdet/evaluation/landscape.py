@@ -1,0 +1,129 @@
+"""What is swept, and what comes of it: lattices of post-processing parameters and their landscapes of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optdet.evaluation.scorer import ImageScorer
+from optdet.geometry.letterbox import Letterbox
+from optdet.metrics.scores import PRH
+from optdet.structures import FloatArray, Profile, Thresholds, Word
+
+
+@dataclass(frozen=True, slots=True)
+class SweepImage:
+    """One image's float16 map (H, W), the place of the image on it, and its words."""
+
+    name: str
+    prob_map: NDArray[np.float16]
+    letterbox: Letterbox
+    words: tuple[Word, ...]
+
+    @classmethod
+    def of(cls, scorer: ImageScorer) -> SweepImage:
+        """ValueError for a map that float16 cannot hold."""
+        return cls(scorer.name, scorer.detector.half_map, scorer.detector.letterbox, scorer.words)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepLattice:
+    """What is swept; every axis ascends. ``box_thresh`` is where scores are recorded: its ends are the range
+    that the continuous search covers."""
+
+    thresh: tuple[float, ...]
+    box_thresh: tuple[float, ...]
+    unclip_ratio: tuple[float, ...]
+    max_candidates: tuple[int, ...]
+    use_polygon: bool
+    min_side: float
+
+    def __post_init__(self) -> None:
+        for name in ("thresh", "box_thresh", "unclip_ratio", "max_candidates"):
+            values = getattr(self, name)
+            if not values or any(a >= b for a, b in pairwise(values)):
+                raise ValueError(f"{name} must hold ascending values, got {values}")
+
+    def __len__(self) -> int:
+        return len(self.thresh) * len(self.box_thresh) * len(self.unclip_ratio) * len(self.max_candidates)
+
+    def at(self, k: int, u: int, m: int, b: int) -> Thresholds:
+        return Thresholds(
+            thresh=self.thresh[k],
+            box_thresh=self.box_thresh[b],
+            unclip_ratio=self.unclip_ratio[u],
+            max_candidates=self.max_candidates[m],
+            use_polygon=self.use_polygon,
+            min_side=self.min_side,
+        )
+
+
+def coarse_lattice(current: Thresholds) -> SweepLattice:
+    """What an epoch is judged by: some hundred points of the kind that is in use, and every box_thresh.
+
+    At fixed thresholds a young detector scores near zero whatever it has learnt; its best point does not.
+    """
+    few = current.use_polygon  # polygons cost a hundred times what quads cost
+    return SweepLattice(
+        thresh=tuple(step / 20 for step in range(2, 19, 2 if few else 1)),
+        box_thresh=tuple(step / 20 for step in range(1, 20)),
+        unclip_ratio=(1.5, 2.0, 2.5) if few else (1.0, 1.25, 1.5, 1.75, 2.0, 2.5),
+        max_candidates=(current.max_candidates,),
+        use_polygon=current.use_polygon,
+        min_side=current.min_side,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SweepBest:
+    """The best of all, box_thresh continuous: its macro H-mean, and the box_thresh (low, high] that give
+    it."""
+
+    thresholds: Thresholds
+    hmean: float
+    box_interval: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Landscape:
+    """Scores at every point of a lattice, indexed [thresh, unclip_ratio, max_candidates, box_thresh].
+
+    ``precision``, ``recall``, ``hmean``: macro means over images. ``n_detections`` of all images together.
+    ``global_counts`` (..., N_TOTALS) as in ``cleval_matching``. ``part_hmeans`` (..., N_PARTS): sums over
+    the images of a cross-fit part, ``part_sizes`` their numbers. ``image_hmeans`` (..., images), if it was
+    asked for.
+    """
+
+    lattice: SweepLattice
+    profile: Profile
+    names: tuple[str, ...]
+    precision: FloatArray
+    recall: FloatArray
+    hmean: FloatArray
+    n_detections: NDArray[np.int64]
+    global_counts: NDArray[np.int64]
+    part_hmeans: FloatArray
+    part_sizes: NDArray[np.int64]
+    best: SweepBest
+    image_hmeans: NDArray[np.float32] | None
+
+    def scores_at(self, k: int, u: int, m: int, b: int) -> PRH:
+        point = (k, u, m, b)
+        return PRH(float(self.precision[point]), float(self.recall[point]), float(self.hmean[point]))
+
+    def spread(self, n_a_side: int = 16) -> Iterator[tuple[Thresholds, PRH]]:
+        """Some n_a_side ** 2 points over thresh and box_thresh, each at its best unclip_ratio and
+        max_candidates."""
+        for k in _evenly(len(self.lattice.thresh), n_a_side):
+            for b in _evenly(len(self.lattice.box_thresh), n_a_side):
+                here = self.hmean[k, :, :, b]
+                u, m = (int(i) for i in np.unravel_index(int(np.argmax(here)), here.shape))
+                yield self.lattice.at(k, u, m, b), self.scores_at(k, u, m, b)
+
+
+def _evenly(n: int, n_wanted: int) -> list[int]:
+    return sorted({round(i) for i in np.linspace(0, n - 1, min(n, n_wanted))})
