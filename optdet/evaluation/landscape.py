@@ -1,4 +1,4 @@
-"""What is swept, and what comes of it: lattices of post-processing parameters and their landscapes of scores."""
+"""What is swept and what comes of it: lattices of post-processing parameters, landscapes of scores."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def test_a_choice_within_a_step_of_an_end_is_flagged():
 
 
 def test_crossfit_by_hand():
-    # Each image likes a point of its own (1.0); all like the last one (.6). Without an image, its own point is
+    # Each image likes a point of its own (1.0); all like the last one (.6). Without one its own point is
     # no better than nothing for the others, and some other image's point scores 0 on it.
     lattice = SweepLattice((0.1, 0.2, 0.3, 0.4, 0.5, 0.6), (0.5,), (1.5,), (1000,), False, 3.0)
     parts = np.zeros((6, 1, 1, 1, 5))
