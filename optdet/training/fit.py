@@ -21,8 +21,9 @@ from optdet.data.dataset import EpochSampler, TrainingSet, default_workers, trai
 from optdet.data.sets import DataSets
 from optdet.errors import OptdetError, TrialFailed
 from optdet.evaluation.lattice import best_of, coarse_lattice
-from optdet.inference.detector import Detector, Normalizer, Preprocessing, memory_format, new_model
+from optdet.inference.detector import Detector, Normalizer, memory_format, new_model
 from optdet.inference.device import amp_dtype
+from optdet.inference.preprocessing import Preprocessing
 from optdet.model.dbnet import DBNet
 from optdet.training.averaging import AveragedModel
 from optdet.training.checkpoints import CheckpointFolder, SavedCheckpoint
