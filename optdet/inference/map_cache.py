@@ -68,10 +68,7 @@ class MapCache:
         path = self._path(image_key)
         try:
             stored = np.memmap(path, dtype=np.uint8, mode="r")
-            if (
-                zlib.crc32(stored[:-_CHECKSUM_BYTES]).to_bytes(4, "little")
-                != stored[-_CHECKSUM_BYTES:].tobytes()
-            ):
+            if _checksum(stored[:-_CHECKSUM_BYTES].data) != stored[-_CHECKSUM_BYTES:].tobytes():
                 return None
             prob_map = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError):  # missing or empty; too short to be an array
@@ -87,7 +84,7 @@ class MapCache:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._write_note()
             with atomic_file(self._path(image_key)) as file:
-                file.write(content + zlib.crc32(content).to_bytes(_CHECKSUM_BYTES, "little"))
+                file.write(content + _checksum(content))
         except OSError as error:
             raise OptdetError(
                 f"the probability map cannot be kept ({error.strerror})",
@@ -121,6 +118,10 @@ class MapCache:
 
     def _path(self, image_key: str) -> Path:
         return self.folder / f"{image_key}.npy"
+
+
+def _checksum(content: bytes | memoryview) -> bytes:
+    return zlib.crc32(content).to_bytes(_CHECKSUM_BYTES, "little")
 
 
 def maps_dir(cache_dir: Path) -> Path:
