@@ -128,7 +128,10 @@ def remove_images(path: Path) -> None:
 
 def _kept(path: Path) -> KeptImages:
     status = path.stat()
-    shape = np.load(path, mmap_mode="r").shape
+    try:
+        shape = np.load(path, mmap_mode="r").shape
+    except (OSError, ValueError, EOFError):  # damaged: listed all the same, so that it can be removed
+        shape = (0, 0)
     key = path.stem.removeprefix("images-")
     return KeptImages(path, key, shape[0], shape[1], status.st_size, status.st_mtime)
 

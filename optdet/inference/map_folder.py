@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.lib.format import MAGIC_PREFIX
 from numpy.typing import NDArray
 
 from optdet.data.files import require_folder
@@ -136,14 +137,17 @@ def read_shape(path: Path) -> tuple[int, int]:
 
 def _read_array(path: Path, *, mapped: bool = False) -> NDArray[Any]:
     try:
-        loaded = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded as archive:
-            names = archive.files
+        with path.open("rb") as file:
+            if mapped and file.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX:
+                return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+            file.seek(0)
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded
+            names = loaded.files
             name = names[0] if len(names) == 1 else _ARRAY_NAME
             if name in names:
-                return np.asarray(archive[name])
+                return np.asarray(loaded[name])
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).strip().splitlines()
         raise OptdetError(

@@ -1,7 +1,7 @@
 """A SOURCE, as commands take it: ``STUDY``, ``STUDY:TRIAL``, a checkpoint, an ONNX file or a folder of maps.
 
-Opening one imports neither torch nor onnxruntime, and Optuna for studies alone: a detector is opened when the
-first map must be made.
+Opening one, but for a checkpoint, imports neither torch nor onnxruntime: a detector is opened when the first
+map must be made.
 """
 
 from __future__ import annotations
