@@ -22,7 +22,7 @@ from optdet.geometry.compiled_offset import UNSURE, grown_quad, offset_buffers, 
 from optdet.geometry.compiled_raster import OUTSIDE, VALUES, mean_inside_quads
 from optdet.geometry.compiled_rectangle import hull_buffers, smallest_rectangle
 from optdet.geometry.compiled_rows import distinct_rows
-from optdet.geometry.letterbox import Letterbox
+from optdet.geometry.placement import Placement
 from optdet.geometry.raster import mean_inside
 from optdet.structures import FloatArray, IntArray
 
@@ -59,7 +59,7 @@ class CandidateLattice:
 
 def find_candidates(
     prob_map: NDArray[np.float16],
-    letterbox: Letterbox,
+    letterbox: Placement,
     thresholds: Sequence[float],
     unclip_ratios: Sequence[float],
     *,
@@ -76,7 +76,7 @@ def find_candidates(
 def _quads(
     contours: ContourLattice,
     prob_map: NDArray[np.float16],
-    letterbox: Letterbox,
+    letterbox: Placement,
     unclip_ratios: Sequence[float],
     min_side: float,
 ) -> CandidateLattice:
@@ -112,7 +112,7 @@ def _quads(
     )
 
 
-def _placement(letterbox: Letterbox) -> FloatArray:
+def _placement(letterbox: Placement) -> FloatArray:
     """What a compiled loop needs to go back to the image: offset, inner size, image size."""
     return np.array(
         [
@@ -204,7 +204,7 @@ def _to_image(quad: Any, placement: Any, polygon: Any) -> int:
 def _polygons(
     contours: ContourLattice,
     prob_map: NDArray[np.float16],
-    letterbox: Letterbox,
+    letterbox: Placement,
     unclip_ratios: Sequence[float],
     min_side: float,
 ) -> CandidateLattice:

@@ -21,7 +21,7 @@ from optdet.detection.candidates import (
     polygon_candidate,
     quad_candidate,
 )
-from optdet.geometry.letterbox import Letterbox
+from optdet.geometry.placement import Placement
 from optdet.geometry.raster import mean_inside
 from optdet.structures import Detections, IntArray, Thresholds
 
@@ -30,7 +30,7 @@ MAX_DETECTIONS = 500
 
 
 class MapDetector:
-    """One probability map (S, S), 0..1, of any float type, and the place of its image on the canvas.
+    """One probability map (H, W), 0..1, of any float type, and the place of its image on that canvas.
 
     ``clip=False`` and ``max_detections=None`` give the references' bare output.
     """
@@ -38,13 +38,14 @@ class MapDetector:
     def __init__(
         self,
         prob_map: NDArray[np.floating],
-        letterbox: Letterbox,
+        letterbox: Placement,
         *,
         clip: bool = True,
         max_detections: int | None = MAX_DETECTIONS,
     ) -> None:
-        if prob_map.shape != (letterbox.size, letterbox.size):
-            raise ValueError(f"expected a map of {letterbox.size} x {letterbox.size}, got {prob_map.shape}")
+        expected = (letterbox.canvas_height, letterbox.canvas_width)
+        if prob_map.shape != expected:
+            raise ValueError(f"expected a map of {expected[0]} x {expected[1]}, got {prob_map.shape}")
         self._given = prob_map
         self.letterbox = letterbox
         self._clip = clip

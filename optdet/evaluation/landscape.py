@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optdet.evaluation.scorer import ImageScorer
-from optdet.geometry.letterbox import Letterbox
+from optdet.geometry.placement import Placement
 from optdet.metrics.scores import PRH
 from optdet.structures import FloatArray, Profile, Thresholds, Word
 
@@ -21,7 +21,7 @@ class SweepImage:
 
     name: str
     prob_map: NDArray[np.float16]
-    letterbox: Letterbox
+    letterbox: Placement
     words: tuple[Word, ...]
 
     @classmethod

@@ -23,8 +23,9 @@ from optdet.errors import OptdetError, TrialFailed
 from optdet.evaluation.landscape import SweepImage, coarse_lattice
 from optdet.evaluation.scorer import ImageScorer, macro_hmean
 from optdet.evaluation.sweep import sweep
-from optdet.inference.detector import Detector, Normalizer, Preprocessing, memory_format, new_model
+from optdet.inference.detector import Detector, Normalizer, memory_format, new_model
 from optdet.inference.device import amp_dtype
+from optdet.inference.preprocessing import Preprocessing
 from optdet.model.dbnet import DBNet
 from optdet.structures import Thresholds
 from optdet.training.averaging import AveragedModel

@@ -81,7 +81,13 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
     started = time.perf_counter()
     trained = open_checkpoint(fitted.best.path, context.device)
     map_key = trained.detector.key()
-    scorers = final_scorers(trained, sets.val, MapCache.of(study.places.cache_dir, map_key))
+    cache = MapCache.of(
+        study.places.cache_dir,
+        map_key,
+        title=f"{study.name}:{trial.number}",
+        preprocessing=trained.detector.preprocessing.as_json(),
+    )
+    scorers = final_scorers(trained, sets.val, cache)
     current = config.postprocess.thresholds()
     tuned = tune_thresholds(
         scorers,

@@ -31,7 +31,7 @@ MOMENTS = {
     "before the first epoch": ("optdet.tuning.objective:fit",),
     "in training": ("optdet.tuning.progress:Progress.batch", 4),
     "in validation": ("optdet.training.fit:epoch_score",),
-    "while a checkpoint is written": ("optdet.training.checkpoints:save_checkpoint", 3, True),
+    "while a checkpoint is written": ("optdet.model.checkpoint_file:save_checkpoint", 3, True),
     "between two checkpoints": ("optdet.training.checkpoints:CheckpointFolder.save", 1, True),
     "between checkpoint and report": ("optuna.trial:Trial.report", 1),
     "between report and the look at it": ("optuna.trial:Trial.should_prune", 2),
