@@ -9,10 +9,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from optdet.detection.lattice import CandidateLattice
+from optdet.detection.postprocess import MAX_DETECTIONS
 from optdet.evaluation.scorer import ImageScorer
 from optdet.geometry.placement import Placement
 from optdet.metrics.scores import PRH
-from optdet.structures import FloatArray, Profile, Thresholds, Word
+from optdet.structures import Detections, FloatArray, Profile, Thresholds, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +111,28 @@ class Landscape:
     part_hmeans: FloatArray
     part_sizes: NDArray[np.int64]
     best: SweepBest
+    candidates: tuple[CandidateLattice, ...]
     image_hmeans: NDArray[np.float32] | None
 
     def scores_at(self, k: int, u: int, m: int, b: int) -> PRH:
         point = (k, u, m, b)
         return PRH(float(self.precision[point]), float(self.recall[point]), float(self.hmean[point]))
+
+    def detect(self, image: int, thresholds: Thresholds) -> Detections | None:
+        """What ``MapDetector.detect`` gives for an image, if thresh and unclip_ratio lie on the lattice;
+        else None."""
+        lattice = self.lattice
+        if (thresholds.use_polygon, thresholds.min_side) != (lattice.use_polygon, lattice.min_side):
+            return None
+        if thresholds.thresh not in lattice.thresh or thresholds.unclip_ratio not in lattice.unclip_ratio:
+            return None
+        u = lattice.unclip_ratio.index(thresholds.unclip_ratio)
+        found, candidates = (
+            chosen_shapes(self.candidates[image], lattice.thresh.index(thresholds.thresh), u, thresholds),
+            self.candidates[image],
+        )
+        polygons = tuple(candidates.polygon(index) for index in candidates.polygon_of[u, found])
+        return Detections(polygons, candidates.scores[found])
 
     def spread(self, n_a_side: int = 16) -> Iterator[tuple[Thresholds, PRH]]:
         """Some n_a_side ** 2 points over thresh and box_thresh, each at its best unclip_ratio and
@@ -123,6 +142,18 @@ class Landscape:
                 here = self.hmean[k, :, :, b]
                 u, m = (int(i) for i in np.unravel_index(int(np.argmax(here)), here.shape))
                 yield self.lattice.at(k, u, m, b), self.scores_at(k, u, m, b)
+
+
+def chosen_shapes(candidates: CandidateLattice, k: int, u: int, thresholds: Thresholds) -> NDArray[np.int32]:
+    """The shapes detected at threshold k and ratio u, in contour order: the best of them where there are
+    too many."""
+    shapes = candidates.shapes[candidates.starts[k] : candidates.starts[k + 1]][: thresholds.max_candidates]
+    shapes = shapes[shapes >= 0]
+    shapes = shapes[candidates.scores[shapes] >= thresholds.box_thresh]
+    shapes = shapes[candidates.polygon_of[u, shapes] >= 0]
+    if len(shapes) > MAX_DETECTIONS:
+        shapes = shapes[np.sort(np.argsort(-candidates.scores[shapes], kind="stable")[:MAX_DETECTIONS])]
+    return np.asarray(shapes, dtype=np.int32)
 
 
 def _evenly(n: int, n_wanted: int) -> list[int]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from optdet.detection.lattice import CandidateLattice, find_candidates
 from optdet.detection.postprocess import MAX_DETECTIONS
-from optdet.evaluation.landscape import Landscape, SweepBest, SweepImage, SweepLattice
+from optdet.evaluation.landscape import Landscape, SweepBest, SweepImage, SweepLattice, chosen_shapes
 from optdet.evaluation.scorer import N_PARTS, part_of
 from optdet.evaluation.sweep_counting import (
     DETECTIONS,
@@ -220,6 +220,7 @@ def _count(
         part_hmeans=part_sums / FIXED_POINT,
         part_sizes=np.bincount(parts, minlength=N_PARTS),
         best=_best(lattice, joined, best, intervals),
+        candidates=tuple(joined.candidates),
         image_hmeans=hmeans,
     )
 
@@ -270,13 +271,9 @@ def _best(
 
 def _counts(joined: _Joined, index: int, k: int, u: int, thresholds: Thresholds) -> CLEvalCounts:
     """One image's counts at a point of the lattice, box_thresh anywhere."""
-    candidates, relations = joined.candidates[index], joined.relations[index]
-    shapes = candidates.shapes[candidates.starts[k] : candidates.starts[k + 1]][: thresholds.max_candidates]
-    shapes = shapes[shapes >= 0]
-    shapes = shapes[candidates.scores[shapes] >= thresholds.box_thresh]
-    shapes = shapes[candidates.polygon_of[u, shapes] >= 0]
-    ranked = shapes[np.argsort(-candidates.scores[shapes], kind="stable")[:MAX_DETECTIONS]]
-    return count(joined.truths[index], relations, candidates.polygon_of[u, ranked])
+    candidates = joined.candidates[index]
+    shapes = chosen_shapes(candidates, k, u, thresholds)
+    return count(joined.truths[index], joined.relations[index], candidates.polygon_of[u, shapes])
 
 
 def shortest_between(low: float, high: float) -> float:

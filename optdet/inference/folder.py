@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from optdet.data.files import require_folder
@@ -13,7 +13,7 @@ from optdet.data.prediction_check import check_predictions, summarize_prediction
 from optdet.data.predictions import write_predictions
 from optdet.errors import OptdetError
 from optdet.inference.map_source import MapSource
-from optdet.structures import Thresholds
+from optdet.structures import IntArray, Thresholds
 
 
 def predict_folder(
@@ -38,6 +38,12 @@ def predict_folder(
         nfc(image.path.name): image.detector.detect(thresholds).polygons
         for image in source.maps(paths, on_image=on_image)
     }
+    return write_checked(found, paths, out)
+
+
+def write_checked(found: Mapping[str, Sequence[IntArray]], paths: Sequence[Path], out: Path) -> list[str]:
+    """Check and write the polygons of images by name; OptdetError, and nothing written, where there is a
+    fault."""
     problems = check_predictions(found, {nfc(path.name): image_size(path) for path in paths}, file=str(out))
     if problems:
         raise OptdetError(

@@ -39,6 +39,7 @@ def landscape(hmean, *, parts=None, precision=None, recall=None, n_detections=No
         part_hmeans=np.repeat(hmean[..., None], 5, axis=-1) if parts is None else parts,
         part_sizes=np.ones(5, dtype=np.int64),
         best=SweepBest(thresholds, float(hmean.max()), (0.0, 1.0)),
+        candidates=(),
         image_hmeans=None,
     )
 
