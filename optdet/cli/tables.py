@@ -79,13 +79,13 @@ def scores_table(scores: dict[str, Any]) -> None:
 
 
 def cache_table(entries: list[CacheEntry]) -> None:
-    """What is kept, in a line each, and the sum."""
-    table = _table("key", "what", "of", "images", "size", "last used")
+    """What is kept, in a line each, and the sum; of a key as much as `cache clear` needs."""
+    table = _table("key", "what", "of", "side", "number", "size", "last used")
     for entry in entries:
-        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.last_used))
-        size = (entry.preprocessing or {}).get("size")
-        source = " at ".join(str(part) for part in (entry.source, size) if part)
-        table.add_row(entry.key, entry.kind, source, str(entry.n_images), file_size(entry.n_bytes), used)
+        used = time.strftime("%Y-%m-%d", time.localtime(entry.last_used))
+        side = str((entry.preprocessing or {}).get("size", ""))
+        counts = (side, str(entry.n_images), file_size(entry.n_bytes))
+        table.add_row(entry.key[:10], entry.kind, entry.source or "", *counts, used)
     _print(table)
     typer.echo(f"{file_size(sum(entry.n_bytes for entry in entries))} in all")
 

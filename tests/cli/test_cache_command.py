@@ -19,8 +19,8 @@ def test_what_is_kept_is_listed(optdet, tmp_path):
     assert "nothing is kept in" in optdet("cache", "list").out
     keep(tmp_path)
     lines = optdet("cache", "list").out.splitlines()
-    assert lines[0].split() == ["key", "what", "of", "images", "size", "last", "used"]
-    assert lines[1].split()[:7] == ["abc123", "maps", "study:3", "at", "64", "1", "0.0"]
+    assert lines[0].split() == ["key", "what", "of", "side", "number", "size", "last", "used"]
+    assert lines[1].split()[:6] == ["abc123", "maps", "study:3", "64", "1", "0.0"]
     assert lines[-1] == "0.0 MB in all"
 
 

@@ -36,7 +36,8 @@ def test_an_onnx_file(project, optdet):
     assert np.abs(np.mean(polygon, axis=0) - [100, 50]).max() < 2
     optdet(*command, *plain)
     assert [len(polygons) for polygons in read_predictions(project / "out.csv").values()] == [0]
-    assert "blue.onnx at 128" in optdet("cache", "list", "--root", "studies").out
+    lines = optdet("cache", "list", "--root", "studies").out.splitlines()
+    assert [line.split()[1:5] for line in lines[1:-1]] == [["maps", "blue.onnx", "128", "1"]] * 2
 
 
 def test_a_folder_of_maps(project, optdet):
