@@ -28,7 +28,7 @@ def tune(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help=source_options.SOURCE_HELP)],
     images: Annotated[
         Path | None,
-        typer.Option("--images", help="Folder of images; default: the study's validation images."),
+        typer.Option("--images", help="Folder of images. Default: the study's."),
     ] = None,
     labels: Annotated[Path | None, typer.Option("--labels", help="Their labels.")] = None,
     settings: Annotated[
@@ -36,7 +36,7 @@ def tune(
         typer.Option(
             "--set",
             "-s",
-            help="A setting of the search, as method=tpe, trials=200, space.use_polygon.choices=[true]; repeatable.",
+            help="A setting of the search, as method=tpe or trials=200; repeatable.",
         ),
     ] = None,
     thresh: Annotated[str | None, typer.Option("--thresh", help="LOW:HIGH or LOW:HIGH:STEP.")] = None,
@@ -49,7 +49,7 @@ def tune(
         typer.Option("--polygons/--quads", help="Search polygons too, or quads alone.", show_default="quads"),
     ] = None,
     select: Annotated[
-        str | None, typer.Option("--select", help="robust or best: which one is recommended.")
+        str | None, typer.Option("--select", help="robust or best: what is recommended.")
     ] = None,
     constraint: Annotated[
         str | None, typer.Option("--constraint", help="recall>=0.955; also precision, boxes, and <=.")
@@ -68,9 +68,7 @@ def tune(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the config of --write.")] = False,
     study: Annotated[
         bool | None,
-        typer.Option(
-            "--study/--no-study", help="Keep the search as an Optuna study.", show_default="for studies"
-        ),
+        typer.Option("--study/--no-study", help="Keep an Optuna study.", show_default="for studies"),
     ] = None,
     workers: Annotated[int, typer.Option("--workers", min=0, help="Threads; 0: one a processor.")] = 0,
     mean: source_options.Mean = None,
@@ -259,9 +257,7 @@ def _check_places(out: Path | None, write: Path | None, test_images: Path | None
 
     if test_images is not None:
         if out is None:
-            raise OptdetError(
-                "--test-images needs a folder for its files", where="--out", fix="add --out DIR"
-            )
+            raise OptdetError("--test-images needs a folder to write to", where="--out", fix="add --out DIR")
         require_folder(test_images, what="test images folder")
     if write is not None and write.exists() and not force:
         raise OptdetError("the file exists", where=str(write), fix="give another name, or --force")

@@ -29,13 +29,10 @@ def report_table(report: PostprocessReport) -> None:
         typer.echo(f"{entry.name:<9} {pairs(entry.thresholds.as_dict())}")
     for entry in report.entries:
         if entry.crossfit is not None:
-            typer.echo(
-                f"{entry.name}: {entry.crossfit:.4f} cross-fitted, on images that its choice did not see"
-            )
+            typer.echo(f"{entry.name}: {entry.crossfit:.4f} cross-fitted: on images left out of the choice")
         for axis in entry.at_bounds:
-            typer.echo(
-                f"{entry.name}: {axis} {getattr(entry.thresholds, axis):g} lies at an end of its range: widen it"
-            )
+            value = getattr(entry.thresholds, axis)
+            typer.echo(f"{entry.name}: {axis} {value:g} lies at an end of its range: widen it")
     if report.constraint is not None:
         typer.echo(f"best and robust keep {report.constraint}")
 

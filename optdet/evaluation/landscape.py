@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -126,11 +126,9 @@ class Landscape:
             return None
         if thresholds.thresh not in lattice.thresh or thresholds.unclip_ratio not in lattice.unclip_ratio:
             return None
-        u = lattice.unclip_ratio.index(thresholds.unclip_ratio)
-        found, candidates = (
-            chosen_shapes(self.candidates[image], lattice.thresh.index(thresholds.thresh), u, thresholds),
-            self.candidates[image],
-        )
+        k, u = lattice.thresh.index(thresholds.thresh), lattice.unclip_ratio.index(thresholds.unclip_ratio)
+        candidates = self.candidates[image]
+        found = chosen_shapes(candidates, k, u, thresholds)
         polygons = tuple(candidates.polygon(index) for index in candidates.polygon_of[u, found])
         return Detections(polygons, candidates.scores[found])
 
@@ -154,6 +152,18 @@ def chosen_shapes(candidates: CandidateLattice, k: int, u: int, thresholds: Thre
     if len(shapes) > MAX_DETECTIONS:
         shapes = shapes[np.sort(np.argsort(-candidates.scores[shapes], kind="stable")[:MAX_DETECTIONS])]
     return np.asarray(shapes, dtype=np.int32)
+
+
+def detections_at(
+    scorers: Sequence[ImageScorer], landscapes: Sequence[Landscape], thresholds: Thresholds
+) -> list[Detections]:
+    """Each image's detections: from a sweep where the point lies on its lattice, else anew."""
+    found = []
+    for index, scorer in enumerate(scorers):
+        known = (landscape.detect(index, thresholds) for landscape in landscapes)
+        detections = next((one for one in known if one is not None), None)
+        found.append(scorer.detector.detect(thresholds) if detections is None else detections)
+    return found
 
 
 def _evenly(n: int, n_wanted: int) -> list[int]:

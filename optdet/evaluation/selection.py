@@ -17,7 +17,6 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
 from optdet.errors import OptdetError
 from optdet.evaluation.landscape import Landscape, SweepBest
@@ -126,18 +125,26 @@ def _ranked(landscape: Landscape, hmeans: FloatArray, select: Select) -> FloatAr
 
 
 def smoothed(landscape: Landscape, values: FloatArray) -> FloatArray:
-    """Values (K, U, M, B) averaged over their surroundings; beyond an end its value goes on."""
+    """Values (K, U, M, B) averaged over their surroundings on the lattice."""
     lattice = landscape.lattice
-    axes = (
-        (0, lattice.thresh, THRESH_WIDTH),
-        (1, lattice.unclip_ratio, UNCLIP_WIDTH),
-        (3, lattice.box_thresh, THRESH_WIDTH),
+    by_thresh, by_ratio, by_box = (
+        _weights(points, width)
+        for points, width in (
+            (lattice.thresh, THRESH_WIDTH),
+            (lattice.unclip_ratio, UNCLIP_WIDTH),
+            (lattice.box_thresh, THRESH_WIDTH),
+        )
     )
-    for axis, points, width in axes:
-        if len(points) > 1:
-            step = (points[-1] - points[0]) / (len(points) - 1)
-            values = gaussian_filter1d(values, width / step, axis=axis, mode="nearest", truncate=_REACH)
-    return values
+    averaged = np.tensordot(by_thresh, values, axes=1) @ by_box.T
+    return np.ascontiguousarray(np.moveaxis(np.tensordot(by_ratio, averaged, axes=(1, 1)), 0, 1))
+
+
+def _weights(points: Sequence[float], width: float) -> FloatArray:
+    """(n, n): in row i how much each point counts at point i; 1 in all."""
+    place = np.asarray(points, dtype=np.float64) / width
+    distance = (place[:, None] - place) ** 2
+    weights = np.where(distance <= _REACH**2, np.exp(-distance / 2), 0.0)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def smoothed_points(points: Sequence[Thresholds], hmeans: FloatArray) -> FloatArray:
@@ -149,9 +156,9 @@ def smoothed_points(points: Sequence[Thresholds], hmeans: FloatArray) -> FloatAr
         ]
     )
     kind = np.array([(p.use_polygon, p.max_candidates) for p in points])
-    distance = ((place[:, None] - place) ** 2).sum(axis=2)
-    near = (kind[:, None] == kind).all(axis=2) & (distance <= _REACH**2)
-    weights = np.where(near, np.exp(-distance / 2), 0.0)
+    distance = (place[:, None] - place) ** 2
+    near = (kind[:, None] == kind).all(axis=2) & (distance <= _REACH**2).all(axis=2)
+    weights = np.where(near, np.exp(-distance.sum(axis=2) / 2), 0.0)
     return np.asarray(weights @ hmeans / weights.sum(axis=1))
 
 

@@ -36,6 +36,8 @@ MapPlacement = Literal["auto", "letterbox", "stretch"]
 MAP_SUFFIXES = (".npy", ".npz")
 _ARRAY_NAME = "prob_map"
 _ROUNDED_TO = 32
+_ONE_IN_BITS = np.float16(1).view(np.uint16)
+"""The float16 numbers from 0 to 1 are those whose bits, as an integer, are not above this."""
 _TOLERANCE = 1e-4  # by how much rounding may leave 0..1
 
 
@@ -116,6 +118,8 @@ def read_map(path: Path) -> NDArray[np.float16]:
         raise OptdetError(
             f"an array of {values.dtype}", where=str(path), fix="keep maps as float16, float32 or uint8"
         )
+    if values.dtype == np.float16 and (np.ascontiguousarray(values).view(np.uint16) <= _ONE_IN_BITS).all():
+        return values  # the common case, told by the bits: float16 has slow arithmetic
     if not np.isfinite(values).all():
         raise OptdetError("the map has values that are no numbers", where=str(path), fix="make it again")
     low, high = float(values.min()), float(values.max())

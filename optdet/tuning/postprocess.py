@@ -12,7 +12,7 @@ import numpy as np
 from optdet.config import PostprocessConfig, TuneConfig
 from optdet.errors import OptdetError
 from optdet.evaluation.evaluate import Evaluation, summarize
-from optdet.evaluation.landscape import Landscape
+from optdet.evaluation.landscape import Landscape, detections_at
 from optdet.evaluation.scorer import ImageScorer
 from optdet.evaluation.selection import Constraint, choose, crossfit
 from optdet.structures import Thresholds
@@ -95,16 +95,15 @@ def tune_postprocess(
     """Tune, and score what is named. OptdetError where no thresholds keep the constraint."""
     tuned = tune_thresholds(scorers, tune, current, seed=seed, workers=workers, on_trial=on_trial)
     default = replace(PostprocessConfig().thresholds(), min_side=current.min_side)
-    entries = [
-        _entry("default", default, scorers, tuned.landscapes),
-        _entry("current", current, scorers, tuned.landscapes),
-    ]
+    usual = _entry("default", default, scorers, tuned.landscapes)
+    in_use = usual if current == default else _entry("current", current, scorers, tuned.landscapes)
+    entries = [usual, replace(in_use, name="current")]
     if tuned.landscapes:
         for name in ("best", "robust"):
-            chosen = choose(tuned.landscapes, name, constraint)  # type: ignore[arg-type]
+            chosen = choose(tuned.landscapes, name, constraint)
             entry = _entry(name, chosen.thresholds, scorers, tuned.landscapes)
             # Cross-fitting knows no constraint: where there is one, its score would be another choice's.
-            worth = crossfit(tuned.landscapes, name) if constraint is None else None  # type: ignore[arg-type]
+            worth = crossfit(tuned.landscapes, name) if constraint is None else None
             entries.append(replace(entry, crossfit=worth, at_bounds=chosen.at_bounds))
     else:
         entries += [
@@ -137,16 +136,12 @@ def _kept(tried: Sequence[Tried], constraint: Constraint | None) -> Tried:
 def _entry(
     name: str, thresholds: Thresholds, scorers: Sequence[ImageScorer], landscapes: Sequence[Landscape]
 ) -> Entry:
-    counts, n_boxes = {}, 0
-    for index, scorer in enumerate(scorers):
-        # Points of the sweep's own lattice are there already; others are detected anew.
-        known = (found.detect(index, thresholds) for found in landscapes)
-        detections = next((one for one in known if one is not None), None)
-        if detections is None:
-            detections = scorer.detector.detect(thresholds)
-        counts[scorer.name] = scorer.truth.counts(detections.polygons)
-        n_boxes += len(detections)
-    return Entry(name, thresholds, summarize(counts), n_boxes)
+    found = detections_at(scorers, landscapes, thresholds)
+    counts = {
+        scorer.name: scorer.truth.counts(detections.polygons)
+        for scorer, detections in zip(scorers, found, strict=True)
+    }
+    return Entry(name, thresholds, summarize(counts), sum(map(len, found)))
 
 
 def standard_error(entry: Entry) -> float | None:

@@ -19,11 +19,11 @@ from optuna.trial import create_trial
 from optdet.config import Dimension, PostprocessConfig, TuneConfig
 from optdet.config_io import parse_override, validate
 from optdet.errors import OptdetError
-from optdet.evaluation.landscape import Landscape, SweepImage
+from optdet.evaluation.landscape import Landscape, SweepImage, detections_at
 from optdet.evaluation.scorer import ImageScorer, hmeans, macro_scores, part_of
 from optdet.evaluation.selection import Select, choose, crossfit, smoothed_points
 from optdet.evaluation.sweep import sweep
-from optdet.metrics.scores import PRH
+from optdet.metrics.scores import PRH, aggregate
 from optdet.structures import FloatArray, Thresholds
 from optdet.tuning.space import distributions, is_inside, suggest
 from optdet.tuning.sweep_space import lattices
@@ -86,11 +86,11 @@ def _exhaustive(
         for lattice in lattices(tune, current.min_side)
     )
     choice = choose(found, tune.select)
-    chosen = Tried(choice.thresholds, macro_scores(scorers, choice.thresholds))
     best = choose(found, "best").thresholds
     usual = replace(PostprocessConfig().thresholds(), min_side=current.min_side)
     named = dict.fromkeys((current, usual, best, choice.thresholds))
-    tried = {thresholds: macro_scores(scorers, thresholds) for thresholds in named}
+    tried = {thresholds: _scores_at(scorers, found, thresholds) for thresholds in named}
+    chosen = Tried(choice.thresholds, tried[choice.thresholds])
     for landscape in found:
         for thresholds, scores in landscape.spread():
             tried.setdefault(thresholds, scores)
@@ -101,6 +101,18 @@ def _exhaustive(
         at_bounds=choice.at_bounds,
         landscapes=found,
     )
+
+
+def _scores_at(
+    scorers: Sequence[ImageScorer], landscapes: Sequence[Landscape], thresholds: Thresholds
+) -> PRH:
+    found = detections_at(scorers, landscapes, thresholds)
+    return aggregate(
+        [
+            scorer.truth.cleval(detections.polygons, "competition")
+            for scorer, detections in zip(scorers, found, strict=True)
+        ]
+    ).macro
 
 
 def _searched(
