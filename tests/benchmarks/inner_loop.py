@@ -1,11 +1,12 @@
 """How much faster the inner loop searches thresholds than its peers, measured in one run; and if it is exact.
 
-Over the cached maps of labelled images (``make_maps.py``), one process and one thread: threshold lattices of
-quads and of polygons, one configuration off the lattice, one plain CLEval evaluation, and ``optdet postprocess
-tune`` as a process of its own. The peers (``peers.py``) are measured before and after ours, so that a busy
-machine is unfair to neither; figures are wall seconds, with the ratio of CPU seconds beside them. Compiled code
-is warm, but for the first run of the command. "On the lattice" rates a peer by the mean over configurations
-drawn from the same lattice, "at the default" by the thresholds that ship with the detector.
+Over the cached maps of labelled images (``make_maps.py``), one process and one thread: threshold lattices
+of quads and of polygons, one configuration off the lattice, one plain CLEval evaluation, and the command
+``optdet postprocess tune`` as a process of its own. The peers (``peers.py``) are measured before and after
+ours, so that a busy machine is unfair to neither; figures are wall seconds, with the ratio of CPU seconds
+beside them. Compiled code is warm, but for the first run of the command. "On the lattice" rates a peer by
+the mean over configurations drawn from the same lattice, "at the default" by the thresholds that ship with
+the detector.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/inner_loop.py MAPS_DIR --images DIR --labels FILE \\
         --peers-python peers/bin/python

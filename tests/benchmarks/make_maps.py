@@ -1,9 +1,9 @@
 """Probability maps of a DB-style ONNX detector for labelled images: what the benchmarks run on.
 
-Each image is letterboxed (padding centred and black), its pixels go in as BGR, ``(x / 255 - 0.5) / 0.5``, as
-PP-OCR expects them, one image at a time. Writes ``<stem>.npy``, float16 (size, size), into MAPS_DIR; a map that
-is there already is kept. Without ``--detector`` it takes the PP-OCRv4 mobile detector of the package
-``rapidocr-onnxruntime`` in the peers' environment. Run by optdet's Python, which needs ``onnxruntime`` as well:
+Each image is letterboxed (padding centred and black), its pixels go in as BGR, ``(x / 255 - 0.5) / 0.5``,
+as PP-OCR expects them, one image at a time. Writes ``<stem>.npy``, float16 (size, size), into MAPS_DIR; a map
+that is there already is kept. Without ``--detector`` it takes the PP-OCRv4 mobile detector of the package
+``rapidocr-onnxruntime`` in the peers' environment. Run by optdet's Python, which needs ``onnxruntime`` too:
 
     python tests/benchmarks/make_maps.py MAPS_DIR --images DIR --labels FILE --peers-python peers/bin/python
 """
