@@ -27,26 +27,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
 from functools import partial
-from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from ours import (
+    MIN_SIDE,
+    SEED,
+    LabelledMap,
+    Lattice,
+    load,
+    mismatches,
+    our_configuration,
+    our_evaluation,
+    our_sweep,
+)
 
-from optdet.data.images import image_size, list_images
-from optdet.data.labels import read_labels
-from optdet.data.names import NameIndex
 from optdet.detection.postprocess import MapDetector
 from optdet.evaluation.truth import ImageTruth
-from optdet.geometry.letterbox import Letterbox
-from optdet.metrics.cleval import cleval
-from optdet.structures import Profile, Thresholds, Word
+from optdet.structures import Thresholds
 
-MIN_SIDE = 3.0
 MAX_CANDIDATES = (100, 300, 1000)
 QUAD_UNCLIP, POLYGON_UNCLIP = 1.5, 2.0
 DEFAULT_QUADS = Thresholds(0.3, 0.5, 1.6, 1000, False, MIN_SIDE)
@@ -55,46 +57,6 @@ DEFAULT_POLYGONS = Thresholds(0.3, 0.5, POLYGON_UNCLIP, 1000, True, MIN_SIDE)
 OFF_LATTICE = Thresholds(0.3173, 0.4321, 1.537, 1000, False, MIN_SIDE)
 COMPETITION_COPY_SECONDS = 3.9
 """A polygon configuration with the receipt competition's copy of CLEval: stated, not measured here."""
-SEED = 20260801
-
-
-@dataclass(frozen=True)
-class LabelledMap:
-    """One image: its cached map, float16 (S, S), and its words."""
-
-    name: str
-    prob_map: NDArray[np.float16]
-    letterbox: Letterbox
-    words: tuple[Word, ...]
-    path: Path
-
-
-class Lattice(NamedTuple):
-    """Thresholds of a sweep; a configuration is one of each."""
-
-    thresh_values: tuple[float, ...]
-    box_thresh_values: tuple[float, ...]
-    unclip_ratios: tuple[float, ...]
-    max_candidates: tuple[int, ...]
-    use_polygon: bool
-
-    def __len__(self) -> int:  # type: ignore[override]
-        return int(np.prod([len(values) for values in self[:4]]))
-
-    def at(self, place: Sequence[int]) -> Thresholds:
-        t, b, u, m = place
-        return Thresholds(
-            self.thresh_values[t],
-            self.box_thresh_values[b],
-            self.unclip_ratios[u],
-            self.max_candidates[m],
-            self.use_polygon,
-            MIN_SIDE,
-        )
-
-    def draw(self, rng: random.Random) -> tuple[int, int, int, int]:
-        t, b, u, m = (rng.randrange(len(values)) for values in self[:4])
-        return t, b, u, m
 
 
 class Seconds(NamedTuple):
@@ -109,76 +71,6 @@ class Row(NamedTuple):
     n: int
     ours: Seconds
     peer: Seconds
-
-
-# Ours
-
-
-def our_sweep(
-    samples: Sequence[LabelledMap],
-    thresh_values: Sequence[float],
-    box_thresh_values: Sequence[float],
-    unclip_ratios: Sequence[float],
-    max_candidates: Sequence[int],
-    use_polygon: bool,
-    profile: Profile = "competition",
-) -> NDArray[np.int32]:
-    """Counts of every configuration and image, (T, B, U, M, images, 6), in the order of ``CLEvalCounts``."""
-    # THE SWEEP GOES IN HERE: until then this is the plain path, one configuration after the other.
-    axes = (thresh_values, box_thresh_values, unclip_ratios, max_candidates)
-    counts = np.empty((*map(len, axes), len(samples), 6), dtype=np.int32)
-    for index, sample in enumerate(samples):
-        detector, truth = MapDetector(sample.prob_map, sample.letterbox), ImageTruth(sample.words)
-        for place in product(*(range(len(values)) for values in axes)):
-            values = (axis[i] for axis, i in zip(axes, place, strict=True))
-            found = detector.detect(Thresholds(*values, use_polygon, MIN_SIDE)).polygons
-            counts[(*place, index)] = astuple(truth.cleval(found, profile))
-    return counts
-
-
-def our_configuration(
-    samples: Sequence[LabelledMap], truths: Sequence[ImageTruth], thresholds: Thresholds
-) -> list[tuple[int, ...]]:
-    """One configuration with nothing remembered from another; the words are prepared."""
-    counts = []
-    for sample, truth in zip(samples, truths, strict=True):
-        found = MapDetector(sample.prob_map, sample.letterbox).detect(thresholds).polygons
-        counts.append(astuple(truth.cleval(found, "competition")))
-    return counts
-
-
-def our_evaluation(
-    samples: Sequence[LabelledMap], detections: Sequence[Sequence[Any]]
-) -> list[tuple[int, ...]]:
-    """The official profile from labels and detections as a user has them, words prepared here."""
-    return [
-        astuple(
-            cleval(
-                [word.polygon for word in sample.words],
-                found,
-                texts=[word.text or None for word in sample.words],
-                ignored=[word.ignored for word in sample.words],
-                profile="official",
-            )
-        )
-        for sample, found in zip(samples, detections, strict=True)
-    ]
-
-
-def mismatches(
-    samples: Sequence[LabelledMap], lattice: Lattice, counts: NDArray[np.int32], n: int
-) -> tuple[int, int]:
-    """How many of n random image-configurations differ from the plain path, and how many were compared."""
-    rng = random.Random(SEED)
-    each = -(-n // len(samples))
-    wrong = 0
-    for index, sample in enumerate(samples):
-        detector, truth = MapDetector(sample.prob_map, sample.letterbox), ImageTruth(sample.words)
-        for _ in range(each):
-            place = lattice.draw(rng)
-            plain = truth.cleval(detector.detect(lattice.at(place)).polygons, "competition")
-            wrong += tuple(counts[(*place, index)].tolist()) != astuple(plain)
-    return wrong, each * len(samples)
 
 
 # Measuring
@@ -206,23 +98,6 @@ def medians(seconds: Sequence[Seconds]) -> Seconds:
 
 def means(seconds: Sequence[Seconds]) -> Seconds:
     return Seconds(statistics.fmean(s.wall for s in seconds), statistics.fmean(s.cpu for s in seconds))
-
-
-def load(maps_dir: Path, images: Path, labels: Path) -> list[LabelledMap]:
-    """The labelled images that have a map."""
-    label_file = read_labels(labels)
-    index = NameIndex(label_file.words, by_stem=label_file.names_are_stems)
-    samples = []
-    for path in list_images(images):
-        name, map_path = index.find(path.name), maps_dir / f"{path.stem}.npy"
-        if name is not None and map_path.exists():
-            prob_map = np.load(map_path)
-            letterbox = Letterbox(*image_size(path), prob_map.shape[0], "center")
-            words = tuple(label_file.words[name])
-            samples.append(LabelledMap(path.name, prob_map, letterbox, words, map_path))
-    if not samples:
-        raise SystemExit(f"no map in {maps_dir} belongs to an image of {labels}: make them with make_maps.py")
-    return samples
 
 
 # The peers
@@ -314,11 +189,11 @@ def run_tune(options: argparse.Namespace) -> ProcessRun:
 # The report
 
 
-def conditions(samples: Sequence[LabelledMap], peers: Peers) -> list[str]:
+def conditions(samples: Sequence[LabelledMap], peers: Peers, at_start: str) -> list[str]:
     ours = {name: importlib.metadata.version(name) for name in ("numpy", "numba", "shapely", "pyclipper")}
     words = sum(len(sample.words) for sample in samples)
     return [
-        f"{len(samples)} images, {words} words, maps at {samples[0].prob_map.shape[0]}; {machine()}",
+        f"{len(samples)} images, {words} words, maps at {samples[0].prob_map.shape[0]}; at the start {at_start}",
         f"ours: Python {platform.python_version()}, OpenCV {cv2.__version__}, {listed(ours)}",
         f"peers: Python {peers.rounds[0]['python']}, {listed(peers.rounds[0]['versions'])}",
     ]
@@ -326,7 +201,7 @@ def conditions(samples: Sequence[LabelledMap], peers: Peers) -> list[str]:
 
 def machine() -> str:
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    return f"{platform.machine()}, {os.cpu_count()} CPUs, load average now {load}"
+    return f"{platform.machine()}, {os.cpu_count()} CPUs, load average {load}"
 
 
 def listed(versions: dict[str, str]) -> str:
@@ -335,14 +210,14 @@ def listed(versions: dict[str, str]) -> str:
 
 def table(rows: Sequence[Row]) -> list[str]:
     lines = [
-        "| what | ours s | configurations/s | peer s each | ratio | ratio, CPU |",
+        "| what | ours s (CPU) | configurations/s | peer s each (CPU) | ratio | ratio, CPU |",
         "|---|---:|---:|---:|---:|---:|",
     ]
     for row in rows:
         wall, cpu = (row.n * peer / max(own, 1e-9) for peer, own in zip(row.peer, row.ours, strict=True))
         lines.append(
-            f"| {row.what} | {row.ours.wall:.3f} | {row.n / row.ours.wall:.1f} "
-            f"| {row.peer.wall:.2f} | {wall:.1f} | {cpu:.1f} |"
+            f"| {row.what} | {row.ours.wall:.3f} ({row.ours.cpu:.3f}) | {row.n / row.ours.wall:.1f} "
+            f"| {row.peer.wall:.2f} ({row.peer.cpu:.2f}) | {wall:.1f} | {cpu:.1f} |"
         )
     return lines
 
@@ -357,6 +232,12 @@ def peer_lines(peers: Peers) -> list[str]:
             )
         )
     return lines
+
+
+def last_words(text: str) -> str:
+    """The last line that says something; a wrong command's is in a frame."""
+    lines = [line.strip("│ ") for line in text.splitlines()]
+    return next((line for line in reversed(lines) if any(map(str.isalpha, line))), "")
 
 
 def steps(first: float, last: float, n: int, step: float) -> tuple[float, ...]:
@@ -386,6 +267,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     options = parse()
     cv2.setNumThreads(1)
+    at_start = machine()
     samples = load(options.maps_dir, options.images, options.labels)
     thresh, box_thresh = (steps(0.05, 0.905, n, 0.005) for n in (options.n_thresh, options.n_box_thresh))
     unclip = steps(1.2, 2.1, options.n_unclip, 0.1)
@@ -443,7 +325,7 @@ def main() -> None:
     rows.append(Row("1 cold configuration off the lattice", 1, cold, quads_each[-1]))
     rows.append(Row("1 plain CLEval evaluation", 1, plain, peers.metric_alone()))
 
-    print(*conditions(samples, peers), "", *table(rows), "", *peer_lines(peers), sep="\n")
+    print(*conditions(samples, peers, at_start), "", *table(rows), "", *peer_lines(peers), sep="\n")
     theirs = [tuple(counts) for counts in peers.rounds[0]["cleval"]["counts"]]
     different = sum(a != b for a, b in zip(theirs, evaluated, strict=True))
     print(f"official CLEval: {different} of {len(theirs)} images with other counts than the cleval package's")
@@ -451,9 +333,9 @@ def main() -> None:
         print(f"exactness, {what}: {wrong} of {n} image-configurations differ from the plain path")
     for label in ("first", "second"):
         run = run_tune(options)
-        said = "" if run.status == 0 else f", exit {run.status}: {run.stderr.strip().splitlines()[-1:]}"
+        said = "" if run.status == 0 else f", exit {run.status}: {last_words(run.stderr)}"
         print(f"optdet postprocess tune, {label} run: {run.wall:.2f} s wall, {run.peak_mb:.0f} MB peak{said}")
-    print(machine())
+    print(f"at the end {machine()}")
 
 
 if __name__ == "__main__":

@@ -217,6 +217,8 @@ def evaluate_polygons(images: list[Any], detections: list[Any]) -> list[list[int
 def evaluate_image(box_type: type, words: list[Any], detections: list[list[float]]) -> list[int]:
     """The counts in the order of optdet's ``CLEvalCounts``."""
     truth = [box_type(word["points"], 0.0, word["text"], is_dc=word["ignored"]) for word in words]
+    for box in truth:
+        box.transcription = box.transcription or "#" * box.pseudo_transcription_length()
     found = [box_type(points) for points in detections]
     counts = evaluation(DETECTION_ONLY, truth, found).stats.det
     return [
