@@ -193,7 +193,8 @@ def conditions(samples: Sequence[LabelledMap], peers: Peers, at_start: str) -> l
     ours = {name: importlib.metadata.version(name) for name in ("numpy", "numba", "shapely", "pyclipper")}
     words = sum(len(sample.words) for sample in samples)
     return [
-        f"{len(samples)} images, {words} words, maps at {samples[0].prob_map.shape[0]}; at the start {at_start}",
+        f"{len(samples)} images, {words} words, maps at {samples[0].prob_map.shape[0]}",
+        f"at the start {at_start}",
         f"ours: Python {platform.python_version()}, OpenCV {cv2.__version__}, {listed(ours)}",
         f"peers: Python {peers.rounds[0]['python']}, {listed(peers.rounds[0]['versions'])}",
     ]

@@ -1,4 +1,4 @@
-"""What ``inner_loop.py`` measures of optdet: sweep, one configuration, one evaluation; and the sweep's check."""
+"""What ``inner_loop.py`` measures of optdet: sweep, one configuration, one evaluation; and the check."""
 
 from __future__ import annotations
 
