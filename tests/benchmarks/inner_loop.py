@@ -46,7 +46,7 @@ from ours import (
 )
 
 from optdet.detection.postprocess import MapDetector
-from optdet.evaluation.truth import ImageTruth
+from optdet.evaluation.truth import cleval_truth
 from optdet.structures import Thresholds
 
 MAX_CANDIDATES = (100, 300, 1000)
@@ -293,13 +293,13 @@ def main() -> None:
         compared = []
         for lattice in (small, large, polygons):
             what = f"{len(lattice)} {'polygons' if lattice.use_polygon else 'quads'}"
-            our_sweep(samples[:1], *lattice)  # compiles, or reads the compiled code
-            runs = [timed(partial(our_sweep, samples, *lattice)) for _ in range(options.repeats)]
+            our_sweep(samples[:1], lattice)  # compiles, or reads the compiled code
+            runs = [timed(partial(our_sweep, samples, lattice)) for _ in range(options.repeats)]
             sweeps.append((what, lattice, medians([seconds for _, seconds in runs])))
-            compared.append((what, *mismatches(samples, lattice, runs[-1][0], options.compare)))
+            compared.append((what, *mismatches(samples, lattice, options.compare)))
             del runs
         cold = median_of(
-            lambda: [ImageTruth(sample.words) for sample in samples],
+            lambda: [cleval_truth(sample.words, "competition") for sample in samples],
             lambda truths: our_configuration(samples, truths, OFF_LATTICE),
             options.repeats,
         )

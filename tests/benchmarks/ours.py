@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,10 +14,13 @@ from numpy.typing import NDArray
 from optdet.data.images import image_size, list_images
 from optdet.data.labels import read_labels
 from optdet.data.names import NameIndex
+from optdet.detection.lattice import find_candidates
 from optdet.detection.postprocess import MapDetector
+from optdet.evaluation.landscape import Landscape, SweepImage, SweepLattice, chosen_shapes
+from optdet.evaluation.sweep import sweep
 from optdet.evaluation.truth import ImageTruth
 from optdet.geometry.letterbox import Letterbox
-from optdet.metrics.cleval import cleval
+from optdet.metrics.cleval import CLEvalTruth, cleval, count
 from optdet.structures import Profile, Thresholds, Word
 
 MIN_SIDE = 3.0
@@ -83,34 +85,41 @@ def load(maps_dir: Path, images: Path, labels: Path) -> list[LabelledMap]:
 
 def our_sweep(
     samples: Sequence[LabelledMap],
-    thresh_values: Sequence[float],
-    box_thresh_values: Sequence[float],
-    unclip_ratios: Sequence[float],
-    max_candidates: Sequence[int],
-    use_polygon: bool,
+    lattice: Lattice,
     profile: Profile = "competition",
-) -> NDArray[np.int32]:
-    """Counts of every configuration and image, (T, B, U, M, images, 6), in the order of ``CLEvalCounts``."""
-    # THE SWEEP GOES IN HERE: until then this is the plain path, one configuration after the other.
-    axes = (thresh_values, box_thresh_values, unclip_ratios, max_candidates)
-    counts = np.empty((*map(len, axes), len(samples), 6), dtype=np.int32)
-    for index, sample in enumerate(samples):
-        detector, truth = MapDetector(sample.prob_map, sample.letterbox), ImageTruth(sample.words)
-        for place in product(*(range(len(values)) for values in axes)):
-            values = (axis[i] for axis, i in zip(axes, place, strict=True))
-            found = detector.detect(Thresholds(*values, use_polygon, MIN_SIDE)).polygons
-            counts[(*place, index)] = astuple(truth.cleval(found, profile))
-    return counts
+    *,
+    by_image: bool = False,
+) -> Landscape:
+    """Scores of every configuration of the lattice, one thread; ``by_image`` keeps each image's H-mean."""
+    images = [SweepImage(s.name, s.prob_map, s.letterbox, s.words) for s in samples]
+    swept = SweepLattice(
+        thresh=lattice.thresh_values,
+        box_thresh=lattice.box_thresh_values,
+        unclip_ratio=lattice.unclip_ratios,
+        max_candidates=lattice.max_candidates,
+        use_polygon=lattice.use_polygon,
+        min_side=MIN_SIDE,
+    )
+    return sweep(images, swept, profile=profile, by_image=by_image)
 
 
 def our_configuration(
-    samples: Sequence[LabelledMap], truths: Sequence[ImageTruth], thresholds: Thresholds
+    samples: Sequence[LabelledMap], truths: Sequence[CLEvalTruth], thresholds: Thresholds
 ) -> list[tuple[int, ...]]:
     """One configuration with nothing remembered from another; the words are prepared."""
     counts = []
     for sample, truth in zip(samples, truths, strict=True):
-        found = MapDetector(sample.prob_map, sample.letterbox).detect(thresholds).polygons
-        counts.append(astuple(truth.cleval(found, "competition")))
+        found = find_candidates(
+            sample.prob_map,
+            sample.letterbox,
+            (thresholds.thresh,),
+            (thresholds.unclip_ratio,),
+            use_polygon=thresholds.use_polygon,
+            min_side=thresholds.min_side,
+        )
+        shapes = chosen_shapes(found, 0, 0, thresholds)
+        polygons = [found.polygon(index) for index in found.polygon_of[0, shapes]]
+        counts.append(astuple(count(truth, truth.relate(polygons))))
     return counts
 
 
@@ -132,17 +141,27 @@ def our_evaluation(
     ]
 
 
-def mismatches(
-    samples: Sequence[LabelledMap], lattice: Lattice, counts: NDArray[np.int32], n: int
-) -> tuple[int, int]:
-    """How many of n random image-configurations differ from the plain path, and how many were compared."""
+def mismatches(samples: Sequence[LabelledMap], lattice: Lattice, n: int) -> tuple[int, int]:
+    """How many of n random image-configurations differ from the plain path, and how many were compared.
+
+    Detections have to be the same, polygon for polygon and score for score, and H-means in float32.
+    """
+    landscape = our_sweep(samples, lattice, by_image=True)
+    assert landscape.image_hmeans is not None
+    n_limits = len(landscape.lattice.max_candidates)
     rng = random.Random(SEED)
     each = -(-n // len(samples))
     wrong = 0
     for index, sample in enumerate(samples):
         detector, truth = MapDetector(sample.prob_map, sample.letterbox), ImageTruth(sample.words)
         for _ in range(each):
-            place = lattice.draw(rng)
-            plain = truth.cleval(detector.detect(lattice.at(place)).polygons, "competition")
-            wrong += tuple(counts[(*place, index)].tolist()) != astuple(plain)
+            t, b, u, m = lattice.draw(rng)
+            plain, ours = (
+                detector.detect(lattice.at((t, b, u, m))),
+                landscape.detect(index, lattice.at((t, b, u, m))),
+            )
+            hmean = landscape.image_hmeans[t, u, min(m, n_limits - 1), b, index]
+            same = ours is not None and len(ours) == len(plain) and np.array_equal(ours.scores, plain.scores)
+            same = same and all(map(np.array_equal, ours.polygons, plain.polygons))
+            wrong += not same or hmean != np.float32(truth.cleval(plain.polygons, "competition").hmean)
     return wrong, each * len(samples)
