@@ -20,7 +20,11 @@ from optdet.detection.candidates import expand, in_image, polygon_candidate
 from optdet.detection.contours import ContourLattice, trace_contours
 from optdet.geometry.compiled_offset import UNSURE, grown_quad, offset_buffers, quad_distance
 from optdet.geometry.compiled_raster import OUTSIDE, VALUES, mean_inside_quads
-from optdet.geometry.compiled_rectangle import hull_buffers, smallest_rectangle
+from optdet.geometry.compiled_rectangle import (
+    hull_buffers,
+    smallest_rectangle,
+    smallest_rectangle_from_anywhere,
+)
 from optdet.geometry.compiled_rows import distinct_rows
 from optdet.geometry.placement import Placement
 from optdet.geometry.raster import mean_inside
@@ -178,7 +182,13 @@ def _expand_all(quads: Any, unclip_ratios: Any, min_side: float, placement: Any)
             if n == UNSURE:
                 state[u, r] = UNSURE
                 continue
-            side = smallest_rectangle(outline, n, grown, hull_space)
+            if n < 0:
+                side = smallest_rectangle_from_anywhere(outline, -n, grown, hull_space)
+                if side < 0:
+                    state[u, r] = UNSURE
+                    continue
+            else:
+                side = smallest_rectangle(outline, n, grown, hull_space)
             if side == 0 or side < min_side + 2:
                 continue
             state[u, r] = _to_image(grown, placement, polygons[u, r])
