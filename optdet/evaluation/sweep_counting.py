@@ -148,7 +148,7 @@ def count_level(
     n_ratios, n_limits, n_boxes = polygon_of.shape[0], len(max_candidates), len(box_thresholds)
     steps = np.empty((n_ratios, n_limits, n, N_SUMS), dtype=np.int64)
     changes = np.empty((n_ratios, n_limits, n, N_TOTALS), dtype=np.int32)
-    # Image by image, whose tables then stay in the processor's cache; each candidate keeps its place in the order.
+    # Image by image, so that its tables stay in the processor's cache; candidates keep their places.
     by_image = np.argsort(images, kind="mergesort")
     end = 0
     for image in range(n_images):

@@ -17,7 +17,7 @@ from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
 from optdet.tuning.space import distributions, is_inside
 from optdet.tuning.study import OpenStudy
-from optdet.tuning.thresholds import space_of
+from optdet.tuning.threshold_search import space_of
 
 
 def sweep_finished(study: OpenStudy) -> None:

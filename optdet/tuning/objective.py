@@ -38,7 +38,8 @@ from optdet.tuning.progress import Progress
 from optdet.tuning.sampler import derived_seed
 from optdet.tuning.space import suggest
 from optdet.tuning.study import OpenStudy
-from optdet.tuning.thresholds import Tuned, tune_thresholds
+from optdet.tuning.thresholds import tune_thresholds
+from optdet.tuning.tried import Tuned
 
 
 @dataclass(frozen=True, slots=True)

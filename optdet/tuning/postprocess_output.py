@@ -16,10 +16,8 @@ from optdet.errors import OptdetError
 from optdet.evaluation.landscape import Landscape
 from optdet.inference.folder import chosen_images, write_checked
 from optdet.inference.predict import OnImage
-from optdet.tuning.housekeeping import fill_inner_study
 from optdet.tuning.postprocess import Entry, PostprocessReport
 from optdet.tuning.source import OpenSource, SourceOptions
-from optdet.tuning.thresholds import space_of
 
 
 def write_landscapes(landscapes: Sequence[Landscape], folder: Path) -> list[Path]:
@@ -108,7 +106,9 @@ def write_config(entry: Entry, config: Config | None, path: Path, *, force: bool
 def keep_inner_study(report: PostprocessReport, tune: TuneConfig, options: SourceOptions) -> str:
     """The spread of what was tried as an Optuna study to browse; its name. The same tuning again changes
     nothing."""
+    from optdet.tuning.housekeeping import fill_inner_study
     from optdet.tuning.study import open_database
+    from optdet.tuning.threshold_search import space_of
 
     database = open_database(options.storage, options.root, create=True)
     title = re.sub(r"[^A-Za-z0-9._-]+", "-", report.title).strip("-.")

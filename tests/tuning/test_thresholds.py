@@ -17,13 +17,8 @@ from optdet.evaluation.scorer import ImageScorer, hmeans, macro_scores, part_of
 from optdet.geometry.letterbox import Letterbox
 from optdet.structures import Thresholds, Word
 from optdet.tuning.space import is_inside, suggest
-from optdet.tuning.thresholds import (
-    fixed_points,
-    from_params,
-    replace_thresholds,
-    space_of,
-    tune_thresholds,
-)
+from optdet.tuning.threshold_search import fixed_points, from_params, space_of
+from optdet.tuning.thresholds import replace_thresholds, tune_thresholds
 
 SIZE = 128
 CURRENT = Thresholds(0.22, 0.25, 1.7, 600, False, 3.0)
