@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from optdet.metrics import cleval, iou
 from optdet.metrics.cleval import CLEvalCounts
 from optdet.metrics.cleval_truth import prepare_truth
 from optdet.metrics.iou import IoUCounts
+from optdet.metrics.rings import Index
 from optdet.structures import Profile, Word
 
 Polygon = NDArray[Any]
@@ -29,6 +31,14 @@ class ImageCounts:
     competition: CLEvalCounts
     official: CLEvalCounts
     iou: IoUCounts
+
+
+@dataclass(frozen=True, slots=True)
+class WordCharacters:
+    """The competition's pseudo characters of each word (G,): how many it has, and how many were found."""
+
+    n_characters: Index
+    n_found: Index
 
 
 class _Relations(Generic[R]):
@@ -65,6 +75,19 @@ class ImageTruth:
         """As ``cleval.cleval``: the competition profile reads the first 500 detections."""
         read = polygons[: cleval.MAX_DETECTIONS] if profile == "competition" else polygons
         return cleval.count(self._truths[profile], self._relations[profile].of(read))
+
+    def characters(self, polygons: Sequence[Polygon]) -> WordCharacters:
+        """Which part of each word was found, in the order of the words; they add up to the competition's
+        ``num_char_gt`` and ``num_char_tp``. A polygon that the profile drops has no characters.
+        """
+        truth = self._truths["competition"]
+        relations = self._relations["competition"].of(polygons[: cleval.MAX_DETECTIONS])
+        found = cleval.found_centres(truth, relations)
+        n_words = len(truth.ignored)
+        return WordCharacters(
+            n_characters=np.bincount(truth.centre_words, minlength=n_words),
+            n_found=np.bincount(truth.centre_words[found], minlength=n_words),
+        )
 
     def counts(self, polygons: Sequence[Polygon]) -> ImageCounts:
         """All metrics of one set of detections."""

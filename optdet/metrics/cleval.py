@@ -15,7 +15,7 @@ Three steps, so that a search over thresholds pays for each only once:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Final
 
 import numpy as np
@@ -23,7 +23,8 @@ from numpy.typing import ArrayLike
 
 from optdet.metrics import scores
 from optdet.metrics.cleval_truth import CLEvalRelation, CLEvalTruth, prepare_truth
-from optdet.structures import Profile
+from optdet.metrics.rings import Bools, Index
+from optdet.structures import FloatArray, Profile
 
 MAX_DETECTIONS: Final = 500
 """The competition's copy reads no more than the first 500 detections of an image."""
@@ -70,6 +71,23 @@ class CLEvalCounts:
         )
 
 
+def count_rows(per_image: Sequence[CLEvalCounts]) -> FloatArray:
+    """The counts of images as rows (n, 6), whose sums ``scores_of_sums`` takes."""
+    return np.array([astuple(counts) for counts in per_image], dtype=np.float64).reshape(-1, 6)
+
+
+def scores_of_sums(sums: FloatArray) -> FloatArray:
+    """Precision, recall and H-mean (r, 3) of sums of ``count_rows`` (r, 6), as ``CLEvalCounts`` has them."""
+    n_gt, n_det, n_found, gran_recall, gran_precision, _ = sums.T
+    precision = _ratio(np.maximum(0, n_found - gran_precision), n_det)
+    recall = _ratio(np.maximum(0, n_found - gran_recall), n_gt)
+    return np.stack([precision, recall, _ratio(2 * precision * recall, precision + recall)], axis=1)
+
+
+def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+
 def cleval(
     gt: Sequence[ArrayLike],
     det: Sequence[ArrayLike],
@@ -88,20 +106,57 @@ def cleval(
     return count(truth, truth.relate(read))
 
 
-def count(truth: CLEvalTruth, relations: Sequence[CLEvalRelation]) -> CLEvalCounts:
-    """Match the detections with the words; the order of ``relations`` does not matter.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Matching:
+    """Matched pairs: their ``words``, ``detections`` and centres, a centre in two detections twice."""
 
-    A pair is a word and a detection that holds at least one of the word's centres.
-    """
+    words: Index
+    detections: Index
+    centres: Index
+
+
+def count(truth: CLEvalTruth, relations: Sequence[CLEvalRelation]) -> CLEvalCounts:
+    """Match the detections with the words; the order of ``relations`` does not matter."""
     if not relations:
         return CLEvalCounts(truth.n_characters, 0, 0, 0, 0, 0)
+    matching = _match(truth, relations)
+    facts = np.array([(relation.ignored, relation.false_positive_cost) for relation in relations])
+    ignored, cost = facts.T
+    detections_of_word = np.bincount(matching.words, minlength=len(truth.ignored))
+    words_of_detection = np.bincount(matching.detections, minlength=len(relations))
+    false_positives = int(cost[(words_of_detection == 0) & (ignored == 0)].sum())
+    return CLEvalCounts(
+        num_char_gt=truth.n_characters,
+        num_char_det=len(matching.centres) + false_positives,
+        num_char_tp=int(np.count_nonzero(_found(truth, matching))),
+        gran_recall=int(np.maximum(detections_of_word - 1, 0).sum()),
+        gran_precision=int(np.maximum(words_of_detection - 1, 0).sum()),
+        num_char_fp=false_positives,
+    )
+
+
+def found_centres(truth: CLEvalTruth, relations: Sequence[CLEvalRelation]) -> Bools:
+    """Which of the truth's centres (C,) ``count`` counts as ``num_char_tp``; those of ignored words never."""
+    if not relations:
+        return np.zeros(len(truth.centres), dtype=np.bool_)
+    return _found(truth, _match(truth, relations))
+
+
+def _found(truth: CLEvalTruth, matching: _Matching) -> Bools:
+    found = np.zeros(len(truth.centres), dtype=np.bool_)
+    found[matching.centres] = True
+    return found
+
+
+def _match(truth: CLEvalTruth, relations: Sequence[CLEvalRelation]) -> _Matching:
+    """A pair is a word and a detection that holds at least one of the word's centres."""
     n_words, n_detections = len(truth.ignored), len(relations)
     word = np.concatenate([relation.words for relation in relations])
     n_inside = np.concatenate([relation.n_inside for relation in relations])
     near = np.concatenate([relation.near for relation in relations])
     centre = np.concatenate([relation.centres for relation in relations])
-    facts = np.array([(r.words.size, r.ignored, r.merges, r.false_positive_cost) for r in relations])
-    n_pairs, ignored, merges, cost = facts.T
+    facts = np.array([(relation.words.size, relation.ignored, relation.merges) for relation in relations])
+    n_pairs, ignored, merges = facts.T
     detection = np.repeat(np.arange(n_detections), n_pairs)
 
     # Ignored detections match nothing, but they do stand in the way of a one-to-one match.
@@ -112,20 +167,17 @@ def count(truth: CLEvalTruth, relations: Sequence[CLEvalRelation]) -> CLEvalCoun
     )
     shared = np.bincount(word[near_valid], minlength=n_words)[word] >= 2
     matched = (near_valid & (alone | shared)) | (valid & (merges[detection] != 0))
-
-    found = np.zeros(len(truth.centres), dtype=np.bool_)
-    found[centre[np.repeat(matched, n_inside)]] = True
-    detections_of_word = np.bincount(word[matched], minlength=n_words)
-    words_of_detection = np.bincount(detection[matched], minlength=n_detections)
-    false_positives = int(cost[(words_of_detection == 0) & (ignored == 0)].sum())
-    return CLEvalCounts(
-        num_char_gt=truth.n_characters,
-        num_char_det=int(n_inside[matched].sum()) + false_positives,
-        num_char_tp=int(np.count_nonzero(found)),
-        gran_recall=int(np.maximum(detections_of_word - 1, 0).sum()),
-        gran_precision=int(np.maximum(words_of_detection - 1, 0).sum()),
-        num_char_fp=false_positives,
-    )
+    return _Matching(word[matched], detection[matched], centre[np.repeat(matched, n_inside)])
 
 
-__all__ = ["CLEvalCounts", "CLEvalRelation", "CLEvalTruth", "cleval", "count", "prepare_truth"]
+__all__ = [
+    "CLEvalCounts",
+    "CLEvalRelation",
+    "CLEvalTruth",
+    "cleval",
+    "count",
+    "count_rows",
+    "found_centres",
+    "prepare_truth",
+    "scores_of_sums",
+]

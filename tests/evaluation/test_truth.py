@@ -71,3 +71,22 @@ def test_nothing_detected_and_nothing_to_detect():
     empty = ImageTruth([])
     assert empty.counts([]).competition.hmean == 0
     assert empty.counts(some_detections(np.random.default_rng(0), 2)).official.num_char_fp > 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_characters_of_words_add_up_to_the_competitions_counts(seed):
+    random = np.random.default_rng(seed)
+    truth = ImageTruth(WORDS)
+    found = some_detections(random, 30)
+    characters, counts = truth.characters(found), truth.cleval(found, "competition")
+    assert characters.n_characters.sum() == counts.num_char_gt
+    assert characters.n_found.sum() == counts.num_char_tp > 0
+    assert (characters.n_found <= characters.n_characters).all()
+
+
+def test_the_characters_of_each_word_are_its_own():
+    truth = ImageTruth([*WORDS, Word(rectangle(0.0, 0, 9, 9)[:3])])
+    characters = truth.characters([WORDS[1].polygon, rectangle(10, 10, 40, 20)])
+    assert characters.n_characters.tolist() == [4, 3, 3, 3, 0]  # a triangle is dropped
+    assert characters.n_found.tolist() == [2, 3, 0, 0, 0]
+    assert truth.characters([]).n_found.tolist() == [0] * 5
