@@ -32,6 +32,10 @@ class MapCache:
     def of(cls, cache_dir: Path, detector_key: str) -> MapCache:
         return cls(cache_dir / "maps" / detector_key)
 
+    def has(self, image_key: str) -> bool:
+        """Whether a file is there; whether it is whole is known when it is loaded."""
+        return self._path(image_key).is_file()
+
     def load(self, image_key: str, size: int) -> NDArray[np.float16] | None:
         try:
             stored = self._path(image_key).read_bytes()

@@ -1,19 +1,39 @@
-"""A SOURCE, as commands take it: ``STUDY``, ``STUDY:TRIAL`` or a checkpoint file."""
+"""A SOURCE, as commands take it: ``STUDY``, ``STUDY:TRIAL`` or a checkpoint file.
+
+Finding one needs no torch; opening it does.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+from optuna.trial import FrozenTrial
 
 from optdet.errors import OptdetError
-from optdet.inference.detector import TrainedDetector, open_checkpoint
 from optdet.inference.map_cache import MapCache
 from optdet.structures import Thresholds
 from optdet.tuning.results import best_trial, checkpoint_path, find_trial, thresholds_of
-from optdet.tuning.study import find_study, load_study, open_database
+from optdet.tuning.study import OpenStudy, find_study, load_study, open_database
+
+if TYPE_CHECKING:
+    import torch
+
+    from optdet.inference.detector import TrainedDetector
+
+
+@dataclass(frozen=True, slots=True)
+class StudyTrial:
+    """The trial that a source names, and its study."""
+
+    study: OpenStudy
+    trial: FrozenTrial
+
+    @property
+    def title(self) -> str:
+        return f"{self.study.name}:{self.trial.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +46,11 @@ class OpenSource:
     cache: MapCache | None
 
 
-def open_source(
-    source: str, device: torch.device, *, storage: str | None = None, root: str | None = None
-) -> OpenSource:
+def find_source(source: str, *, storage: str | None = None, root: str | None = None) -> Path | StudyTrial:
     """A file if there is one of that name, else a study's best trial or the trial named."""
     path = Path(source)
     if path.is_file():
-        trained = open_checkpoint(path, device)
-        return OpenSource(path.name, trained, trained.thresholds, None)
+        return path
     if path.suffix == ".pt" or "/" in source:
         raise OptdetError("no such checkpoint file", where=source)
     name, colon, number = source.partition(":")
@@ -43,11 +60,23 @@ def open_source(
         )
     database = open_database(storage, root)
     study = load_study(database, find_study(database, name or None))
-    trial = find_trial(study, int(number)) if colon else best_trial(study)
-    trained = open_checkpoint(checkpoint_path(study, trial), device)
+    return StudyTrial(study, find_trial(study, int(number)) if colon else best_trial(study))
+
+
+def open_source(
+    source: str, device: torch.device, *, storage: str | None = None, root: str | None = None
+) -> OpenSource:
+    """What ``find_source`` finds, ready to run."""
+    from optdet.inference.detector import open_checkpoint
+
+    found = find_source(source, storage=storage, root=root)
+    if isinstance(found, Path):
+        trained = open_checkpoint(found, device)
+        return OpenSource(found.name, trained, trained.thresholds, None)
+    trained = open_checkpoint(checkpoint_path(found.study, found.trial), device)
     return OpenSource(
-        title=f"{study.name}:{trial.number}",
+        title=found.title,
         trained=trained,
-        thresholds=thresholds_of(trial) or trained.thresholds,
-        cache=MapCache.of(study.places.cache_dir, trained.detector.key()),
+        thresholds=thresholds_of(found.trial) or trained.thresholds,
+        cache=MapCache.of(found.study.places.cache_dir, trained.detector.key()),
     )
