@@ -11,7 +11,7 @@ import numpy as np
 
 from optdet.data.files import write_atomically
 from optdet.data.images import read_image
-from optdet.data.names import stem
+from optdet.data.names import file_stem
 from optdet.drawing.canvas import Picture
 from optdet.drawing.jpeg import write_jpeg
 from optdet.drawing.overlay import draw_overlay
@@ -36,7 +36,7 @@ def write_comparison(folder: Path, comparison: Comparison, sides: Sides) -> list
         return [*said, "no pictures: give --images DIR"]
     for kind, images in shown:
         for number, image in enumerate(images, start=1):
-            name = f"{kind}-{number:02d}-{_safe(image.image)}.jpg"
+            name = f"{kind}-{number:02d}-{file_stem(image.image)}.jpg"
             write_jpeg(folder / name, _picture(image, sides))
     n_pictures = sum(len(images) for _, images in shown)
     return [*said, f"wrote {n_pictures} pictures of the images most helped and harmed"]
@@ -76,8 +76,3 @@ def _detections(side: Side, name: str) -> Detections:
     # Prediction files have no scores, and no picture shows them.
     polygons = tuple(np.asarray(polygon) for polygon in side.polygons.get(name, ()))
     return Detections(polygons, np.full(len(polygons), np.nan))
-
-
-def _safe(name: str) -> str:
-    last = stem(name.rpartition("/")[2])
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in last)[:60]

@@ -92,6 +92,18 @@ def test_kept_maps_need_no_torch(studied):
     assert imported(("torch", "timm", "albumentations"), *arguments) == "[]"
 
 
+def test_maps_that_are_gone_or_damaged_are_made_again(studied, optdet, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(studied[0], folder)
+    before = compared(optdet("compare", "tiny:0", "tiny:1", "--json", cwd=folder))
+    (first, *_) = maps = sorted(folder.rglob("maps/*/*.npy"))
+    assert maps
+    first.write_bytes(first.read_bytes()[:-100])
+    assert compared(optdet("compare", "tiny:0", "tiny:1", "--json", cwd=folder)) == before
+    shutil.rmtree(folder / "studies/cache")
+    assert compared(optdet("compare", "tiny:0", "tiny:1", "--json", cwd=folder)) == before
+
+
 def test_two_trials_of_a_study_and_what_they_scored(studied, optdet):
     folder, _ = studied
     shown = compared(optdet("compare", "tiny:0", "tiny:1", "--json", cwd=folder))

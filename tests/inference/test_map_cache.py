@@ -101,3 +101,10 @@ def test_a_full_disk_is_one_line(
     with small_disk(1000), pytest.raises(OptdetError, match=message):
         cache.save("a", prob_map)
     assert list(cache.folder.iterdir()) == []
+
+
+def test_whether_a_map_is_kept(cache: MapCache, prob_map: NDArray[np.float16]) -> None:
+    assert not cache.has("a")
+    cache.save("a", prob_map)
+    assert cache.has("a")
+    assert not cache.has("b")
