@@ -111,8 +111,10 @@ def add_detection(detection: int, tables: Any, state: Any, totals: Any) -> None:
 
 
 @compiled
-def count_all(detections: Any, n_words: int, n_centres: int, tables: Any) -> Any:
-    """Totals (N_TOTALS,) of one image's detections, indices into ``tables``."""
+def count_and_cover(detections: Any, n_words: int, n_centres: int, tables: Any) -> Any:
+    """Totals (N_TOTALS,) of one image's detections, indices into ``tables``, and by centre (n_centres,) the
+    matched detections that hold it.
+    """
     n_entries = 0
     for detection in detections:
         n_entries += tables[0][detection + 1, 0] - tables[0][detection, 0]
@@ -121,4 +123,10 @@ def count_all(detections: Any, n_words: int, n_centres: int, tables: Any) -> Any
     totals = np.zeros(N_TOTALS, dtype=np.int64)
     for detection in detections:
         add_detection(detection, tables, state, totals)
-    return totals
+    return totals, state[1]
+
+
+@compiled
+def count_all(detections: Any, n_words: int, n_centres: int, tables: Any) -> Any:
+    """The totals of ``count_and_cover`` alone."""
+    return count_and_cover(detections, n_words, n_centres, tables)[0]
