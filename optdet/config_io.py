@@ -265,6 +265,17 @@ def differences(config: BaseModel) -> dict[str, Any]:
     return config.model_dump(mode="json", exclude_defaults=True)
 
 
+def dotted(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The settings of a tree by their dotted names; a list is one setting."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            flat |= dotted(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
 def fingerprint(model: BaseModel) -> str:
     """SHA-256 over every setting, defaults included, whatever their order in a file."""
     text = json.dumps(model.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
@@ -280,6 +291,7 @@ __all__ = [
     "check_space",
     "config_from",
     "differences",
+    "dotted",
     "dump_yaml",
     "fingerprint",
     "is_study",

@@ -9,6 +9,7 @@ from optdet.config_io import (
     apply_params,
     config_from,
     differences,
+    dotted,
     dump_yaml,
     fingerprint,
     load_config,
@@ -141,3 +142,8 @@ def test_differences_of_a_searched_space_read_back():
     space = {"thresh": {"type": "float", "low": 0.2, "high": 0.28}}
     config = config_from({"postprocess": {"tune": {"space": space, "trials": 5}}})
     assert config_from(parse_yaml(dump_yaml(differences(config)), "text")) == config
+
+
+def test_dotted_names_of_a_tree():
+    tree = {"a": {"b": 1, "c": {"d": [1, {"e": 2}]}}, "f": {}, "g": None}
+    assert dotted(tree) == {"a.b": 1, "a.c.d": [1, {"e": 2}], "f": {}, "g": None}

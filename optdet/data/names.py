@@ -45,6 +45,12 @@ def stem(name: str) -> str:
     return name
 
 
+def file_stem(name: str) -> str:
+    """A name as part of another file's: of its last part letters, digits, ``-`` and ``_``, 60 at most."""
+    last = stem(name.rpartition("/")[2])
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in last)[:60]
+
+
 class NameIndex:
     """Finds the file that a name means: the same name, then without its leading folders, then by its last
     part.

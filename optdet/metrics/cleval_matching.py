@@ -114,12 +114,20 @@ def add_in_order(sequence: Any, tables: Any, state: Any, totals: Any) -> None:
 
 
 @compiled
-def count_all(detections: Any, n_words: int, n_centres: int, tables: Any) -> Any:
-    """Totals (N_TOTALS,) of one image's detections, indices into ``tables``."""
+def count_and_cover(detections: Any, n_words: int, n_centres: int, tables: Any) -> Any:
+    """Totals (N_TOTALS,) of one image's detections, indices into ``tables``, and by centre (n_centres,) the
+    matched detections that hold it.
+    """
     n_entries = 0
     for detection in detections:
         n_entries += tables[0][detection + 1, 0] - tables[0][detection, 0]
     state = matching_state(np.array([0, n_words]), np.array([0, n_centres]), n_entries, len(detections))
     totals = np.zeros((len(detections) + 1, N_TOTALS), dtype=np.int64)
     add_in_order(detections, tables, state, totals[1:])
-    return totals[-1]
+    return totals[-1], state[1]
+
+
+@compiled
+def count_all(detections: Any, n_words: int, n_centres: int, tables: Any) -> Any:
+    """The totals of ``count_and_cover`` alone."""
+    return count_and_cover(detections, n_words, n_centres, tables)[0]

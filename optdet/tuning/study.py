@@ -12,7 +12,7 @@ import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import filelock
 import optuna
@@ -20,7 +20,7 @@ from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import RDBStorage
 
 from optdet.config import Config
-from optdet.config_io import fingerprint, one_trial_study, validate
+from optdet.config_io import dotted, fingerprint, one_trial_study, validate
 from optdet.errors import OptdetError
 from optdet.store.engine import open_storage, root_of, storage_url
 from optdet.store.places import Places, valid_study_name
@@ -144,21 +144,11 @@ def _require_same(study: optuna.Study, config: StudyConfig) -> None:
 
 
 def _first_difference(stored: StudyConfig, new: StudyConfig) -> str:
-    old_tree, new_tree = _flat(stored.as_dict()), _flat(new.as_dict())
+    old_tree, new_tree = dotted(stored.as_dict()), dotted(new.as_dict())
     for name in sorted({*old_tree, *new_tree}):
         if old_tree.get(name) != new_tree.get(name):
             return f"{name.removeprefix('config.')}: {old_tree.get(name)} there, {new_tree.get(name)} here"
     return "other values"
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, dict) and value:
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
 
 
 def _check_grid(config: StudyConfig) -> None:

@@ -21,8 +21,7 @@ LABELLED = ("--images", "images", "--labels", "labels.json")
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Five pages with two words each, and maps that are blurred targets of them and of a smear: to be read.
-    """
+    """Five pages with two words each; maps are blurred targets of them and of a smear. To be read."""
     folder = tmp_path_factory.mktemp("pages")
     labels = {}
     for place in ("images", "maps", "empty"):

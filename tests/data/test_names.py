@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from optdet.data.names import NameIndex, is_image_name, leaves_folder, stem
+from optdet.data.names import NameIndex, file_stem, is_image_name, leaves_folder, stem
 
 
 def test_a_name_is_found_in_either_normal_form() -> None:
@@ -55,3 +55,9 @@ def test_climbing_and_absolute_names_leave_the_folder(name: str) -> None:
 @pytest.mark.parametrize("name", ["a", "a/b", "..a", "a..", "a/...b", "~a", "a b"])
 def test_other_names_stay(name: str) -> None:
     assert not leaves_folder(name)
+
+
+def test_a_name_as_part_of_another_files_name() -> None:
+    assert file_stem("a b/page.v2 (1).JPG") == "page_v2__1_"
+    assert file_stem("가게-1.png") == "가게-1"
+    assert file_stem("../" + "x" * 99) == "x" * 60

@@ -8,7 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optdet.metrics.cleval import CLEvalCounts, cleval, count, prepare_truth
+from optdet.metrics.cleval import (
+    CLEvalCounts,
+    cleval,
+    count,
+    count_rows,
+    prepare_truth,
+    scores_of_sums,
+)
 from optdet.structures import PROFILES
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "cleval_cases.json"
@@ -228,3 +235,17 @@ def test_float_and_integer_arrays_agree():
     assert (
         cleval([np.array(WORD, dtype=np.int32).reshape(4, 2)], [np.array(WORD, dtype=np.float32)]).hmean == 1
     )
+
+
+def test_sums_are_scored_as_counts_are():
+    per_image = [
+        CLEvalCounts(9, 12, 7, 1, 2, 3),
+        CLEvalCounts(0, 0, 0, 0, 0, 0),
+        CLEvalCounts(5, 0, 0, 0, 0, 0),
+        CLEvalCounts(0, 4, 0, 0, 0, 4),
+        CLEvalCounts(4, 4, 2, 3, 3, 0),
+    ]
+    scored = scores_of_sums(count_rows(per_image))
+    assert scored.tolist() == [[counts.precision, counts.recall, counts.hmean] for counts in per_image]
+    total = sum(per_image[1:], per_image[0])
+    assert scores_of_sums(count_rows(per_image).sum(axis=0)[None])[0, 2] == total.hmean
