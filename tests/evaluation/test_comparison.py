@@ -164,6 +164,8 @@ def test_json_is_a_scores_object_of_differences():
     assert shown["images"] == 12
     assert set(shown["competition"]) == {"macro", "global"}
     hmean = shown["competition"]["macro"]["hmean"]
+    low, high = hmean["interval"]
+    assert 0 < hmean["standard_error"] < high - low
     assert set(hmean) == {"a", "b", "difference", "standard_error", "interval", "p_positive"}
     assert set(shown["word_size"][0]) == {"group", "words", "low", "high", "recall"}
     assert set(shown["density"][0]) == {"group", "images", "low", "high", "hmean"}

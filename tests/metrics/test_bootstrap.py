@@ -54,7 +54,7 @@ def test_paired_difference_sees_what_unpaired_intervals_hide():
 
 def test_no_difference():
     same = paired_difference([0.1, 0.9], [0.1, 0.9])
-    assert (same.mean, same.low, same.high, same.p_positive) == (0, 0, 0, 0)
+    assert (same.mean, same.standard_error, same.low, same.high, same.p_positive) == (0, 0, 0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +103,17 @@ def test_sums_are_resampled_before_the_formula_and_not_the_images_scores():
     bounds = np.quantile([difference(draw) for draw in draws], [0.025, 0.975])
     assert (result.low, result.high) == pytest.approx(tuple(bounds))
     assert result.p_positive == 1
+
+
+def test_the_standard_error_is_that_of_the_paired_difference():
+    random = np.random.default_rng(5)
+    hard = random.normal(0.9, 0.1, 400)  # what is hard for both widens neither
+    result = paired_difference(hard + random.normal(0.01, 0.02, 400), hard)
+    assert result.standard_error == pytest.approx(0.02 / 20, rel=0.1)
+    assert paired_difference([0.3] * 7, [0.1] * 7).standard_error == 0
+    counts = random.integers(1, 100, (400, 1))
+    of_sums = paired_difference_of_sums(counts, 0 * counts, lambda sums: sums[:, 0])
+    assert of_sums.standard_error == pytest.approx(counts.std() * 20, rel=0.1)
 
 
 def test_sums_do_not_hang_on_the_memory_bound(monkeypatch):

@@ -12,6 +12,7 @@ from optdet.metrics.cleval import (
     CLEvalCounts,
     cleval,
     count,
+    count_found,
     count_rows,
     prepare_truth,
     scores_of_sums,
@@ -249,3 +250,14 @@ def test_sums_are_scored_as_counts_are():
     assert scored.tolist() == [[counts.precision, counts.recall, counts.hmean] for counts in per_image]
     total = sum(per_image[1:], per_image[0])
     assert scores_of_sums(count_rows(per_image).sum(axis=0)[None])[0, 2] == total.hmean
+
+
+def test_found_centres_are_those_that_are_counted():
+    second = [x + 60 for x in WORD]
+    truth = prepare_truth([WORD, second], texts=["abc", "de"], ignored=[False, True], profile="official")
+    counts, found = count_found(truth, truth.relate([WORD, second]))
+    assert counts == count(truth, truth.relate([WORD, second]))
+    assert found.tolist() == [True] * 3 + [False] * (len(truth.centres) - 3)
+    nothing, missed = count_found(truth, truth.relate([]))
+    assert nothing.num_char_gt == 3
+    assert not missed.any()
