@@ -3,7 +3,8 @@
 Clipper (Vatti, 1992; Johnson's version 6) first writes an outline with a rounded corner at every vertex, then
 takes the union of that outline with itself. For a convex quad the union changes nothing but the start and
 collinear points, so the outline alone is enough. Where that is not certain the answer is ``UNSURE``, and the
-caller asks Clipper: a flat or crossing quad, or an outline that rounding has given a second top.
+caller asks Clipper: a flat or crossing quad, growth by less than a pixel, or an outline that rounding has given
+a second top.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from optdet.compiled import compiled
 UNSURE: Final = -1
 _ARC_TOLERANCE = 0.25
 """Clipper's default: how far a corner's chords may lie from its circle, in pixels."""
+_MIN_DISTANCE = 1.0
+"""Pixels of growth below which a sliver's outline may stay so thin that Clipper's rounding swallows a corner."""
 _MIN_DENTED = 3.0
 """Pixels of growth from which a dent of rounding (one pixel) cannot reach the other side."""
 _POINTS_A_CORNER = 3
@@ -118,7 +121,7 @@ def grown_quad(quad: Any, distance: float, outline: Any, buffers: Any) -> int:
         j, k = (i + 1) & 3, (i + 2) & 3
         if (xs[j] - xs[i]) * (ys[k] - ys[j]) - (ys[j] - ys[i]) * (xs[k] - xs[j]) <= 0:
             return UNSURE
-    if distance < 1e-6:
+    if distance < _MIN_DISTANCE:
         return UNSURE
     n = _outline(xs, ys, distance, px, py)
     if n == UNSURE:
