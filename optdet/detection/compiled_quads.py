@@ -51,7 +51,7 @@ def rectangles(points: Any, starts: Any) -> Any:
 
 @compiled
 def expand_all(quads: Any, unclip_ratios: Any, min_side: float, placement: Any) -> Any:
-    """Quads in the image (U, R, 4, 2) int32, and what became of each: 1, 0 where nothing is left, or UNSURE."""
+    """Quads in the image (U, R, 4, 2) int32, and their states: 1, 0 where nothing is left, or UNSURE."""
     n_ratios, n_quads = len(unclip_ratios), len(quads)
     polygons = np.empty((n_ratios, n_quads, 4, 2), dtype=np.int32)
     state = np.zeros((n_ratios, n_quads), dtype=np.int8)

@@ -94,7 +94,7 @@ def _sample() -> NDArray[np.float16]:
         )
         corners = cv2.boxPoints((centre.tolist(), sides.tolist(), float(turn)))
         cv2.fillPoly(prob_map, [corners.astype(np.int32)], float(rng.uniform(0.2, 1)))
-    return np.clip(prob_map, 0, 1).astype(np.float16)
+    return np.asarray(np.clip(prob_map, 0, 1), np.float16)
 
 
 def _sample_agrees() -> bool:

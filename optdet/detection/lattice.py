@@ -2,8 +2,8 @@
 
 What :class:`~optdet.detection.postprocess.MapDetector` gives for one configuration after the other, exactly, but
 with everything computed once: contours that persist over thresholds, the shape of each distinct contour, the
-score of each distinct shape, the polygon of each distinct shape and ratio. Quads are compiled; polygons, and
-quads where the compiled loops do not follow the installed OpenCV, ask OpenCV and Clipper, once for each outline.
+score of each distinct shape, the polygon of each distinct shape and ratio. Quads are compiled; polygons ask
+OpenCV and Clipper, once for each distinct outline, and so do quads where ``exactness`` finds that they must.
 """
 
 from __future__ import annotations

@@ -21,7 +21,12 @@ def box(x, y, width, height):
 def some_words(rng):
     """Three rows of words, some of which overlap."""
     return [
-        box(5 + 45 * (i % 4) + rng.integers(-9, 9), 5 + 22 * (i // 4), rng.integers(15, 50), rng.integers(8, 16))
+        box(
+            5 + 45 * (i % 4) + rng.integers(-9, 9),
+            5 + 22 * (i // 4),
+            rng.integers(15, 50),
+            rng.integers(8, 16),
+        )
         for i in range(N_WORDS)
     ]
 
@@ -46,7 +51,7 @@ def some_detections(rng, words, n):
 
 
 class Reference:
-    """CLEval's matrices of words (rows) and detections, and its matching, step by step as the paper has it."""
+    """CLEval's matrices of words (rows) and detections, and its matching, step by step."""
 
     def __init__(self, truth, detections):
         rings = stack_rings(detections, "detection").truncated()

@@ -1,7 +1,8 @@
 """A sweep gives what the plain pipeline gives, count for count: thousands of images x configurations.
 
-Maps are made to be awkward: turned receipts, blur, noise, ties, saturation, specks, lines, holes, words that
-leave the map. Every point of a small lattice is asked of ``MapDetector.detect`` and ``ImageTruth.cleval`` too.
+Maps are made to be awkward: turned receipts, blur, noise, ties, saturation, specks, lines, holes, words
+that leave the map. Every point of a small lattice is asked of ``MapDetector.detect`` and ``ImageTruth.cleval``
+too.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def labelled(rng, quads, letterbox):
             near = letterbox.to_image(quad + rng.normal(0, 1, quad.shape))
             words.append(Word(near, text, ignored=bool(rng.random() < 0.15)))
     if len(words) > 2 and rng.random() < 0.3:
-        words.append(Word(words[0].polygon + (5, 2), "###", ignored=True))
+        words.append(Word(words[0].polygon + 5.0, "###", ignored=True))
     return tuple(words)
 
 
