@@ -9,7 +9,7 @@ such a function, remove the ``__pycache__`` folders.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from numba import njit
 
@@ -18,5 +18,4 @@ F = TypeVar("F", bound=Callable[..., object])
 
 def compiled(function: F) -> F:
     """The function compiled on its first call; it takes arrays and numbers, and checks no bounds."""
-    result: F = njit(cache=True, nogil=True, error_model="numpy")(function)
-    return result
+    return cast(F, njit(cache=True, nogil=True, error_model="numpy")(function))

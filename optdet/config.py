@@ -164,6 +164,8 @@ class TrainConfig(Section):
     """Channels-last memory on CUDA; the CPU never uses it."""
     patience: Annotated[int, Field(ge=0)] = 5
     """Epochs without a better H-mean before training stops early; 0 never stops."""
+    epoch_thresholds: Literal["swept", "current"] = "swept"
+    """What an epoch is scored at: the best point of a coarse sweep, or the thresholds in use."""
 
 
 class CacheConfig(Section):
@@ -231,18 +233,29 @@ def _wide(low: float, high: float, step: float) -> FloatRange:
 class ThresholdSpace(Section):
     """What threshold tuning searches; wide by default, since good values lie where nobody looks."""
 
-    thresh: Dimension = _wide(0.05, 0.95, 0.01)
-    box_thresh: Dimension = _wide(0.05, 0.95, 0.01)
+    thresh: Dimension = _wide(0.05, 0.95, 0.005)
+    box_thresh: Dimension = _wide(0.05, 0.95, 0.005)
     unclip_ratio: Dimension = _wide(1.0, 3.0, 0.1)
     max_candidates: Dimension = Choice(type="categorical", choices=(500, 1000))
     use_polygon: Dimension = Choice(type="categorical", choices=(False, True))
 
 
 class TuneConfig(Section):
-    """The inner loop: thresholds of a frozen detector, tuned on its cached probability maps."""
+    """The inner loop: thresholds of a frozen detector, tuned on its cached probability maps.
 
-    method: Literal["tpe", "random", "none"] = "tpe"
+    ``exhaustive`` scores the whole lattice of the space; a range without a step has steps of 0.005 (thresh,
+    box_thresh) or 0.1 (unclip_ratio). ``tpe`` and ``random`` are Optuna studies of ``trials`` points.
+    """
+
+    method: Literal["exhaustive", "tpe", "random", "none"] = "exhaustive"
+    select: Literal["robust", "best"] = "robust"
+    """``best`` takes the highest score; ``robust`` the middle of the highest plateau, which holds better on
+    other images."""
     trials: Annotated[int, Field(ge=1, le=2000)] = 100
+    polygon_thresh_step: Positive = 0.05
+    """Smallest step over thresh for polygons (exhaustive): their outlines cost a hundred times what quads
+    cost."""
+    polygon_unclip_step: Positive = 0.25
     space: ThresholdSpace = ThresholdSpace()
 
 

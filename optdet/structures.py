@@ -4,9 +4,9 @@ Conventions, everywhere in optdet:
 
 - a polygon is a float64 array of shape (N, 2), pixels, (x, y), clockwise from the top left as seen on
   the screen (y grows downwards); a quad has N = 4; a box is (x1, y1, x2, y2);
-- "image" pixels are those of the file with its EXIF orientation applied, "canvas" pixels those of the
-  letterboxed square that the network sees;
-- a ``prob_map`` is a float array of shape (S, S), values 0..1, in canvas pixels.
+- "image" pixels are those of the file with its EXIF orientation applied, "canvas" pixels those of its
+  probability map: of the letterboxed square that the network sees, or of the image at another resolution;
+- a ``prob_map`` is a float array of shape (H, W), values 0..1, in canvas pixels.
 """
 
 from __future__ import annotations

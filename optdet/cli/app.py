@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from optdet import __version__
-from optdet.cli import dashboard, data, evaluate, init, predict, study, train
+from optdet.cli import cache, dashboard, data, evaluate, init, postprocess, predict, study, train
 from optdet.errors import OptdetError
 
 # albumentations would ask a package index for its newest version whenever it is imported.
@@ -30,6 +30,8 @@ app = typer.Typer(
 )
 app.add_typer(study.app, name="study", help="Create, run and look at studies.")
 app.add_typer(data.app, name="data", help="Check data, make synthetic receipts.")
+app.add_typer(postprocess.app, name="postprocess", help="Tune the thresholds of a frozen detector.")
+app.add_typer(cache.app, name="cache", help="See and clear what can be made again.")
 app.command("init")(init.init)
 app.command("train")(train.train)
 app.command("predict")(predict.predict)

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from optdet.cli import options
+from optdet.cli import options, source_options
 
 
 def predict(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="STUDY, STUDY:TRIAL or a checkpoint file.")],
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help=source_options.SOURCE_HELP)],
     images: Annotated[Path, typer.Option("--images", help="Folder of images.")],
     out: Annotated[Path, typer.Option("--out", help="FILE.csv (filename,polygons) or FILE.json (UFO).")],
     labels: Annotated[
@@ -22,6 +22,13 @@ def predict(
         typer.Option("--threshold", "-t", help="A threshold to replace, as thresh=0.24; may be repeated."),
     ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1.")] = "auto",
+    mean: source_options.Mean = None,
+    std: source_options.Std = None,
+    size: source_options.Size = 1024,
+    channels: source_options.ChannelOrder = "rgb",
+    pad: source_options.Padding = "center",
+    activation: source_options.OutputActivation = "auto",
+    placement: source_options.Placement = "auto",
     storage: options.Storage = None,
     root: options.Root = None,
 ) -> None:
@@ -32,20 +39,31 @@ def predict(
       optdet predict quickstart --images val/images --out predictions.csv
 
       optdet predict quickstart:7 --images test --out test.json -t box_thresh=0.3
+
+      optdet predict detector.onnx --images test --out test.csv --mean 0.5 --std 0.5 --channels bgr
     """
     from optdet.cli.progress import image_bar
     from optdet.cli.tables import pairs
-    from optdet.inference.device import choose_device
     from optdet.inference.folder import predict_folder
     from optdet.tuning.source import open_source
     from optdet.tuning.thresholds import replace_thresholds
 
-    opened = open_source(source, choose_device(device), storage=storage, root=root)
+    opening = source_options.source_options(
+        device=device,
+        storage=storage,
+        root=root,
+        mean=mean,
+        std=std,
+        size=size,
+        channels=channels,
+        pad=pad,
+        activation=activation,
+        placement=placement,
+    )
+    opened = open_source(source, opening)
     chosen = replace_thresholds(opened.thresholds, thresholds or [])
     with image_bar("predicting") as on_image:
-        written = predict_folder(
-            opened.trained.detector, chosen, images, out, labels=labels, cache=opened.cache, on_image=on_image
-        )
+        written = predict_folder(opened.maps, chosen, images, out, labels=labels, on_image=on_image)
     typer.echo(f"{opened.title} at {pairs(chosen.as_dict())}", err=True)
     for line in written:
         typer.echo(line, err=True)

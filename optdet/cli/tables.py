@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from optdet.inference.cache_listing import CacheEntry
     from optdet.tuning.study import OpenStudy
     from optdet.tuning.worker import RunResult
 
@@ -74,6 +76,23 @@ def scores_table(scores: dict[str, Any]) -> None:
             row = scores[metric][kind]
             table.add_row(label, kind, *(f"{row[key]:.4f}" for key in ("precision", "recall", "hmean")))
     _print(table)
+
+
+def cache_table(entries: list[CacheEntry]) -> None:
+    """What is kept, in a line each, and the sum; of a key as much as `cache clear` needs."""
+    table = _table("key", "what", "of", "side", "number", "size", "last used")
+    for entry in entries:
+        used = time.strftime("%Y-%m-%d", time.localtime(entry.last_used))
+        side = str((entry.preprocessing or {}).get("size", ""))
+        counts = (side, str(entry.n_images), file_size(entry.n_bytes))
+        table.add_row(entry.key[:10], entry.kind, entry.source or "", *counts, used)
+    _print(table)
+    typer.echo(f"{file_size(sum(entry.n_bytes for entry in entries))} in all")
+
+
+def file_size(n_bytes: int) -> str:
+    """In MB or GB of 10**6 and 10**9 bytes, as ``cache.max_gb`` counts."""
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
 
 
 def run_summary(study: OpenStudy, result: RunResult, again: str) -> None:

@@ -6,7 +6,9 @@ It is written under a lock to a temporary name and renamed, and never changed af
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +92,48 @@ def open_canvases(
                 where=str(path),
                 fix="free space there, or read the files each time: cache.max_gb=0",
             ) from error
+    with contextlib.suppress(OSError):  # somebody else's file: when it was used last stays unknown
+        os.utime(path)
     return CachedReader(path)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptImages:
+    """A cache file: so many canvases of ``size`` x ``size``; times are seconds since the epoch."""
+
+    path: Path
+    key: str
+    n_images: int
+    size: int
+    n_bytes: int
+    last_used: float
+
+
+def kept_images(cache_dir: Path) -> list[KeptImages]:
+    """The cache files of a folder, whichever images they are of."""
+    return [_kept(path) for path in sorted(cache_dir.glob("images-*.npy"))]
+
+
+def remove_images(path: Path) -> None:
+    """Remove a cache file; OptdetError while it is being written."""
+    try:
+        with filelock.FileLock(f"{path}.lock", timeout=0):
+            path.unlink(missing_ok=True)
+            Path(f"{path}.lock").unlink(missing_ok=True)
+    except filelock.Timeout:
+        raise OptdetError(
+            "the image cache is being written", where=str(path), fix="try again later"
+        ) from None
+
+
+def _kept(path: Path) -> KeptImages:
+    status = path.stat()
+    try:
+        shape = np.load(path, mmap_mode="r").shape
+    except (OSError, ValueError, EOFError):  # damaged: listed all the same, so that it can be removed
+        shape = (0, 0)
+    key = path.stem.removeprefix("images-")
+    return KeptImages(path, key, shape[0], shape[1], status.st_size, status.st_mtime)
 
 
 def _key(paths: Sequence[Path], letterboxes: Sequence[Letterbox]) -> str:

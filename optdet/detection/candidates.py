@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from optdet.geometry.letterbox import Letterbox
 from optdet.geometry.offset import offset_polygon, unclip_distance
+from optdet.geometry.placement import Placement
 from optdet.geometry.polygons import area, min_area_rectangle
 from optdet.structures import IntArray
 
@@ -68,7 +68,7 @@ def expand(shape: Shape, unclip_ratio: float, *, use_polygon: bool, min_side: fl
     return outline if use_polygon else rectangle.quad
 
 
-def in_image(shape: Shape, letterbox: Letterbox, *, clip: bool = True) -> IntArray | None:
+def in_image(shape: Shape, letterbox: Placement, *, clip: bool = True) -> IntArray | None:
     """The shape in rounded image pixels, clipped to the image; None for what lies in the padding alone."""
     points = np.round(letterbox.to_image(shape))
     if not clip:

@@ -13,11 +13,11 @@ import numpy as np
 from optdet.compiled import compiled
 from optdet.geometry.compiled_offset import UNSURE, grown_quad, offset_buffers, quad_distance
 from optdet.geometry.compiled_rectangle import hull_buffers, smallest_rectangle
-from optdet.geometry.letterbox import Letterbox
+from optdet.geometry.placement import Placement
 from optdet.structures import FloatArray
 
 
-def placement(letterbox: Letterbox) -> FloatArray:
+def placement(letterbox: Placement) -> FloatArray:
     """What a compiled loop needs to go back to the image: offset, inner size, image size."""
     return np.array(
         [

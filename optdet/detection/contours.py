@@ -1,13 +1,15 @@
-"""All contours of a map at all thresholds of a lattice, in one go: those that ``find_contours`` gives one by one.
+"""All contours of a map at all thresholds of a lattice, in one go: those that ``find_contours`` gives one
+by one.
 
-Border following after Suzuki and Abe (1985), as OpenCV does it: contours (outer borders and borders of holes)
-are met in raster order of their first pixel, listed in reverse, and keep the points at which their direction
-changes. Two things make it fast: the places where a border can begin are collected for all thresholds in one
-pass over the map, and a border is followed again only at the threshold at which one of its pixels is gone.
+Border following after Suzuki and Abe (1985), as OpenCV does it: contours (outer borders and borders of
+holes) are met in raster order of their first pixel, listed in reverse, and keep the points at which their
+direction changes. Two things make it fast: the places where a border can begin are collected for all
+thresholds in one pass over the map, and a border is followed again only at the threshold at which one of
+its pixels is gone.
 
 The map is looked at as levels: a pixel's level is the number of thresholds below its value, so that it is
-foreground at the threshold of index k exactly where its level is above k. A border that was followed at k is
-the same at every later threshold that is below the levels of all of its pixels.
+foreground at the threshold of index k exactly where its level is above k. A border that was followed at k
+is the same at every later threshold that is below the levels of all of its pixels.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -57,10 +60,11 @@ class ContourLattice:
 
 
 def trace_contours(prob_map: NDArray[np.float16], thresholds: Sequence[float]) -> ContourLattice:
-    """Contours of ``prob_map > float32(t)`` for every t of ascending ``thresholds``, at most ``MAX_LEVELS``."""
+    """Contours of ``prob_map > float32(t)`` for every t of ascending ``thresholds``, at most
+    ``MAX_LEVELS``."""
     if prob_map.dtype != np.float16:
         raise ValueError(f"expected a float16 map, got {prob_map.dtype}")
-    if not 0 < len(thresholds) <= MAX_LEVELS or any(a >= b for a, b in zip(thresholds, thresholds[1:], strict=False)):
+    if not 0 < len(thresholds) <= MAX_LEVELS or any(a >= b for a, b in pairwise(thresholds)):
         raise ValueError(f"expected 1 to {MAX_LEVELS} ascending thresholds, got {len(thresholds)}")
     bits = np.ascontiguousarray(prob_map).view(np.uint16)
     height, width = bits.shape
@@ -93,8 +97,8 @@ def _levels(bits: Any, table: Any, levels: Any) -> None:
 def _edges(levels: Any, n_levels: int) -> Any:
     """Where a row enters or leaves the foreground: (places, starts, edges).
 
-    Flat places of the pixels that differ from their left neighbour, in raster order, and for each level the indices
-    ``edges[starts[k] : starts[k + 1]]`` of those at which it has an edge.
+    Flat places of the pixels that differ from their left neighbour, in raster order, and for each level the
+    indices ``edges[starts[k] : starts[k + 1]]`` of those at which it has an edge.
     """
     height, stride = levels.shape
     words = levels.view(np.uint64)
@@ -182,11 +186,14 @@ def _neighbours(flat: Any, place: Any, stride: Any, k: Any) -> Any:
 
 
 @compiled
-def _follow(flat: Any, steps: Any, turns: Any, k: Any, start: Any, hole: bool, places: Any, flags: Any) -> Any:
-    """Follow one border: (how many pixels it has, the lowest level on it); 0 where there is no room for them.
+def _follow(
+    flat: Any, steps: Any, turns: Any, k: Any, start: Any, hole: bool, places: Any, flags: Any
+) -> Any:
+    """Follow one border: (how many pixels it has, the lowest level on it); 0 where there is no room for
+    them.
 
-    ``places`` are the pixels in order; ``flags`` hold ``_CORNER`` (the direction changes there), ``_RIGHT`` and
-    ``_LEFT`` (the border runs along that side of the pixel).
+    ``places`` are the pixels in order; ``flags`` hold ``_CORNER`` (the direction changes there), ``_RIGHT``
+    and ``_LEFT`` (the border runs along that side of the pixel).
     """
     stride, room = steps[6], np.uint64(places.shape[0])
     lowest = flat[start]
@@ -260,7 +267,9 @@ def _trace_all(levels: Any, n_levels: int, known: Any, turns: Any) -> Any:
     stride = levels.shape[1]
     flat = levels.ravel()
     # Right, then counter-clockwise on the screen; going back is adding a large unsigned number.
-    steps = np.array([1, 1 - stride, -stride, -stride - 1, -1, stride - 1, stride, stride + 1]).astype(np.uint64)
+    steps = np.array([1, 1 - stride, -stride, -stride - 1, -1, stride - 1, stride, stride + 1]).astype(
+        np.uint64
+    )
     places, flags = np.empty(4096, dtype=np.uint32), np.empty(4096, dtype=np.uint8)
     starts = np.zeros(n_levels + 1, dtype=np.int64)
     contours = np.empty(1024, dtype=np.int32)
@@ -279,12 +288,14 @@ def _trace_all(levels: Any, n_levels: int, known: Any, turns: Any) -> Any:
                 if known[place] > k:
                     continue
                 while True:
-                    n_steps, lowest = _follow(flat, steps, turns, np.uint8(k), np.uint64(start), hole, places, flags)
+                    n_steps, lowest = _follow(
+                        flat, steps, turns, np.uint8(k), np.uint64(start), hole, places, flags
+                    )
                     if n_steps:
                         break
                     places, flags = np.empty(2 * len(places), np.uint32), np.empty(2 * len(places), np.uint8)
                 _mark(places, flags, n_steps, lowest, known)
-                points = _grown(points, n_points + np.int64(n_steps))
+                points = _grown(points, n_points + int(n_steps))
                 n = _corners(places, flags, n_steps, stride, points, n_points)
                 if (
                     index < 0

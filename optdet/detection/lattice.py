@@ -1,9 +1,10 @@
 """Candidates of one map at every ``thresh`` of a lattice, and their polygons at every ``unclip_ratio``.
 
-What :class:`~optdet.detection.postprocess.MapDetector` gives for one configuration after the other, exactly, but
-with everything computed once: contours that persist over thresholds, the shape of each distinct contour, the
-score of each distinct shape, the polygon of each distinct shape and ratio. Quads are compiled; polygons ask
-OpenCV and Clipper, once for each distinct outline, and so do quads where ``exactness`` finds that they must.
+What :class:`~optdet.detection.postprocess.MapDetector` gives for one configuration after the other,
+exactly, but with everything computed once: contours that persist over thresholds, the shape of each
+distinct contour, the score of each distinct shape, the polygon of each distinct shape and ratio. Quads are
+compiled; polygons ask OpenCV and Clipper, once for each distinct outline, and so do quads where
+``exactness`` finds that they must.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from optdet.detection.exactness import compiled_is_exact, contours_one_by_one, r
 from optdet.geometry.compiled_offset import UNSURE
 from optdet.geometry.compiled_raster import OUTSIDE, VALUES, mean_inside_quads
 from optdet.geometry.compiled_rows import distinct_rows
-from optdet.geometry.letterbox import Letterbox
+from optdet.geometry.placement import Placement
 from optdet.geometry.raster import mean_inside
 from optdet.structures import FloatArray, IntArray
 
@@ -32,10 +33,10 @@ _NO_POLYGON = -1
 class CandidateLattice:
     """K thresholds, R distinct shapes, U unclip ratios, P distinct polygons.
 
-    ``shapes[starts[k] : starts[k + 1]]`` are the shapes of the contours at threshold k in OpenCV's order, -1 where
-    a contour is too small to be a candidate. ``scores`` (R,) are their mean probabilities. ``polygon_of`` (U, R)
-    is the index of the shape's polygon, -1 where nothing is left of it. Polygon i has the points
-    ``points[point_starts[i] : point_starts[i + 1]]``, int32 image pixels, clipped to the image.
+    ``shapes[starts[k] : starts[k + 1]]`` are the shapes of the contours at threshold k in OpenCV's order,
+    -1 where a contour is too small to be a candidate. ``scores`` (R,) are their mean probabilities.
+    ``polygon_of`` (U, R) is the index of the shape's polygon, -1 where nothing is left of it. Polygon i has
+    the points ``points[point_starts[i] : point_starts[i + 1]]``, int32 image pixels, clipped to the image.
     """
 
     thresholds: tuple[float, ...]
@@ -58,14 +59,15 @@ class CandidateLattice:
 
 def find_candidates(
     prob_map: NDArray[np.float16],
-    letterbox: Letterbox,
+    letterbox: Placement,
     thresholds: Sequence[float],
     unclip_ratios: Sequence[float],
     *,
     use_polygon: bool,
     min_side: float,
 ) -> CandidateLattice:
-    """All candidates of a float16 map (H, W); ValueError for another type, or for thresholds that do not ascend."""
+    """All candidates of a float16 map (H, W); ValueError for another type, or for thresholds that do not
+    ascend."""
     find = trace_contours if compiled_is_exact() else contours_one_by_one
     contours = find(prob_map, thresholds)
     make = _polygons if use_polygon else _quads
@@ -75,7 +77,7 @@ def find_candidates(
 def _quads(
     contours: ContourLattice,
     prob_map: NDArray[np.float16],
-    letterbox: Letterbox,
+    letterbox: Placement,
     unclip_ratios: Sequence[float],
     min_side: float,
 ) -> CandidateLattice:
@@ -132,7 +134,7 @@ def _quad_scores(prob_map: NDArray[np.float16], quads: NDArray[np.float32], *, c
 def _polygons(
     contours: ContourLattice,
     prob_map: NDArray[np.float16],
-    letterbox: Letterbox,
+    letterbox: Placement,
     unclip_ratios: Sequence[float],
     min_side: float,
 ) -> CandidateLattice:

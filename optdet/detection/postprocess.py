@@ -8,20 +8,20 @@ So a second configuration costs a fraction of the first, and both give what a fr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optdet.detection.candidates import (
     Candidate,
-    Shape,
     expand,
     find_contours,
     in_image,
     polygon_candidate,
     quad_candidate,
 )
-from optdet.geometry.letterbox import Letterbox
+from optdet.geometry.placement import Placement
 from optdet.geometry.raster import mean_inside
 from optdet.structures import Detections, IntArray, Thresholds
 
@@ -30,7 +30,7 @@ MAX_DETECTIONS = 500
 
 
 class MapDetector:
-    """One probability map (S, S), 0..1, of any float type, and the place of its image on the canvas.
+    """One probability map (H, W), 0..1, of any float type, and the place of its image on that canvas.
 
     ``clip=False`` and ``max_detections=None`` give the references' bare output.
     """
@@ -38,20 +38,33 @@ class MapDetector:
     def __init__(
         self,
         prob_map: NDArray[np.floating],
-        letterbox: Letterbox,
+        letterbox: Placement,
         *,
         clip: bool = True,
         max_detections: int | None = MAX_DETECTIONS,
     ) -> None:
-        if prob_map.shape != (letterbox.size, letterbox.size):
-            raise ValueError(f"expected a map of {letterbox.size} x {letterbox.size}, got {prob_map.shape}")
-        self.prob_map = np.ascontiguousarray(prob_map, dtype=np.float32)
+        expected = (letterbox.canvas_height, letterbox.canvas_width)
+        if prob_map.shape != expected:
+            raise ValueError(f"expected a map of {expected[0]} x {expected[1]}, got {prob_map.shape}")
+        self._given = prob_map
         self.letterbox = letterbox
         self._clip = clip
         self._max_detections = max_detections
         self._candidates: dict[tuple[float, bool], Sequence[Candidate | None]] = {}
         self._scores: dict[bytes, float] = {}
         self._expanded: dict[tuple[bytes, float, bool, float], IntArray | None] = {}
+
+    @cached_property
+    def prob_map(self) -> NDArray[np.float32]:
+        return np.ascontiguousarray(self._given, dtype=np.float32)
+
+    @property
+    def half_map(self) -> NDArray[np.float16]:
+        """The map in float16; ValueError for one that is not the same in it."""
+        half = np.asarray(self._given, dtype=np.float16)
+        if self._given.dtype != np.float16 and not np.array_equal(half, self._given):
+            raise ValueError("expected a float16 map: final maps are rounded to it before they are scored")
+        return half
 
     def detect(self, thresholds: Thresholds) -> Detections:
         """Detections in image pixels, in contour order; the best ``max_detections`` where there are more."""

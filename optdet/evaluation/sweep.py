@@ -1,12 +1,14 @@
 """Every threshold of a frozen detector, exactly: scores over a whole lattice of post-processing parameters.
 
 thresh and unclip_ratio lie on a lattice, max_candidates on a list; box_thresh is continuous, every value at
-which anything changes, and is recorded on a lattice as well. What is found at a point is what the plain pipeline
-(``MapDetector.detect``, clipping and the cap included, then ``cleval``) gives there, count for count.
+which anything changes, and is recorded on a lattice as well. What is found at a point is what the plain
+pipeline (``MapDetector.detect``, clipping and the cap included, then ``cleval``) gives there, count for
+count.
 
 Contours, shapes, polygons and their relations to the words are computed once, by image
-(``detection.lattice``, ``metrics.cleval_truth``); after that a configuration costs the detections by which it differs
-from its neighbour. Threads share the work over images, then over thresholds: compiled code holds no lock.
+(``detection.lattice``, ``metrics.cleval_truth``); after that a configuration costs the detections by which
+it differs from its neighbour. Threads share the work over images, then over thresholds: compiled code holds
+no lock.
 """
 
 from __future__ import annotations
@@ -22,89 +24,23 @@ from numpy.typing import NDArray
 
 from optdet.detection.lattice import CandidateLattice, find_candidates
 from optdet.detection.postprocess import MAX_DETECTIONS
-from optdet.evaluation.lattice import N_PARTS, part_of
-from optdet.evaluation.sweep_counting import DETECTIONS, FIXED_POINT, HMEAN, N_SUMS, PRECISION, RECALL, count_level
+from optdet.evaluation.landscape import Landscape, SweepBest, SweepImage, SweepLattice, chosen_shapes
+from optdet.evaluation.scorer import N_PARTS, part_of
+from optdet.evaluation.sweep_counting import (
+    DETECTIONS,
+    FIXED_POINT,
+    HMEAN,
+    N_SUMS,
+    PRECISION,
+    RECALL,
+    count_level,
+)
 from optdet.evaluation.truth import cleval_truth
-from optdet.geometry.letterbox import Letterbox
-from optdet.metrics.cleval import CLEvalRelations
+from optdet.metrics.cleval import CLEvalCounts, CLEvalRelations, CLEvalTruth, count
 from optdet.metrics.cleval_matching import N_TOTALS
-from optdet.structures import FloatArray, Profile, Thresholds, Word
+from optdet.structures import FloatArray, Profile, Thresholds
 
 OnImage = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class SweepImage:
-    """One image's float16 map (H, W), the place of the image on it, and its words."""
-
-    name: str
-    prob_map: NDArray[np.float16]
-    letterbox: Letterbox
-    words: tuple[Word, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SweepLattice:
-    """What is swept; every axis ascends. ``box_thresh`` is where scores are recorded: its ends are the range
-    that the continuous search covers."""
-
-    thresh: tuple[float, ...]
-    box_thresh: tuple[float, ...]
-    unclip_ratio: tuple[float, ...]
-    max_candidates: tuple[int, ...]
-    use_polygon: bool
-    min_side: float
-
-    def __post_init__(self) -> None:
-        for name in ("thresh", "box_thresh", "unclip_ratio", "max_candidates"):
-            values = getattr(self, name)
-            if not values or any(a >= b for a, b in zip(values, values[1:], strict=False)):
-                raise ValueError(f"{name} must hold ascending values, got {values}")
-
-    def __len__(self) -> int:
-        return len(self.thresh) * len(self.box_thresh) * len(self.unclip_ratio) * len(self.max_candidates)
-
-    def at(self, k: int, u: int, m: int, b: int) -> Thresholds:
-        return Thresholds(
-            thresh=self.thresh[k],
-            box_thresh=self.box_thresh[b],
-            unclip_ratio=self.unclip_ratio[u],
-            max_candidates=self.max_candidates[m],
-            use_polygon=self.use_polygon,
-            min_side=self.min_side,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class SweepBest:
-    """The best of all, box_thresh continuous: its macro H-mean, and the box_thresh (low, high] that give it."""
-
-    thresholds: Thresholds
-    hmean: float
-    box_interval: tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Landscape:
-    """Scores at every point of a lattice, indexed [thresh, unclip_ratio, max_candidates, box_thresh].
-
-    ``precision``, ``recall``, ``hmean``: macro means over images. ``n_detections`` of all images together.
-    ``global_counts`` (..., N_TOTALS) as in ``cleval_matching``. ``part_hmeans`` (..., N_PARTS): sums over the
-    images of a cross-fit part, ``part_sizes`` their numbers. ``image_hmeans`` (..., images), if it was asked for.
-    """
-
-    lattice: SweepLattice
-    profile: Profile
-    names: tuple[str, ...]
-    precision: FloatArray
-    recall: FloatArray
-    hmean: FloatArray
-    n_detections: NDArray[np.int64]
-    global_counts: NDArray[np.int64]
-    part_hmeans: FloatArray
-    part_sizes: NDArray[np.int64]
-    best: SweepBest
-    image_hmeans: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +49,7 @@ class _Joined:
 
     candidates: list[CandidateLattice]
     relations: list[CLEvalRelations]
+    truths: list[CLEvalTruth]
     tables: tuple[NDArray[Any], ...]
     polygon_of: NDArray[np.int32]
     shape_offsets: NDArray[np.int64]
@@ -132,12 +69,16 @@ def sweep(
 ) -> Landscape:
     """Score the whole lattice; ``by_image`` keeps the H-mean of each image at each point.
 
-    ``on_image(done, total)`` is called as images are prepared. Raises ValueError for no images, and for a map that
-    is not float16.
+    Values of max_candidates above the largest number of contours are left out: they are the same as the
+    first such.
+
+    ``on_image(done, total)`` is called as images are prepared. Raises ValueError for no images, and for a
+    map that is not float16.
     """
     if not images:
         raise ValueError("no images to score")
     joined = _prepare(images, lattice, profile, workers, on_image)
+    lattice = replace(lattice, max_candidates=_effective(lattice.max_candidates, joined.candidates))
     return _count(images, lattice, profile, joined, workers, by_image)
 
 
@@ -148,7 +89,7 @@ def _prepare(
     workers: int,
     on_image: OnImage | None,
 ) -> _Joined:
-    def one(image: SweepImage) -> tuple[CandidateLattice, CLEvalRelations, tuple[int, int, int]]:
+    def one(image: SweepImage) -> tuple[CandidateLattice, CLEvalRelations, CLEvalTruth]:
         candidates = find_candidates(
             image.prob_map,
             image.letterbox,
@@ -159,7 +100,7 @@ def _prepare(
         )
         truth = cleval_truth(image.words, profile)
         relations = truth.relate_rings(candidates.points, candidates.point_starts)
-        return candidates, relations, (len(truth.ignored), len(truth.centres), truth.n_characters)
+        return candidates, relations, truth
 
     prepared = []
     with ThreadPoolExecutor(max(1, workers)) as pool:
@@ -167,36 +108,47 @@ def _prepare(
             prepared.append(result)
             if on_image is not None:
                 on_image(done, len(images))
-    sizes = np.array([size for _, _, size in prepared], dtype=np.int64)
-    return _join([c for c, _, _ in prepared], [r for _, r, _ in prepared], sizes)
+    return _join([c for c, _, _ in prepared], [r for _, r, _ in prepared], [t for _, _, t in prepared])
 
 
 def _join(
-    candidates: list[CandidateLattice], relations: list[CLEvalRelations], sizes: NDArray[np.int64]
+    candidates: list[CandidateLattice], relations: list[CLEvalRelations], truths: list[CLEvalTruth]
 ) -> _Joined:
     def before(lengths: Sequence[int]) -> NDArray[np.int64]:
         return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
-    words, centres = before(sizes[:, 0].tolist()), before(sizes[:, 1].tolist())
+    words = before([len(t.ignored) for t in truths])
+    centres = before([len(t.centres) for t in truths])
     pairs = before([len(r.words) for r in relations])
     held = before([len(r.centres) for r in relations])
     polygons = before([len(r) for r in relations])
     shapes = before([len(c.scores) for c in candidates])
     tables = [r.tables() for r in relations]
-    for i, (by_detection, by_pair, centre) in enumerate(tables):
-        by_detection[:, 0] += pairs[i]
-        by_pair[:, 0] += words[i]
-        by_pair[:, 3] += held[i]
-        centre += centres[i]
+    for i, table in enumerate(tables):
+        table[0][:, 0] += pairs[i]
+        table[1][:, 0] += words[i]
+        table[1][:, 3] += held[i]
     # The last row of each only closes its image, as the first of the next one does.
     by_detection = np.concatenate([*(table[0][:-1] for table in tables), tables[-1][0][-1:]])
     by_pair = np.concatenate([*(table[1][:-1] for table in tables), tables[-1][1][-1:]])
-    joined = by_detection, by_pair, np.concatenate([table[2] for table in tables])
+    joined = (
+        by_detection,
+        by_pair,
+        np.concatenate([table[2] + np.int32(centres[i]) for i, table in enumerate(tables)]),
+    )
     polygon_of = np.concatenate(
         [np.where(c.polygon_of < 0, -1, c.polygon_of + polygons[i]) for i, c in enumerate(candidates)], axis=1
     ).astype(np.int32)
     return _Joined(
-        candidates, relations, joined, polygon_of, shapes, int(words[-1]), int(centres[-1]), sizes[:, 2].copy()
+        candidates=candidates,
+        relations=relations,
+        truths=truths,
+        tables=joined,
+        polygon_of=polygon_of,
+        shape_offsets=shapes,
+        n_words=int(words[-1]),
+        n_centres=int(centres[-1]),
+        n_characters=np.array([t.n_characters for t in truths], dtype=np.int64),
     )
 
 
@@ -208,7 +160,12 @@ def _count(
     workers: int,
     by_image: bool,
 ) -> Landscape:
-    axes = (len(lattice.thresh), len(lattice.unclip_ratio), len(lattice.max_candidates), len(lattice.box_thresh))
+    axes = (
+        len(lattice.thresh),
+        len(lattice.unclip_ratio),
+        len(lattice.max_candidates),
+        len(lattice.box_thresh),
+    )
     sums = np.zeros((*axes, N_SUMS), dtype=np.int64)
     part_sums = np.zeros((*axes, N_PARTS), dtype=np.int64)
     global_sums = np.zeros((*axes, N_TOTALS), dtype=np.int64)
@@ -262,23 +219,36 @@ def _count(
         global_counts=global_sums,
         part_hmeans=part_sums / FIXED_POINT,
         part_sizes=np.bincount(parts, minlength=N_PARTS),
-        best=_best(lattice, best, intervals, len(images)),
+        best=_best(lattice, joined, best, intervals),
+        candidates=tuple(joined.candidates),
         image_hmeans=hmeans,
     )
 
 
 def _level_candidates(joined: _Joined, k: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], FloatArray]:
-    """Image, shape, contour index and score of the candidates of all images at threshold k, by falling score."""
+    """Image, shape, contour index and score of the candidates of all images at threshold k, by falling
+    score."""
     own = [c.shapes[c.starts[k] : c.starts[k + 1]] for c in joined.candidates]
     sizes = [len(shapes) for shapes in own]
     positions = np.concatenate([np.arange(size) for size in sizes])
     images = np.repeat(np.arange(len(own)), sizes)
     local = np.concatenate(own)
-    scores = np.concatenate([c.scores[shapes] if len(c.scores) else np.zeros(len(shapes)) for c, shapes in zip(joined.candidates, own, strict=True)])
+    scores = np.concatenate(
+        [
+            c.scores[shapes] if len(c.scores) else np.zeros(len(shapes))
+            for c, shapes in zip(joined.candidates, own, strict=True)
+        ]
+    )
     kept = np.flatnonzero(local >= 0)
     order = kept[np.lexsort((positions[kept], -scores[kept]))]
     shapes = local[order] + joined.shape_offsets[images[order]]
     return images[order], shapes, positions[order], scores[order]
+
+
+def _effective(max_candidates: tuple[int, ...], candidates: Sequence[CandidateLattice]) -> tuple[int, ...]:
+    """The values up to the first one that cuts nothing off anywhere: the others are the same as it."""
+    n_contours = max(int(np.diff(c.starts).max(initial=0)) for c in candidates)
+    return max_candidates[: 1 + sum(limit < n_contours for limit in max_candidates[:-1])]
 
 
 def _limits(max_candidates: Sequence[int], positions: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -289,17 +259,26 @@ def _limits(max_candidates: Sequence[int], positions: NDArray[np.int64]) -> NDAr
 
 
 def _best(
-    lattice: SweepLattice, best: NDArray[np.int64], intervals: FloatArray, n_images: int
+    lattice: SweepLattice, joined: _Joined, best: NDArray[np.int64], intervals: FloatArray
 ) -> SweepBest:
     k, u, m = (int(index) for index in np.unravel_index(int(np.argmax(best)), best.shape))
     low, high = (float(value) for value in intervals[k, u, m])
     box_thresh = shortest_between(max(low, lattice.box_thresh[0]), min(high, lattice.box_thresh[-1]))
     thresholds = replace(lattice.at(k, u, m, 0), box_thresh=box_thresh)
-    return SweepBest(thresholds, float(best[k, u, m] / (FIXED_POINT * n_images)), (low, high))
+    hmeans = [_counts(joined, index, k, u, thresholds).hmean for index in range(len(joined.candidates))]
+    return SweepBest(thresholds, math.fsum(hmeans) / len(hmeans), (low, high))
+
+
+def _counts(joined: _Joined, index: int, k: int, u: int, thresholds: Thresholds) -> CLEvalCounts:
+    """One image's counts at a point of the lattice, box_thresh anywhere."""
+    candidates = joined.candidates[index]
+    shapes = chosen_shapes(candidates, k, u, thresholds)
+    return count(joined.truths[index], joined.relations[index], candidates.polygon_of[u, shapes])
 
 
 def shortest_between(low: float, high: float) -> float:
-    """A number in (low, high] with as few decimals as possible, next to the middle; ``high`` if they are equal."""
+    """A number in (low, high] with as few decimals as possible, next to the middle; ``high`` if they are
+    equal."""
     middle = (low + high) / 2
     for decimals in range(1, 17):
         value = round(middle, decimals)

@@ -84,14 +84,14 @@ def count_level(
 ) -> None:
     """Everything at one thresh, for U unclip ratios, M values of max_candidates and B of box_thresh.
 
-    Candidates (n,) by falling score: image, shape, index among the image's contours, score. ``polygon_of`` (U, R)
-    and ``tables`` as in ``CandidateLattice`` and ``cleval_matching``, with the images behind one another.
-    ``n_characters`` (I,) and ``parts`` (I,) belong to the images; ``box_thresholds`` ascend.
+    Candidates (n,) by falling score: image, shape, index among the image's contours, score. ``polygon_of``
+    (U, R) and ``tables`` as in ``CandidateLattice`` and ``cleval_matching``, with the images behind one
+    another. ``n_characters`` (I,) and ``parts`` (I,) belong to the images; ``box_thresholds`` ascend.
 
-    Written: ``sums`` (U, M, B, N_SUMS); ``part_sums`` (U, M, B, parts) of H-means; ``global_sums``
-    (U, M, B, N_TOTALS); ``best`` (U, M), the largest sum of H-means at any box_thresh within the range of
-    ``box_thresholds``, and ``intervals`` (U, M, 2), the box_thresh from (exclusive) and to that have it; and, unless
-    it is empty, ``image_hmeans`` (U, M, B, I).
+    Written: ``sums`` (U, M, B, N_SUMS); ``part_sums`` (U, M, B, parts) of H-means; ``global_sums`` (U, M,
+    B, N_TOTALS); ``best`` (U, M), the largest sum of H-means at any box_thresh within the range of
+    ``box_thresholds``, and ``intervals`` (U, M, 2), the box_thresh from (exclusive) and to that have it;
+    and, unless it is empty, ``image_hmeans`` (U, M, B, I).
     """
     n, n_images, n_boxes = len(images), len(n_characters), len(box_thresholds)
     state = matching_state(n_words, n_centres, largest_number_of_pairs(shapes, polygon_of, tables[0]), n)

@@ -3,8 +3,8 @@
 Clipper (Vatti, 1992; Johnson's version 6) first writes an outline with a rounded corner at every vertex, then
 takes the union of that outline with itself. For a convex quad the union changes nothing but the start and
 collinear points, so the outline alone is enough. Where that is not certain the answer is ``UNSURE``, and the
-caller asks Clipper: a flat or crossing quad, growth by less than a pixel, or an outline that rounding has given
-a second top.
+caller asks Clipper: a flat or crossing quad, growth by less than a pixel, or an outline that rounding has
+given a second top.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ UNSURE: Final = -1
 _ARC_TOLERANCE = 0.25
 """Clipper's default: how far a corner's chords may lie from its circle, in pixels."""
 _MIN_DISTANCE = 1.0
-"""Pixels of growth below which a sliver's outline may stay so thin that Clipper's rounding swallows a corner."""
+"""Pixels of growth below which a sliver stays so thin that Clipper's rounding may swallow a corner."""
 _MIN_DENTED = 3.0
 """Pixels of growth from which a dent of rounding (one pixel) cannot reach the other side."""
 _POINTS_A_CORNER = 3
@@ -59,7 +59,8 @@ def _rounded(value: float) -> int:
 
 @compiled
 def _outline(xs: Any, ys: Any, distance: float, px: Any, py: Any) -> int:
-    """Clipper's outline around a clockwise quad: its length, or UNSURE at a corner that turns the other way."""
+    """Clipper's outline around a clockwise quad: its length, or UNSURE at a corner that turns the other
+    way."""
     tolerance = min(_ARC_TOLERANCE, distance * _ARC_TOLERANCE)
     steps = min(math.pi / math.acos(1 - tolerance / distance), distance * math.pi)
     sine, cosine = math.sin(2 * math.pi / steps), math.cos(2 * math.pi / steps)

@@ -1,8 +1,8 @@
 """The mean of a map inside quads, compiled: to the last bit ``raster.mean_inside``.
 
-OpenCV fills a convex quad by drawing its edges (Bresenham, 1965) and everything between them, row by row. With
-sums along rows at hand a quad costs its height, not its area. That gives the same bits because the values are
-float16: their sums are exact in float64, whatever the order.
+OpenCV fills a convex quad by drawing its edges (Bresenham, 1965) and everything between them, row by row.
+With sums along rows at hand a quad costs its height, not its area. That gives the same bits because the
+values are float16: their sums are exact in float64, whatever the order.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ VALUES: Final = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.f
 
 @compiled
 def row_sums(bits: Any, values: Any, left: int, top: int, right: int, bottom: int) -> Any:
-    """(bottom - top, right - left + 1) float64: in column x the sum of the row's first x values from ``left`` on.
+    """(bottom - top, right - left + 1) float64: in column x the sum of the row's first x values from
+    ``left`` on.
 
     ``bits``: a float16 map (H, W) seen as uint16; ``values``: ``VALUES``.
     """
@@ -46,8 +47,8 @@ def mean_inside_quads(bits: Any, values: Any, quads: Any) -> Any:
     for i in range(len(quads)):
         for j in range(4):
             x, y = quads[i, j, 0], quads[i, j, 1]
-            left, right = min(left, np.int64(math.floor(x))), max(right, np.int64(math.ceil(x)) + 1)
-            top, bottom = min(top, np.int64(math.floor(y))), max(bottom, np.int64(math.ceil(y)) + 1)
+            left, right = min(left, math.floor(x)), max(right, math.ceil(x) + 1)
+            top, bottom = min(top, math.floor(y)), max(bottom, math.ceil(y) + 1)
     left, top, right, bottom = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
     means = np.empty(len(quads), dtype=np.float64)
     if left >= right or top >= bottom:
@@ -120,4 +121,3 @@ def _mean_inside(sums: Any, window_x: int, window_y: int, quad: Any, low: Any, h
             total += sums[row, shift + high[y] + 1] - sums[row, shift + low[y]]
             n_pixels += high[y] - low[y] + 1
     return total * (1.0 / n_pixels)
-

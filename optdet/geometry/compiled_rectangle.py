@@ -19,7 +19,8 @@ import numpy as np
 from optdet.compiled import compiled
 
 HullBuffers = tuple[Any, Any, Any]
-"""What :func:`hull_buffers` makes: integers (7, n), of which row 0 is the hull, and singles (5, n) and (8,)."""
+"""What :func:`hull_buffers` makes: integers (7, n), of which row 0 is the hull, and singles (5, n) and
+(8,)."""
 
 _F = np.float32
 _HALF_TURN = 180.0
@@ -248,8 +249,18 @@ def _corners(best: Any, quad: Any) -> Any:
         width, height = height, width
     turn = np.float64(_F(angle)) * math.pi / _HALF_TURN
     c, s = _F(math.cos(turn)) * _F(0.5), _F(math.sin(turn)) * _F(0.5)
-    xs = (x - s * height - c * width, x + s * height - c * width, x + s * height + c * width, x - s * height + c * width)
-    ys = (y + c * height - s * width, y - c * height - s * width, y - c * height + s * width, y + c * height + s * width)
+    xs = (
+        x - s * height - c * width,
+        x + s * height - c * width,
+        x + s * height + c * width,
+        x - s * height + c * width,
+    )
+    ys = (
+        y + c * height - s * width,
+        y - c * height - s * width,
+        y - c * height + s * width,
+        y + c * height + s * width,
+    )
     _order_corners(xs, ys, quad)
     return min(width, height)
 

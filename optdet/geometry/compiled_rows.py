@@ -13,8 +13,8 @@ _PRIME = np.uint64(0x9E3779B97F4A7C15)
 
 @compiled
 def distinct_rows(rows: Any) -> Any:
-    """(first, which): indices of the distinct rows of (n, m) integers by first occurrence, and for every row the
-    index of its like among them; float arrays are passed as integers of the same bits."""
+    """(first, which): indices of the distinct rows of (n, m) integers by first occurrence, and for every
+    row the index of its like among them; float arrays are passed as integers of the same bits."""
     n, m = rows.shape
     size = 16
     while size < 2 * n:

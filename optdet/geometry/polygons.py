@@ -39,8 +39,8 @@ def as_polygon(points: ArrayLike) -> FloatArray:
 def signed_area(polygon: ArrayLike) -> float:
     """Shoelace area, positive for clockwise on the screen (y downwards).
 
-    Order of operations: that of GEOS, which the DB authors' code asks (through shapely) for areas and lengths. It
-    decides to which pixel half a pixel of an expanded outline is rounded.
+    Order of operations: that of GEOS, which the DB authors' code asks (through shapely) for areas and
+    lengths. It decides to which pixel half a pixel of an expanded outline is rounded.
     """
     points = np.asarray(polygon, dtype=np.float64)
     y = points[:, 1]

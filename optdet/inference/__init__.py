@@ -1,1 +1,1 @@
-"""A trained detector at work: images -> probability maps -> detections."""
+"""A frozen detector at work: images -> probability maps -> detections."""

@@ -20,23 +20,10 @@ from optdet.config import Config
 from optdet.config_io import validate
 from optdet.errors import OptdetError
 from optdet.inference.device import amp_dtype, autocast
+from optdet.inference.preprocessing import Preprocessing
 from optdet.model.checkpoint_file import load_checkpoint
 from optdet.model.dbnet import DBNet, build_dbnet
 from optdet.structures import Thresholds
-
-
-@dataclass(frozen=True, slots=True)
-class Preprocessing:
-    """What happens to an image before the network: canvas side, padding, mean and deviation (0..1, RGB)."""
-
-    size: int
-    pad: str
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-    @classmethod
-    def of(cls, config: Config) -> Preprocessing:
-        return cls(config.data.size, config.data.pad, config.data.mean, config.data.std)
 
 
 def memory_format(device: torch.device) -> torch.memory_format:

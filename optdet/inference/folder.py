@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from optdet.data.files import require_folder
@@ -12,20 +12,17 @@ from optdet.data.names import NameIndex, nfc
 from optdet.data.prediction_check import check_predictions, summarize_predictions
 from optdet.data.predictions import write_predictions
 from optdet.errors import OptdetError
-from optdet.inference.detector import Detector
-from optdet.inference.map_cache import MapCache
-from optdet.inference.predict import prob_maps
-from optdet.structures import Thresholds
+from optdet.inference.map_source import MapSource
+from optdet.structures import IntArray, Thresholds
 
 
 def predict_folder(
-    detector: Detector,
+    source: MapSource,
     thresholds: Thresholds,
     images: Path,
     out: Path,
     *,
     labels: Path | None = None,
-    cache: MapCache | None = None,
     on_image: Callable[[int, int], None] | None = None,
 ) -> list[str]:
     """Detect, check, write ``out`` (.csv or .json); what was written, in lines for a person.
@@ -39,8 +36,14 @@ def predict_folder(
     paths = chosen_images(images, labels)
     found = {
         nfc(image.path.name): image.detector.detect(thresholds).polygons
-        for image in prob_maps(detector, paths, cache=cache, on_image=on_image)
+        for image in source.maps(paths, on_image=on_image)
     }
+    return write_checked(found, paths, out)
+
+
+def write_checked(found: Mapping[str, Sequence[IntArray]], paths: Sequence[Path], out: Path) -> list[str]:
+    """Check and write the polygons of images by name; OptdetError, and nothing written, where there is a
+    fault."""
     problems = check_predictions(found, {nfc(path.name): image_size(path) for path in paths}, file=str(out))
     if problems:
         raise OptdetError(

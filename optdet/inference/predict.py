@@ -5,18 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from optdet.data.image_cache import CanvasReader
-from optdet.data.images import image_size, read_image
+from optdet.data.images import read_image
 from optdet.detection.postprocess import MapDetector
 from optdet.digest import file_sha256
-from optdet.geometry.letterbox import Letterbox
-from optdet.inference.detector import Detector
 from optdet.inference.map_cache import MapCache
+from optdet.inference.preprocessing import Preprocessing
 from optdet.structures import Detections, Thresholds
+
+OnImage = Callable[[int, int], None]
+
+
+class CanvasDetector(Protocol):
+    """What turns a canvas (S, S, 3), uint8 RGB, into its map (S, S): a model of ours, or another's."""
+
+    @property
+    def preprocessing(self) -> Preprocessing: ...
+
+    def prob_map(self, canvas: NDArray[np.uint8]) -> NDArray[np.float16]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +38,32 @@ class ImageMap:
     detector: MapDetector
 
 
+def image_key(path: Path) -> str:
+    """What names an image in a cache: its content."""
+    return file_sha256(path)[:32]
+
+
 def prob_maps(
-    detector: Detector,
+    detector: CanvasDetector,
     paths: Sequence[Path],
     *,
     cache: MapCache | None = None,
     canvases: CanvasReader | None = None,
-    on_image: Callable[[int, int], None] | None = None,
+    image_keys: Sequence[str] | None = None,
+    on_image: OnImage | None = None,
 ) -> Iterator[ImageMap]:
     """Maps of image files in order: cached ones where there are any, else made, one image at a time.
 
-    ``canvases`` gives the letterboxed images where they were read before.
+    ``canvases`` gives the letterboxed images where they were read before, ``image_keys`` their keys where
+    they are known.
     """
     pre = detector.preprocessing
+    if cache is not None:
+        cache.begin_use()
     for index, path in enumerate(paths):
-        letterbox = Letterbox(
-            *image_size(path), size=pre.size, pad="center" if pre.pad == "center" else "topleft"
-        )
-        key = file_sha256(path)[:32] if cache is not None else ""
-        prob_map: NDArray[np.float16] | None = cache.load(key, pre.size) if cache is not None else None
+        letterbox = pre.letterbox(path)
+        key = "" if cache is None else image_keys[index] if image_keys is not None else image_key(path)
+        prob_map = cache.load(key, pre.size) if cache is not None else None
         if prob_map is None:
             canvas = canvases[index] if canvases is not None else letterbox.draw(read_image(path))
             prob_map = detector.prob_map(canvas)

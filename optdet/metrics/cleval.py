@@ -94,10 +94,10 @@ def count(
 ) -> CLEvalCounts:
     """Match the detections with the words; all of them, or those of the indices ``chosen``, in any order.
 
-    A pair is a word and a detection that holds at least one of the word's centres; it is near if enough of the
-    detection lies on the word. A near pair matches where the word has no other near detection and the detection
-    no other near word, or where the word has two or more valid near detections; all pairs of a detection that
-    merges match.
+    A pair is a word and a detection that holds at least one of the word's centres; it is near if enough of
+    the detection lies on the word. A near pair matches where the word has no other near detection and the
+    detection no other near word, or where the word has two or more valid near detections; all pairs of a
+    detection that merges match.
     """
     detections = np.arange(len(relations)) if chosen is None else np.asarray(chosen, dtype=np.intp)
     totals = count_all(detections, len(truth.ignored), len(truth.centres), relations.tables())

@@ -1,11 +1,12 @@
 """CLEval's matching as detections arrive one by one, compiled.
 
-A threshold search adds detections by falling score and wants the counts after each. Adding one can change only
-the matches of the words that it has a centre of, so these are looked at again and the counts corrected. The
-rules are those of Baek et al. (2020), arXiv:2006.06244, detection only; ``cleval.count`` says them in words.
+A threshold search adds detections by falling score and wants the counts after each. Adding one can change
+only the matches of the words that it has a centre of, so these are looked at again and the counts
+corrected. The rules are those of Baek et al. (2020), arXiv:2006.06244, detection only; ``cleval.count``
+says them in words.
 
-Words, centres, pairs and detections of several images may stand behind one another in the same arrays: nothing
-here connects one image with another but the row of totals that a detection is counted in.
+Words, centres, pairs and detections of several images may stand behind one another in the same arrays:
+nothing here connects one image with another but the row of totals that a detection is counted in.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ HELD, FOUND, SPLITS, MERGES, FALSE_POSITIVES = range(N_TOTALS)
 def matching_state(n_words: int, n_centres: int, n_entries: int, n_detections: int) -> Any:
     """Room for up to ``n_detections`` with ``n_entries`` pairs in all; made empty by :func:`clear`.
 
-    By word: the newest of its entries, near detections, valid near ones, matches. By centre: matched detections
-    that hold it. By entry: the next older one of its word, pair, detection added, whether it matches. By
-    detection added: its index in the tables, words matched.
+    By word: the newest of its entries, near detections, valid near ones, matches. By centre: matched
+    detections that hold it. By entry: the next older one of its word, pair, detection added, whether it
+    matches. By detection added: its index in the tables, words matched.
     """
     return (
         np.empty((n_words, 4), dtype=np.int32),
@@ -51,8 +52,8 @@ def clear(state: Any) -> None:
 def add_detection(detection: int, tables: Any, state: Any, totals: Any) -> None:
     """Add a detection (an index into ``tables``) and correct ``totals`` (N_TOTALS,), its image's row.
 
-    ``tables``: by detection (D + 1, 5) its first pair, ignored, merges, false-positive cost, number of near words;
-    by pair (pairs + 1, 4) word, centres inside, near, its first centre; centres.
+    ``tables``: by detection (D + 1, 5) its first pair, ignored, merges, false-positive cost, number of near
+    words; by pair (pairs + 1, 4) word, centres inside, near, its first centre; centres.
     """
     detections, pairs, centres = tables
     by_word, covered, entries, added, sizes = state
@@ -66,7 +67,12 @@ def add_detection(detection: int, tables: Any, state: Any, totals: Any) -> None:
     for pair in range(first, end):
         word, entry = pairs[pair, 0], sizes[0]
         sizes[0] += 1
-        entries[entry, 0], entries[entry, 1], entries[entry, 2], entries[entry, 3] = by_word[word, 0], pair, number, 0
+        entries[entry, 0], entries[entry, 1], entries[entry, 2], entries[entry, 3] = (
+            by_word[word, 0],
+            pair,
+            number,
+            0,
+        )
         by_word[word, 0] = entry
         if pairs[pair, 2]:
             by_word[word, 1] += 1

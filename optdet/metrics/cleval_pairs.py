@@ -1,9 +1,9 @@
 """Which words' centres lie in which detections, and how much of a detection lies on a word: compiled.
 
-A pair is a word and a detection that holds at least one of its centres, or an ignored word and a detection that
-it touches. The share of the detection's area is worked out here where both outlines are simple and the word is
-convex, by clipping (Sutherland and Hodgman, 1974); elsewhere it is NaN and shapely is asked. Coordinates of
-outlines are integers in float64.
+A pair is a word and a detection that holds at least one of its centres, or an ignored word and a detection
+that it touches. The share of the detection's area is worked out here where both outlines are simple and the
+word is convex, by clipping (Sutherland and Hodgman, 1974); elsewhere it is NaN and shapely is asked.
+Coordinates of outlines are integers in float64.
 """
 
 from __future__ import annotations
@@ -49,9 +49,10 @@ def is_simple(points: Any, start: int, size: int) -> bool:
         a, b = start + i, start + (i + 1) % size
         ax, ay, bx, by = points[a, 0], points[a, 1], points[b, 0], points[b, 1]
         c = start + (i + 2) % size
-        if _side(ax, ay, bx, by, points[c, 0], points[c, 1]) == 0 and (bx - ax) * (points[c, 0] - bx) + (by - ay) * (
-            points[c, 1] - by
-        ) <= 0:
+        if (
+            _side(ax, ay, bx, by, points[c, 0], points[c, 1]) == 0
+            and (bx - ax) * (points[c, 0] - bx) + (by - ay) * (points[c, 1] - by) <= 0
+        ):
             return False
         for j in range(i + 2, size):
             if i == 0 and j == size - 1:
@@ -84,7 +85,9 @@ def _holds(points: Any, start: int, size: int, x: float, y: float) -> bool:
 
 
 @compiled
-def _shared_area(ring: Any, start: int, size: int, word: Any, first: int, n: int, turn: int, px: Any, py: Any) -> float:
+def _shared_area(
+    ring: Any, start: int, size: int, word: Any, first: int, n: int, turn: int, px: Any, py: Any
+) -> float:
     """Area of a simple ring inside a convex word; px and py (2, room) hold the ring as it is cut."""
     ox, oy = ring[start, 0], ring[start, 1]
     for i in range(size):
@@ -133,10 +136,10 @@ def find_pairs(
 ) -> Any:
     """Pairs of D detections with G words, by detection, then by word.
 
-    ``points``, ``starts`` (D + 1,): the detections' rings; ``areas`` (D,) theirs. Words alike; ``word_turns`` as
-    :func:`convex_turns`, 0 for a word whose region is not its own ring. Returns pair starts (D + 1,), words,
-    numbers of centres inside, shares of the area (NaN where they are not known), starts of the centres inside
-    (pairs + 1,) and these centres.
+    ``points``, ``starts`` (D + 1,): the detections' rings; ``areas`` (D,) theirs. Words alike;
+    ``word_turns`` as :func:`convex_turns`, 0 for a word whose region is not its own ring. Returns pair
+    starts (D + 1,), words, numbers of centres inside, shares of the area (NaN where they are not known),
+    starts of the centres inside (pairs + 1,) and these centres.
     """
     n_detections, n_words = len(starts) - 1, len(word_starts) - 1
     longest, longest_word = 0, 0
@@ -186,11 +189,14 @@ def find_pairs(
                 share = 0.0
             elif word_turns[g] != 0:
                 if simple < 0:
-                    simple = 1 if convex_turns(points, start, size) != 0 or is_simple(points, start, size) else 0
+                    simple = (
+                        1 if convex_turns(points, start, size) != 0 or is_simple(points, start, size) else 0
+                    )
                 if simple == 1:
                     first, n = word_starts[g], word_starts[g + 1] - word_starts[g]
                     share = (
-                        _shared_area(points, start, size, word_points, first, n, word_turns[g], px, py) / areas[d]
+                        _shared_area(points, start, size, word_points, first, n, word_turns[g], px, py)
+                        / areas[d]
                     )
             words[n_pairs], inside[n_pairs], shares[n_pairs] = g, n_held - before, share
             n_pairs += 1

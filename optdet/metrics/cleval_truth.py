@@ -81,10 +81,10 @@ class CLEvalRelations:
     """D detections against the valid words, each whatever else is detected.
 
     A pair is a word and a detection that holds at least one of the word's centres; those of detection d are
-    ``pair_starts[d] : pair_starts[d + 1]``, by word. By pair: ``words``, ``n_inside`` (centres inside), ``near``
-    (whether the area precision suffices) and ``centres[centre_starts[i] : centre_starts[i + 1]]``. By detection:
-    ``ignored`` (don't care), ``merges`` (it covers several words as a whole), ``costs`` (characters charged
-    while nothing matches, 0 where that cannot happen) and ``n_near`` (its near words).
+    ``pair_starts[d] : pair_starts[d + 1]``, by word. By pair: ``words``, ``n_inside`` (centres inside),
+    ``near`` (whether the area precision suffices) and ``centres[centre_starts[i] : centre_starts[i + 1]]``.
+    By detection: ``ignored`` (don't care), ``merges`` (it covers several words as a whole), ``costs``
+    (characters charged while nothing matches, 0 where that cannot happen) and ``n_near`` (its near words).
     """
 
     pair_starts: Index
@@ -119,9 +119,9 @@ class CLEvalRelations:
 class CLEvalTruth:
     """One image's words, prepared; made by ``prepare_truth``. G words, C centres, word after word.
 
-    ``points`` and ``starts`` (G + 1,) are the words' rings, cut to integers; ``turns`` (G,) is not 0 where the
-    word's region is its ring and convex. ``boxes`` (G, 4) lie around the rings, ``reach`` (G, 4) around them and
-    the centres. A word that the profile drops has no points.
+    ``points`` and ``starts`` (G + 1,) are the words' rings, cut to integers; ``turns`` (G,) is not 0 where
+    the word's region is its ring and convex. ``boxes`` (G, 4) lie around the rings, ``reach`` (G, 4) around
+    them and the centres. A word that the profile drops has no points.
     """
 
     profile: Profile
@@ -158,7 +158,8 @@ class CLEvalTruth:
         return _spread(_relate(self, _subset(rings, kept), rules), kept, len(rings))
 
     def regions(self, words: Index) -> Regions:
-        """The words' regions; ignored ones lose what valid words cover: a detection there is about the word."""
+        """The words' regions; ignored ones lose what valid words cover: a detection there is about the
+        word."""
         result = self._whole(words)
         for place in np.flatnonzero(self.ignored[words]):
             over = np.flatnonzero(~self.ignored & boxes_touch(self.boxes[words[place]][None], self.boxes)[0])
@@ -206,7 +207,10 @@ def prepare_truth(
     starts, centre_starts = _starts(sizes), _starts(lengths)
     centres = rules.centres(raw, lengths[kept])
     turns = np.array(
-        [convex_turns(truncated.points, start, size) if size else 0 for start, size in zip(starts, sizes, strict=False)],
+        [
+            convex_turns(truncated.points, start, size) if size else 0
+            for start, size in zip(starts.tolist(), sizes.tolist(), strict=False)
+        ],
         dtype=np.intp,
     )
     for index in np.flatnonzero(flags):
@@ -303,11 +307,14 @@ def _settled(
     shares: FloatArray,
     held: Bools,
 ) -> NDArray[np.float32]:
-    """Area precision of each pair, float32 as in the reference: shapely's wherever the last digits may matter."""
+    """Area precision of each pair, float32 as in the reference: shapely's wherever the last digits may
+    matter."""
     unknown = np.isnan(shares) | (np.abs(shares - AREA_PRECISION) < _SHARE_SLACK)
     sums = np.bincount(detections, weights=np.nan_to_num(shares), minlength=len(rings))
     close = np.abs(sums - AREA_PRECISION) < _SHARE_SLACK * 10
-    if truth.ignored.any():  # sums over words of one kind: asked for all detections that touch an ignored word
+    if (
+        truth.ignored.any()
+    ):  # sums over words of one kind: asked for all detections that touch an ignored word
         close |= np.bincount(detections[truth.ignored[words]], minlength=len(rings)) > 0
     unknown |= close[detections]
     unknown &= areas[detections] > 0

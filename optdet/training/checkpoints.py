@@ -16,7 +16,6 @@ from typing import Any, Literal
 
 from optdet.digest import file_sha256
 from optdet.errors import OptdetError
-from optdet.model.checkpoint_file import load_checkpoint, save_checkpoint
 
 Kind = Literal["last", "best"]
 _NAME = re.compile(r"^(last|best)-(\d{4,})-([0-9a-f]{16})\.pt$")
@@ -45,6 +44,9 @@ class SavedCheckpoint:
             raise OptdetError(
                 "the checkpoint is damaged: its SHA-256 is not that of its name", where=str(self.path)
             )
+        # Not above: finding and clearing files needs no torch, which this brings.
+        from optdet.model.checkpoint_file import load_checkpoint
+
         return load_checkpoint(self.path)
 
 
@@ -55,6 +57,8 @@ class CheckpointFolder:
     folder: Path
 
     def save(self, kind: Kind, epoch: int, payload: Mapping[str, Any]) -> SavedCheckpoint:
+        from optdet.model.checkpoint_file import save_checkpoint
+
         self.folder.mkdir(parents=True, exist_ok=True)
         unnamed = self.folder / f".{kind}-{epoch:04d}.tmp"
         sha256 = save_checkpoint(unnamed, payload)

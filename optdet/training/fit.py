@@ -9,7 +9,7 @@ as one that was not: everything random comes from (seed, epoch, index).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,14 @@ from optdet.config import Config
 from optdet.data.dataset import EpochSampler, TrainingSet, default_workers, training_loader
 from optdet.data.sets import DataSets
 from optdet.errors import OptdetError, TrialFailed
-from optdet.evaluation.lattice import best_of, coarse_lattice
-from optdet.inference.detector import Detector, Normalizer, Preprocessing, memory_format, new_model
+from optdet.evaluation.landscape import SweepImage, coarse_lattice
+from optdet.evaluation.scorer import ImageScorer, macro_hmean
+from optdet.evaluation.sweep import sweep
+from optdet.inference.detector import Detector, Normalizer, memory_format, new_model
 from optdet.inference.device import amp_dtype
+from optdet.inference.preprocessing import Preprocessing
 from optdet.model.dbnet import DBNet
+from optdet.structures import Thresholds
 from optdet.training.averaging import AveragedModel
 from optdet.training.checkpoints import CheckpointFolder, SavedCheckpoint
 from optdet.training.history import EpochRecord, best_epoch, stops_early
@@ -149,7 +153,7 @@ def _validate(run: _Run, sets: DataSets, epoch: int, losses: EpochLosses) -> Epo
         run.validated_model, Preprocessing.of(run.config), run.device, amp=run.config.train.amp
     )
     scorers = validation_scorers(detector, sets.val)
-    best = best_of(scorers, coarse_lattice(run.config.postprocess.thresholds()))
+    hmean, thresholds = epoch_score(scorers, run.config)
     return EpochRecord(
         epoch=epoch,
         loss=losses.total,
@@ -157,11 +161,21 @@ def _validate(run: _Run, sets: DataSets, epoch: int, losses: EpochLosses) -> Epo
         thresh_loss=losses.thresh,
         binary_loss=losses.binary,
         lr=losses.lr,
-        hmean=best.hmean,
-        thresholds=best.thresholds,
+        hmean=hmean,
+        thresholds=thresholds,
         seconds=losses.seconds + time.perf_counter() - started,
         images_per_s=losses.n_images / losses.seconds,
     )
+
+
+def epoch_score(scorers: Sequence[ImageScorer], config: Config) -> tuple[float, Thresholds]:
+    """What an epoch is worth, and where: so that pruning and the choice of an epoch compare models, not
+    thresholds."""
+    current = config.postprocess.thresholds()
+    if config.train.epoch_thresholds == "current":
+        return macro_hmean(scorers, current), current
+    best = sweep([SweepImage.of(scorer) for scorer in scorers], coarse_lattice(current)).best
+    return best.hmean, best.thresholds
 
 
 def _save(run: _Run, record: EpochRecord, callbacks: FitCallbacks) -> None:

@@ -15,7 +15,7 @@ from optdet.data.dataset import Batch
 from optdet.data.sets import ImageSet
 from optdet.detection.postprocess import MapDetector
 from optdet.errors import TrialFailed
-from optdet.evaluation.lattice import ImageScorer
+from optdet.evaluation.scorer import ImageScorer
 from optdet.inference.detector import Detector, Normalizer
 from optdet.inference.device import autocast
 from optdet.model.dbnet import DBNet

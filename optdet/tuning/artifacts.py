@@ -18,7 +18,7 @@ from optdet.data.sets import ImageSet
 from optdet.drawing.curve import EpochPoint, draw_curve
 from optdet.drawing.overlay import draw_overlay
 from optdet.evaluation.evaluate import Evaluation
-from optdet.evaluation.lattice import ImageScorer
+from optdet.evaluation.scorer import ImageScorer
 from optdet.structures import Thresholds
 from optdet.training.history import EpochRecord
 from optdet.tuning.study import OpenStudy

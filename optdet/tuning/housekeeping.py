@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import optuna
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from optdet.config import Dimension
 from optdet.inference.map_cache import MapCache
+from optdet.metrics.scores import PRH
 from optdet.store.registry import load_inner_trials
+from optdet.structures import Thresholds
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
 from optdet.tuning.space import distributions, is_inside
@@ -49,29 +55,40 @@ def inner_study_name(study: str, number: int) -> str:
 def save_inner_study(study: OpenStudy, trial: FrozenTrial) -> str:
     """A trial's threshold tuning as an Optuna study of its own, to be browsed; its name. Safe to repeat."""
     name = inner_study_name(study.name, trial.number)
-    inner = optuna.create_study(
-        storage=study.storage, study_name=name, direction="maximize", load_if_exists=True
-    )
-    if inner.user_attrs.get(attr.READY):
-        return name
-    inner.set_user_attr(attr.INNER_OF, f"{study.name}:{trial.number}")
     space = space_of(study.config.base_config().postprocess.tune)
-    known = distributions(space)
     rows = load_inner_trials(study.storage, study.uuid, trial.number)
-    for row in rows[len(inner.get_trials(deepcopy=False)) :]:
-        params = {key: getattr(row.thresholds, key) for key in space}
+    tried = [(row.thresholds, row.scores) for row in rows]
+    fill_inner_study(study.storage, name, f"{study.name}:{trial.number}", space, tried)
+    return name
+
+
+def fill_inner_study(
+    storage: BaseStorage,
+    name: str,
+    of: str,
+    space: dict[str, Dimension],
+    tried: Sequence[tuple[Thresholds, PRH]],
+) -> None:
+    """Configurations and their scores as a study; one that was cut off is completed, a whole one left
+    alone."""
+    inner = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
+    if inner.user_attrs.get(attr.READY):
+        return
+    inner.set_user_attr(attr.INNER_OF, of)
+    known = distributions(space)
+    for thresholds, scores in tried[len(inner.get_trials(deepcopy=False)) :]:
+        params = {key: getattr(thresholds, key) for key in space}
         inside = is_inside(space, params)
         inner.add_trial(
             create_trial(
                 params=params if inside else {},
                 distributions=known if inside else {},
-                value=row.scores.hmean,
+                value=scores.hmean,
                 user_attrs={
-                    "precision": row.scores.precision,
-                    "recall": row.scores.recall,
+                    "precision": scores.precision,
+                    "recall": scores.recall,
                     **({} if inside else params),
                 },
             )
         )
     inner.set_user_attr(attr.READY, True)
-    return name

@@ -23,7 +23,7 @@ from optdet.config import Config
 from optdet.config_io import apply_params
 from optdet.data.sets import DataSets, ImageSet
 from optdet.evaluation.evaluate import Evaluation
-from optdet.evaluation.lattice import ImageScorer, evaluate_at
+from optdet.evaluation.scorer import ImageScorer, evaluate_at
 from optdet.inference.detector import TrainedDetector, open_checkpoint
 from optdet.inference.map_cache import MapCache
 from optdet.inference.predict import prob_maps
@@ -38,7 +38,7 @@ from optdet.tuning.progress import Progress
 from optdet.tuning.sampler import derived_seed
 from optdet.tuning.space import suggest
 from optdet.tuning.study import OpenStudy
-from optdet.tuning.thresholds import Tuned, crossfit_hmean, tune_thresholds
+from optdet.tuning.thresholds import Tuned, tune_thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,13 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
     started = time.perf_counter()
     trained = open_checkpoint(fitted.best.path, context.device)
     map_key = trained.detector.key()
-    scorers = final_scorers(trained, sets.val, MapCache.of(study.places.cache_dir, map_key))
+    cache = MapCache.of(
+        study.places.cache_dir,
+        map_key,
+        title=f"{study.name}:{trial.number}",
+        preprocessing=trained.detector.preprocessing.as_json(),
+    )
+    scorers = final_scorers(trained, sets.val, cache)
     current = config.postprocess.thresholds()
     tuned = tune_thresholds(
         scorers,
@@ -90,15 +96,14 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
         seed=derived_seed(config.seed, "postprocess"),
         on_trial=context.progress.tuning,
     )
-    evaluation = evaluate_at(scorers, tuned.best.thresholds)
-    crossfit = crossfit_hmean(scorers, tuned)
+    evaluation = evaluate_at(scorers, tuned.chosen.thresholds)
     inner = [InnerTrial(index, entry.thresholds, entry.scores) for index, entry in enumerate(tuned.tried)]
     save_inner_trials(study.storage, study.uuid, trial.number, inner)
     checkpoint = _finish_checkpoint(context, trial.number, fitted, tuned)
     attach_artifacts(
         trial,
         study,
-        Illustrated(evaluation, scorers, sets.val, tuned.best.thresholds, fitted.history, run_dir),
+        Illustrated(evaluation, scorers, sets.val, tuned.chosen.thresholds, fitted.history, run_dir),
     )
     _set_attributes(
         trial,
@@ -106,13 +111,12 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
             fitted=fitted,
             tuned=tuned,
             evaluation=evaluation,
-            crossfit=crossfit,
             checkpoint=study.places.relative(checkpoint.path),
             map_key=map_key,
             tuning_seconds=time.perf_counter() - started,
         ),
     )
-    return Result(_value(study.config, evaluation, crossfit), checkpoint)
+    return Result(_value(study.config, evaluation, tuned.crossfit), checkpoint)
 
 
 def final_scorers(trained: TrainedDetector, images: ImageSet, cache: MapCache | None) -> list[ImageScorer]:
@@ -139,7 +143,7 @@ def _callbacks(context: TrialContext, trial: optuna.Trial, run_dir: Path, *, n_e
             reported.add(record.epoch)
         context.progress.epoch(record)
         context.on_epoch()
-        # After the last epoch nothing is saved by pruning: the thresholds cost seconds, and the trial has a value.
+        # After the last epoch pruning saves seconds of tuning, and loses a value.
         if record.epoch < n_epochs and trial.should_prune():
             raise optuna.TrialPruned
 
@@ -171,7 +175,7 @@ def _finish_checkpoint(
 ) -> SavedCheckpoint:
     """The best checkpoint once more, with its thresholds in it: a file that can be used alone."""
     folder = CheckpointFolder(fitted.best.path.parent)
-    payload = {**fitted.best.load(), "thresholds": tuned.best.thresholds.as_dict()}
+    payload = {**fitted.best.load(), "thresholds": tuned.chosen.thresholds.as_dict()}
     saved = folder.save("best", fitted.best.epoch, payload)
     _record(context.study, number, saved)
     folder.keep_only("best", [saved.path])
@@ -205,7 +209,6 @@ def _end_attributes(
     fitted: FitResult,
     tuned: Tuned,
     evaluation: Evaluation,
-    crossfit: float | None,
     checkpoint: str,
     map_key: str,
     tuning_seconds: float,
@@ -213,9 +216,9 @@ def _end_attributes(
     scores = evaluation.scores
     history = fitted.history
     return {
-        attr.THRESHOLDS: tuned.best.thresholds.as_dict(),
+        attr.THRESHOLDS: tuned.chosen.thresholds.as_dict(),
         attr.SCORES: scores.as_json(),
-        attr.CROSSFIT: crossfit,
+        attr.CROSSFIT: tuned.crossfit,
         attr.INTERVAL: list(evaluation.interval()),
         attr.CHECKPOINT: checkpoint,
         attr.MAP_KEY: map_key,

@@ -46,10 +46,12 @@ def smoke_test(study: OpenStudy) -> Iterator[str]:
         scorers = final_scorers(trained, small.val, None)
         tune = config.postprocess.tune.model_copy(update={"trials": _N_TRIED})
         tuned = tune_thresholds(scorers, tune, config.postprocess.thresholds(), seed=0)
-        tune_s = (time.perf_counter() - started) / len(tuned.tried) / len(small.val)
+        tune_s = (time.perf_counter() - started) / len(small.val)
+        if tune.method != "exhaustive":
+            tune_s *= (config.postprocess.tune.trials + len(tuned.tried) - _N_TRIED) / len(tuned.tried)
     yield f"validate  {len(small.val)} images, H-mean {second.hmean:.4f} after two updates"
-    yield f"tune      {len(tuned.tried)} configurations, best H-mean {tuned.best.scores.hmean:.4f}"
-    found = {scorer.name: scorer.detector.detect(tuned.best.thresholds).polygons for scorer in scorers}
+    yield f"tune      {len(tuned.tried)} configurations, best H-mean {tuned.chosen.scores.hmean:.4f}"
+    found = {scorer.name: scorer.detector.detect(tuned.chosen.thresholds).polygons for scorer in scorers}
     sizes = {sample.name: image_size(sample.image_path) for sample in small.val.samples}
     problems = check_predictions(found, sizes)
     if problems:
@@ -81,8 +83,7 @@ def _estimate(
     config = study.config.base_config()
     validate_s = max(0.0, epoch_s - len(small.train) / images_per_s) / len(small.val)
     one_epoch = sum(sets.train.weights) / images_per_s + len(sets.val) * validate_s
-    n_tried = config.postprocess.tune.trials + 50
-    trial_s = config.train.epochs * one_epoch + len(sets.val) * n_tried * tune_s
+    trial_s = config.train.epochs * one_epoch + len(sets.val) * tune_s
     total = study.config.trials * trial_s
     return (
         f"time      about {_span(one_epoch)} an epoch, {_span(trial_s)} a trial, {_span(total)} for "

@@ -1,53 +1,190 @@
-"""A SOURCE, as commands take it: ``STUDY``, ``STUDY:TRIAL`` or a checkpoint file."""
+"""A SOURCE, as commands take it: ``STUDY``, ``STUDY:TRIAL``, a checkpoint, an ONNX file or a folder of maps.
+
+Opening one, but for a checkpoint, imports neither torch nor onnxruntime: a detector is opened when the first
+map must be made.
+"""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
-import torch
-
+from optdet.config import Config, PostprocessConfig
+from optdet.data.source import load_source
 from optdet.errors import OptdetError
-from optdet.inference.detector import TrainedDetector, open_checkpoint
-from optdet.inference.map_cache import MapCache
-from optdet.structures import Thresholds
-from optdet.tuning.results import best_trial, checkpoint_path, find_trial, thresholds_of
-from optdet.tuning.study import find_study, load_study, open_database
+from optdet.evaluation.scorer import ImageScorer
+from optdet.inference.map_folder import MapFolder, MapPlacement
+from optdet.inference.map_source import DetectorMaps, MapSource, OpenedDetector, require_content
+from optdet.inference.onnx_options import OnnxOptions
+from optdet.inference.predict import OnImage
+from optdet.inference.preprocessing import Preprocessing
+from optdet.structures import Sample, Thresholds
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """How to open a source: ``onnx`` is for ONNX files, its ``pad`` and ``placement`` for folders of maps.
+
+    ``storage`` and ``root`` say where studies and caches are. ``say`` is told what a detector decides.
+    """
+
+    device: str = "auto"
+    storage: str | None = None
+    root: str | None = None
+    onnx: OnnxOptions = field(default_factory=OnnxOptions)
+    placement: MapPlacement = "auto"
+    say: Callable[[str], None] = lambda message: None
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSource:
-    """A detector ready to run, its thresholds, its cached maps, and what to call it."""
+    """Maps, what to call them, and the thresholds that belong to them.
+
+    ``current`` are those in use before any tuning (a config's), ``thresholds`` the tuned ones where there are
+    any. ``labelled`` gives the validation images of a study's trial; other sources have none.
+    """
 
     title: str
-    trained: TrainedDetector
+    maps: MapSource
+    current: Thresholds
     thresholds: Thresholds
-    cache: MapCache | None
+    config: Config | None = None
+    labelled: Callable[[], tuple[Sample, ...]] | None = None
 
 
-def open_source(
-    source: str, device: torch.device, *, storage: str | None = None, root: str | None = None
-) -> OpenSource:
-    """A file if there is one of that name, else a study's best trial or the trial named."""
-    path = Path(source)
-    if path.is_file():
-        trained = open_checkpoint(path, device)
-        return OpenSource(path.name, trained, trained.thresholds, None)
-    if path.suffix == ".pt" or "/" in source:
-        raise OptdetError("no such checkpoint file", where=source)
-    name, colon, number = source.partition(":")
-    if colon and not re.fullmatch(r"[0-9]+", number):
+def open_source(source: str, options: SourceOptions | None = None) -> OpenSource:
+    """A file or folder of maps if there is one of that name, else a study's best trial or the trial named."""
+    options = options or SourceOptions()
+    if options.placement not in get_args(MapPlacement):
         raise OptdetError(
-            f"{number!r} is not a trial number", where=source, fix="write STUDY:TRIAL, as quickstart:7"
+            f"unknown value {options.placement!r}", where="--placement", fix="use auto, letterbox or stretch"
         )
-    database = open_database(storage, root)
-    study = load_study(database, find_study(database, name or None))
-    trial = find_trial(study, int(number)) if colon else best_trial(study)
-    trained = open_checkpoint(checkpoint_path(study, trial), device)
-    return OpenSource(
-        title=f"{study.name}:{trial.number}",
-        trained=trained,
-        thresholds=thresholds_of(trial) or trained.thresholds,
-        cache=MapCache.of(study.places.cache_dir, trained.detector.key()),
+    path = Path(source)
+    if path.is_dir() and (not _could_be_study(source) or _has_maps(path)):
+        folder = MapFolder(path, options.placement, options.onnx.pad)
+        return OpenSource(folder.title, folder, _default(), _default())
+    if path.is_file():
+        return (
+            _open_onnx(path, options) if path.suffix.lower() == ".onnx" else _open_checkpoint(path, options)
+        )
+    if path.suffix == ".onnx":
+        raise OptdetError("no such ONNX file", where=source)
+    if path.suffix == ".pt" or not _could_be_study(source):
+        raise OptdetError("no such checkpoint file", where=source)
+    # Not above: the other sources need neither Optuna nor a database.
+    from optdet.tuning.study_source import open_study_source
+
+    return open_study_source(source, options)
+
+
+def labelled_samples(source: OpenSource, images: Path | None, labels: Path | None) -> tuple[Sample, ...]:
+    """The images to score: those of ``labels`` in ``images``, else the validation images of a trial."""
+    if images is not None and labels is not None:
+        return load_source(images, labels).samples
+    if (images is None) != (labels is None):
+        raise OptdetError("--images and --labels go together", where=source.title, fix="give both")
+    if source.labelled is None:
+        raise OptdetError(
+            "this source has no labelled images of its own",
+            where=source.title,
+            fix="give --images and --labels",
+        )
+    return source.labelled()
+
+
+def scorers_of(
+    source: OpenSource, samples: Sequence[Sample], *, on_image: OnImage | None = None
+) -> list[ImageScorer]:
+    """The source's maps of labelled images, ready to be scored; OptdetError where all of them are empty."""
+    maps = list(source.maps.maps([sample.image_path for sample in samples], on_image=on_image))
+    require_content(source.title, maps)
+    return [
+        ImageScorer(sample.name, image.detector, sample.words)
+        for sample, image in zip(samples, maps, strict=True)
+    ]
+
+
+def checkpoint_maps(
+    path: Path,
+    *,
+    title: str,
+    preprocessing: Preprocessing,
+    device: str,
+    cache_dir: Path,
+    key: str | None,
+) -> DetectorMaps:
+    """The maps of one of our checkpoints. ``key`` is that of maps kept on whatever device was chosen then;
+    naming a device asks for that one's.
+    """
+
+    def open_detector() -> OpenedDetector:
+        from optdet.inference.detector import open_checkpoint
+        from optdet.inference.device import choose_device
+
+        detector = open_checkpoint(path, choose_device(device)).detector
+        return OpenedDetector(detector, detector.key())
+
+    return DetectorMaps(
+        title=title,
+        preprocessing=preprocessing,
+        open_detector=open_detector,
+        cache_dir=cache_dir,
+        key=key if device == "auto" else None,
     )
+
+
+def _open_checkpoint(path: Path, options: SourceOptions) -> OpenSource:
+    # Its settings and the key of its maps are inside: there is no way around loading it.
+    from optdet.inference.detector import open_checkpoint
+    from optdet.inference.device import choose_device
+
+    trained = open_checkpoint(path, choose_device(options.device))
+    opened = OpenedDetector(trained.detector, trained.detector.key())
+    maps = DetectorMaps(
+        title=path.name,
+        preprocessing=trained.detector.preprocessing,
+        open_detector=lambda: opened,
+        cache_dir=_cache_dir(options),
+        key=opened.key,
+    )
+    current = trained.config.postprocess.thresholds()
+    return OpenSource(path.name, maps, current, trained.thresholds, trained.config)
+
+
+def _open_onnx(path: Path, options: SourceOptions) -> OpenSource:
+    key = options.onnx.key(path)
+
+    def open_detector() -> OpenedDetector:
+        from optdet.inference.onnx_detector import OnnxDetector
+
+        return OpenedDetector(OnnxDetector(path, options.onnx, say=options.say), key)
+
+    maps = DetectorMaps(
+        title=path.name,
+        preprocessing=options.onnx.preprocessing,
+        open_detector=open_detector,
+        cache_dir=_cache_dir(options),
+        key=key,
+    )
+    return OpenSource(path.name, maps, _default(), _default())
+
+
+def _cache_dir(options: SourceOptions) -> Path:
+    from optdet.store.engine import root_of, storage_url
+    from optdet.store.places import Places
+
+    return Places(root_of(storage_url(options.storage), options.root)).cache_dir
+
+
+def _default() -> Thresholds:
+    return PostprocessConfig().thresholds()
+
+
+def _could_be_study(source: str) -> bool:
+    return "/" not in source
+
+
+def _has_maps(folder: Path) -> bool:
+    return any(folder.glob("*.np[yz]"))

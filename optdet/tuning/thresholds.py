@@ -1,8 +1,8 @@
 """The inner loop: thresholds of a frozen detector, tuned on its probability maps.
 
-First a fixed set (those in use, the defaults, a coarse lattice), then an Optuna study in memory (TPE) that
-knows them. The result depends on the maps, the words and the seed alone, so a trial that was killed here and
-starts again ends with the same.
+``exhaustive`` sweeps the whole lattice; ``tpe`` and ``random`` try a fixed set (those in use, the defaults,
+a few dozen usual points) and then an Optuna study in memory that knows them. The result depends on the
+maps, the words and the seed alone, so a trial that was killed here and starts again ends with the same.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import create_trial
@@ -18,10 +19,14 @@ from optuna.trial import create_trial
 from optdet.config import Dimension, PostprocessConfig, TuneConfig
 from optdet.config_io import parse_override, validate
 from optdet.errors import OptdetError
-from optdet.evaluation.lattice import ImageScorer, best_of, coarse_lattice, crossfit, macro_scores
-from optdet.metrics.scores import PRH
-from optdet.structures import Thresholds
+from optdet.evaluation.landscape import Landscape, SweepImage, detections_at
+from optdet.evaluation.scorer import ImageScorer, hmeans, macro_scores, part_of
+from optdet.evaluation.selection import Select, choose, crossfit, smoothed_points
+from optdet.evaluation.sweep import sweep
+from optdet.metrics.scores import PRH, aggregate
+from optdet.structures import FloatArray, Thresholds
 from optdet.tuning.space import distributions, is_inside, suggest
+from optdet.tuning.sweep_space import lattices
 
 OnTrial = Callable[[int, int], None]
 
@@ -36,12 +41,20 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """All that was tried, in order, and the best of it (the first of equals)."""
+    """What was tried, in order; the ``chosen`` one; and what its choice is worth on images left out of it.
+
+    ``at_bounds``: axes at whose end the choice lies. ``landscapes``: the whole sweeps of ``exhaustive``.
+    """
 
     tried: tuple[Tried, ...]
+    chosen: Tried
+    crossfit: float | None
+    at_bounds: tuple[str, ...] = ()
+    landscapes: tuple[Landscape, ...] = ()
 
     @property
     def best(self) -> Tried:
+        """The highest of all that was tried, the first of equals."""
         return max(self.tried, key=lambda entry: entry.scores.hmean)
 
 
@@ -51,9 +64,64 @@ def tune_thresholds(
     current: Thresholds,
     *,
     seed: int,
+    workers: int = 1,
     on_trial: OnTrial | None = None,
 ) -> Tuned:
-    """Tune on all of ``scorers``; ``on_trial(done, total)`` is called after each configuration."""
+    """Tune on all of ``scorers``; ``on_trial(done, total)`` is called after each configuration, or image."""
+    if tune.method == "exhaustive":
+        return _exhaustive(scorers, tune, current, workers, on_trial)
+    return _searched(scorers, tune, current, seed, on_trial)
+
+
+def _exhaustive(
+    scorers: Sequence[ImageScorer],
+    tune: TuneConfig,
+    current: Thresholds,
+    workers: int,
+    on_trial: OnTrial | None,
+) -> Tuned:
+    images = [SweepImage.of(scorer) for scorer in scorers]
+    found = tuple(
+        sweep(images, lattice, workers=workers, on_image=on_trial)
+        for lattice in lattices(tune, current.min_side)
+    )
+    choice = choose(found, tune.select)
+    best = choose(found, "best").thresholds
+    usual = replace(PostprocessConfig().thresholds(), min_side=current.min_side)
+    named = dict.fromkeys((current, usual, best, choice.thresholds))
+    tried = {thresholds: _scores_at(scorers, found, thresholds) for thresholds in named}
+    chosen = Tried(choice.thresholds, tried[choice.thresholds])
+    for landscape in found:
+        for thresholds, scores in landscape.spread():
+            tried.setdefault(thresholds, scores)
+    return Tuned(
+        tried=tuple(Tried(thresholds, scores) for thresholds, scores in tried.items()),
+        chosen=chosen,
+        crossfit=crossfit(found, tune.select),
+        at_bounds=choice.at_bounds,
+        landscapes=found,
+    )
+
+
+def _scores_at(
+    scorers: Sequence[ImageScorer], landscapes: Sequence[Landscape], thresholds: Thresholds
+) -> PRH:
+    found = detections_at(scorers, landscapes, thresholds)
+    return aggregate(
+        [
+            scorer.truth.cleval(detections.polygons, "competition")
+            for scorer, detections in zip(scorers, found, strict=True)
+        ]
+    ).macro
+
+
+def _searched(
+    scorers: Sequence[ImageScorer],
+    tune: TuneConfig,
+    current: Thresholds,
+    seed: int,
+    on_trial: OnTrial | None,
+) -> Tuned:
     space = space_of(tune)
     tried = {thresholds: macro_scores(scorers, thresholds) for thresholds in fixed_points(current, space)}
     if tune.method != "none":
@@ -66,16 +134,36 @@ def tune_thresholds(
             study.tell(trial, tried[thresholds].hmean)
             if on_trial is not None:
                 on_trial(number + 1, tune.trials)
-    return Tuned(tuple(Tried(thresholds, scores) for thresholds, scores in tried.items()))
+    points = list(tried)
+    by_image = np.array([hmeans(scorers, thresholds) for thresholds in points])
+    index = _choice(points, np.array([tried[point].hmean for point in points]), tune.select)
+    return Tuned(
+        tried=tuple(Tried(thresholds, scores) for thresholds, scores in tried.items()),
+        chosen=Tried(points[index], tried[points[index]]),
+        crossfit=_crossfit_of_tried(points, by_image, [scorer.name for scorer in scorers], tune.select),
+    )
 
 
-def crossfit_hmean(scorers: Sequence[ImageScorer], tuned: Tuned) -> float | None:
-    """The design's ``hmean_crossfit``: of all that was tried, the best on 4/5 of the images scores the rest.
+def _choice(points: Sequence[Thresholds], values: FloatArray, select: Select) -> int:
+    return int(np.argmax(smoothed_points(points, values) if select == "robust" else values))
+
+
+def _crossfit_of_tried(
+    points: Sequence[Thresholds], by_image: FloatArray, names: Sequence[str], select: Select
+) -> float | None:
+    """The design's ``hmean_crossfit``: of all that was tried, the choice on 4/5 of the images scores the
+    rest.
 
     The candidates are those of the whole search, the choice among them is made without the scored images.
     """
-    candidates = [entry.thresholds for entry in tuned.tried]
-    return crossfit(scorers, lambda part: best_of(part, candidates).thresholds)
+    parts = np.array([part_of(name) for name in names])
+    if len(set(parts.tolist())) < 2:
+        return None
+    total = 0.0
+    for part in np.unique(parts):
+        index = _choice(points, by_image[:, parts != part].mean(axis=1), select)
+        total += float(by_image[index, parts == part].sum())
+    return total / len(names)
 
 
 def replace_thresholds(thresholds: Thresholds, changes: Sequence[str]) -> Thresholds:
@@ -110,16 +198,24 @@ def from_params(params: dict[str, Any], current: Thresholds) -> Thresholds:
 
 
 def fixed_points(current: Thresholds, space: dict[str, Dimension]) -> list[Thresholds]:
-    """What is always tried: current, the defaults, a lattice of quads, and one of polygons if searched."""
+    """What is always tried: current, the defaults, usual points of quads, and of polygons if they are
+    searched."""
     usual = PostprocessConfig().thresholds()
     points = [current, replace(usual, min_side=current.min_side)]
     for use_polygon in (False, True):
-        start = replace(current, use_polygon=use_polygon)
         if use_polygon == current.use_polygon or is_inside(space, {"use_polygon": use_polygon}):
+            ratios = (1.5, 2.0) if use_polygon == current.use_polygon else (2.0,)
             points += [
-                point
-                for point in coarse_lattice(start)[1:]
-                if point.use_polygon == current.use_polygon or point.unclip_ratio == 2.0
+                replace(
+                    current,
+                    thresh=thresh / 100,
+                    box_thresh=box_thresh / 100,
+                    unclip_ratio=ratio,
+                    use_polygon=use_polygon,
+                )
+                for thresh in (20, 30, 40, 50)
+                for box_thresh in (30, 40, 50, 60)
+                for ratio in ratios
             ]
     return list(dict.fromkeys(points))
 

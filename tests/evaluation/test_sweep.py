@@ -10,14 +10,15 @@ import pytest
 from optdet.detection import lattice as candidate_lattice
 from optdet.detection.lattice import find_candidates
 from optdet.detection.postprocess import MapDetector
-from optdet.evaluation.lattice import ImageScorer, macro_hmean, part_of
-from optdet.evaluation.sweep import SweepImage, SweepLattice, shortest_between, sweep
+from optdet.evaluation.landscape import SweepImage, SweepLattice
+from optdet.evaluation.scorer import ImageScorer, macro_hmean, part_of
+from optdet.evaluation.sweep import shortest_between, sweep
 from optdet.evaluation.truth import ImageTruth
 from optdet.geometry.letterbox import Letterbox
 from optdet.structures import Word
 
 SIZE = 96
-LATTICE = SweepLattice((0.3, 0.5), (0.1, 0.5, 0.9), (1.0, 1.5), (5, 1000), use_polygon=False, min_side=3.0)
+LATTICE = SweepLattice((0.3, 0.5), (0.1, 0.5, 0.9), (1.0, 1.5), (5, 15), use_polygon=False, min_side=3.0)
 
 
 def rectangle(x, y, width, height):
@@ -109,13 +110,19 @@ def test_parts_add_up():
         np.testing.assert_allclose(landscape.part_hmeans[..., part], of_part, atol=1e-6)
 
 
+def test_limits_that_cut_nothing_off_are_left_out():
+    wide = sweep(IMAGES, replace(LATTICE, max_candidates=(5, 500, 600, 1000)))
+    assert wide.lattice.max_candidates == (5, 500)
+    assert wide.hmean.shape == (2, 2, 2, 3)
+
+
 def test_axes():
     landscape = sweep(IMAGES, LATTICE)
     assert len(LATTICE) == 24
     assert landscape.hmean.shape == (2, 2, 2, 3)
     assert landscape.image_hmeans is None
     point = LATTICE.at(1, 0, 1, 2)
-    assert (point.thresh, point.box_thresh, point.unclip_ratio, point.max_candidates) == (0.5, 0.9, 1.0, 1000)
+    assert (point.thresh, point.box_thresh, point.unclip_ratio, point.max_candidates) == (0.5, 0.9, 1.0, 15)
     assert landscape.hmean[1, 0, 1, 2] == pytest.approx(macro_hmean(SCORERS, point), abs=1e-11)
 
 

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from optdet.config import Config, DataConfig, ModelConfig
-from optdet.inference.detector import Detector, Preprocessing, new_model
+from optdet.inference.detector import Detector, new_model
+from optdet.inference.preprocessing import Preprocessing
 
 SIZE = 64
 

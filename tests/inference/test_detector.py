@@ -17,11 +17,11 @@ from optdet.errors import OptdetError
 from optdet.inference.detector import (
     Detector,
     Normalizer,
-    Preprocessing,
     memory_format,
     new_model,
     open_checkpoint,
 )
+from optdet.inference.preprocessing import Preprocessing
 from optdet.model.checkpoint_file import save_checkpoint
 from optdet.structures import Thresholds
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from optdet.errors import OptdetError
-from optdet.inference.map_cache import MapCache
+from optdet.inference.map_cache import MapCache, read_note
 
 SmallDisk = Callable[[int], AbstractContextManager[None]]
 
@@ -101,3 +103,80 @@ def test_a_full_disk_is_one_line(
     with small_disk(1000), pytest.raises(OptdetError, match=message):
         cache.save("a", prob_map)
     assert list(cache.folder.iterdir()) == []
+
+
+def test_zeros_are_no_map(cache: MapCache) -> None:
+    """A file that a power cut left without its content: the checksum of nothing is 0."""
+    cache.folder.mkdir(parents=True)
+    for length in (1, 4, 5, 128, 3000):
+        (cache.folder / "a.npy").write_bytes(bytes(length))
+        assert cache.load("a", SIZE) is None
+
+
+def test_a_map_is_read_through_a_memory_map_and_cannot_be_changed(
+    cache: MapCache, prob_map: NDArray[np.float16]
+) -> None:
+    cache.save("a", prob_map)
+    loaded = cache.load("a", SIZE)
+    assert isinstance(loaded, np.memmap)
+    assert not loaded.flags.writeable
+
+
+def test_sixty_maps_are_checked_well_within_a_second(cache: MapCache) -> None:
+    """0.1 s where nothing else runs; SHA-256 took 0.2 s for the checksum alone."""
+    big = np.random.default_rng(0).random((1024, 1024), dtype=np.float32).astype(np.float16)
+    for number in range(60):
+        cache.save(str(number), big)
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        assert all(cache.load(str(number), 1024) is not None for number in range(60))
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.6
+
+
+# --- the note ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def noted(tmp_path: Path) -> MapCache:
+    return MapCache.of(tmp_path, "abc", title="study:3", preprocessing={"size": SIZE})
+
+
+def test_the_note_says_whose_maps_they_are(noted: MapCache, prob_map: NDArray[np.float16]) -> None:
+    assert read_note(noted.folder) is None
+    noted.save("a", prob_map)
+    note = read_note(noted.folder)
+    assert note is not None
+    assert (note.key, note.title, note.preprocessing) == ("abc", "study:3", {"size": SIZE})
+    written = (noted.folder / "note.json").read_bytes()
+    assert b"\n" in written  # for people too
+    noted.save("b", prob_map)
+    assert (noted.folder / "note.json").read_bytes() == written
+
+
+def test_using_a_cache_is_remembered(noted: MapCache, prob_map: NDArray[np.float16]) -> None:
+    noted.begin_use()  # nothing is there yet
+    noted.save("a", prob_map)
+    note = noted.folder / "note.json"
+    os.utime(note, (1, 1))
+    noted.begin_use()
+    assert note.stat().st_mtime > 1
+
+
+def test_maps_of_another_source_are_refused(noted: MapCache, prob_map: NDArray[np.float16]) -> None:
+    noted.save("a", prob_map)
+    moved = MapCache.of(noted.folder.parent.parent, "def")
+    noted.folder.rename(moved.folder)
+    message = r"def: the maps there are those of study:3 \(abc\); remove them: optdet cache clear def"
+    with pytest.raises(OptdetError, match=message):
+        moved.begin_use()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"key": "def"}', "\xff"])
+def test_a_damaged_note_is_no_note(noted: MapCache, prob_map: NDArray[np.float16], content: str) -> None:
+    noted.save("a", prob_map)
+    (noted.folder / "note.json").write_bytes(content.encode("latin-1"))
+    assert read_note(noted.folder) is None
+    noted.begin_use()
+    assert noted.load("a", SIZE) is not None

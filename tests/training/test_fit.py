@@ -20,7 +20,7 @@ from optdet.data.sets import DataSets
 from optdet.data.transforms import epoch_order
 from optdet.digest import file_sha256
 from optdet.errors import OptdetError, TrialFailed
-from optdet.evaluation.lattice import ImageScorer, hmeans
+from optdet.evaluation.scorer import ImageScorer, hmeans
 from optdet.inference.detector import open_checkpoint
 from optdet.inference.map_cache import MapCache
 from optdet.inference.predict import prob_maps

@@ -16,7 +16,8 @@ from optdet.data.dataset import Batch
 from optdet.data.sets import DataSets
 from optdet.detection.targets import build_targets
 from optdet.errors import TrialFailed
-from optdet.inference.detector import Detector, Normalizer, Preprocessing, new_model
+from optdet.inference.detector import Detector, Normalizer, new_model
+from optdet.inference.preprocessing import Preprocessing
 from optdet.model.head import DBOutput
 from optdet.model.losses import Targets
 from optdet.training.averaging import AveragedModel

@@ -13,12 +13,11 @@ from optdet.config import Choice, FloatRange, PostprocessConfig, ThresholdSpace,
 from optdet.detection.postprocess import MapDetector
 from optdet.detection.targets import build_targets
 from optdet.errors import OptdetError
-from optdet.evaluation.lattice import ImageScorer, best_of, coarse_lattice, crossfit, macro_scores
+from optdet.evaluation.scorer import ImageScorer, hmeans, macro_scores, part_of
 from optdet.geometry.letterbox import Letterbox
 from optdet.structures import Thresholds, Word
 from optdet.tuning.space import is_inside, suggest
 from optdet.tuning.thresholds import (
-    crossfit_hmean,
     fixed_points,
     from_params,
     replace_thresholds,
@@ -30,6 +29,8 @@ SIZE = 128
 CURRENT = Thresholds(0.22, 0.25, 1.7, 600, False, 3.0)
 NAMES = ("b.jpg", "a.jpg", "e.jpg", "g.jpg", "r.jpg")  # one of each cross-fit part
 NARROW = TuneConfig(
+    method="tpe",
+    select="best",
     trials=25,
     space=ThresholdSpace(
         thresh=FloatRange(type="float", low=0.1, high=0.3, step=0.05),
@@ -39,7 +40,7 @@ NARROW = TuneConfig(
         use_polygon=Choice(type="categorical", choices=(False,)),
     ),
 )
-WIDE = TuneConfig(trials=3)
+WIDE = TuneConfig(method="tpe", trials=3)
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def scorers():
         word, other, smear = (
             build_targets([polygon], [False], SIZE).shrink_map.astype(np.float32) for polygon in polygons
         )
-        prob_map = word * 0.35 + other * 0.21 + smear * 0.14
+        prob_map = (word * 0.35 + other * 0.21 + smear * 0.14).astype(np.float16)
         words = [Word(polygon) for polygon in polygons[:2]]
         found.append(ImageScorer(name, MapDetector(prob_map, Letterbox(SIZE, SIZE, SIZE)), words))
     return found
@@ -72,7 +73,7 @@ def test_the_seed_decides(scorers, method):
 def test_current_is_tried_first_and_nothing_fixed_beats_the_best(scorers, method):
     tuned = tune_thresholds(scorers, NARROW.model_copy(update={"method": method}), CURRENT, seed=0)
     assert tuned.tried[0].thresholds == CURRENT
-    for thresholds in (CURRENT, *coarse_lattice(CURRENT)):
+    for thresholds in fixed_points(CURRENT, space_of(NARROW)):
         assert tuned.best.scores.hmean >= macro_scores(scorers, thresholds).hmean
     assert tuned.best.scores == macro_scores(scorers, tuned.best.thresholds)
     assert tuned.best == next(entry for entry in tuned.tried if entry.scores.hmean == tuned.best.scores.hmean)
@@ -123,7 +124,7 @@ def test_fixed_points_are_those_in_use_the_defaults_and_lattices():
     points = fixed_points(CURRENT, wide)
     assert points[0] == CURRENT
     assert replace(PostprocessConfig().thresholds(), min_side=3.0) in points
-    assert set(coarse_lattice(CURRENT)) <= set(points)
+    assert replace(CURRENT, thresh=0.3, box_thresh=0.6, unclip_ratio=1.5) in points
     assert {point.use_polygon for point in points} == {False, True}
     assert {point.use_polygon for point in fixed_points(CURRENT, space_of(NARROW))} == {False}
     assert len(points) == len(set(points))
@@ -141,13 +142,78 @@ def test_params_lose_the_dust_of_their_steps():
     assert thresholds.max_candidates == CURRENT.max_candidates
 
 
+def crossfit_by_hand(scorers, candidates):
+    """Each part scored at the candidate that is best (the first of equals) on the other parts."""
+    parts = np.array([part_of(scorer.name) for scorer in scorers])
+    by_image = np.array([hmeans(scorers, thresholds) for thresholds in candidates])
+    total = 0.0
+    for part in set(parts.tolist()):
+        chosen = by_image[:, parts != part].mean(axis=1).argmax()
+        total += by_image[chosen, parts == part].sum()
+    return total / len(scorers)
+
+
 def test_crossfit_chooses_among_all_that_was_tried_without_the_scored_images(scorers):
     tuned = tune_thresholds(scorers, NARROW, CURRENT, seed=0)
-    candidates = [entry.thresholds for entry in tuned.tried]
-    expected = crossfit(scorers, lambda part: best_of(part, candidates).thresholds)
-    assert crossfit_hmean(scorers, tuned) == expected
+    expected = crossfit_by_hand(scorers, [entry.thresholds for entry in tuned.tried])
+    assert tuned.crossfit == pytest.approx(expected, abs=1e-12)
     assert 0 < expected <= tuned.best.scores.hmean
-    assert crossfit_hmean(scorers[:1], tuned) is None
+    assert tune_thresholds(scorers[:1], NARROW, CURRENT, seed=0).crossfit is None
+
+
+class TestExhaustive:
+    ALL = NARROW.model_copy(update={"method": "exhaustive"})
+
+    def test_nothing_of_the_space_is_better(self, scorers):
+        """The whole lattice, by the plain pipeline; box_thresh is continuous, so the sweep may be better
+        still."""
+        tuned = tune_thresholds(scorers, self.ALL, CURRENT, seed=0)
+        assert tuned.chosen.thresholds == tuned.best.thresholds
+        plain = max(
+            macro_scores(
+                scorers, replace(CURRENT, thresh=t / 100, box_thresh=b / 100, unclip_ratio=u / 10)
+            ).hmean
+            for t in range(10, 31, 5)
+            for b in range(5, 21)
+            for u in range(10, 26)
+        )
+        assert tuned.chosen.scores.hmean >= plain
+        assert tuned.chosen.scores == macro_scores(scorers, tuned.chosen.thresholds)
+
+    def test_tpe_does_not_beat_it_and_comes_close(self, scorers):
+        best = tune_thresholds(scorers, self.ALL, CURRENT, seed=0).chosen.scores.hmean
+        found = tune_thresholds(scorers, NARROW, CURRENT, seed=0).chosen.scores.hmean
+        assert best - 0.05 <= found <= best
+
+    def test_the_result_does_not_depend_on_seed_or_workers(self, scorers):
+        one = tune_thresholds(scorers, self.ALL, CURRENT, seed=0, workers=1)
+        other = tune_thresholds(scorers, self.ALL, CURRENT, seed=1, workers=3)
+        assert (one.tried, one.chosen, one.crossfit) == (other.tried, other.chosen, other.crossfit)
+
+    def test_current_and_defaults_are_among_what_was_tried(self, scorers):
+        tuned = tune_thresholds(scorers, self.ALL, CURRENT, seed=0)
+        tried = [entry.thresholds for entry in tuned.tried]
+        assert tried[0] == CURRENT
+        assert PostprocessConfig().thresholds() in tried
+        assert 80 <= len(tried) < 400  # 5 values of thresh, 16 of box_thresh
+        for entry in tuned.tried[::25]:
+            expected = macro_scores(scorers, entry.thresholds)
+            assert entry.scores.hmean == pytest.approx(expected.hmean, abs=1e-10)
+            assert entry.scores.precision == pytest.approx(expected.precision, abs=1e-10)
+
+    def test_a_choice_at_an_end_is_flagged(self, scorers):
+        space = NARROW.space.model_copy(
+            update={"box_thresh": FloatRange(type="float", low=0.2, high=0.9, step=0.05)}
+        )
+        tuned = tune_thresholds(scorers, self.ALL.model_copy(update={"space": space}), CURRENT, seed=0)
+        assert "box_thresh" in tuned.at_bounds
+
+    def test_too_fine_a_lattice(self, scorers):
+        space = NARROW.space.model_copy(
+            update={"thresh": FloatRange(type="float", low=0.1, high=0.9, step=0.001)}
+        )
+        with pytest.raises(OptdetError, match="801 values of thresh, at most 255 can be swept"):
+            tune_thresholds(scorers, self.ALL.model_copy(update={"space": space}), CURRENT, seed=0)
 
 
 def test_replace():

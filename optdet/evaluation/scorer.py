@@ -1,15 +1,15 @@
-"""Many configurations on the same maps: the macro H-mean of each, its best, and a cross-fitted score.
+"""One configuration after the other on the same maps, by the plain pipeline.
 
 An :class:`ImageScorer` is one image; a configuration's H-means over all images are a row of numbers that
-everything else here is computed from.
+everything else here is computed from. ``sweep`` does whole lattices.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -30,8 +30,12 @@ class ImageScorer:
     def __init__(self, name: str, detector: MapDetector, words: Sequence[Word]) -> None:
         self.name = name
         self.detector = detector
-        self.truth = ImageTruth(words)
+        self.words = tuple(words)
         self._counts: dict[Thresholds, CLEvalCounts] = {}
+
+    @cached_property
+    def truth(self) -> ImageTruth:
+        return ImageTruth(self.words)
 
     def counts(self, thresholds: Thresholds) -> CLEvalCounts:
         if thresholds not in self._counts:
@@ -41,14 +45,6 @@ class ImageScorer:
 
     def hmean(self, thresholds: Thresholds) -> float:
         return self.counts(thresholds).hmean
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """The best configuration of several, and its macro H-mean; the first of equals."""
-
-    thresholds: Thresholds
-    hmean: float
 
 
 def hmeans(scorers: Sequence[ImageScorer], thresholds: Thresholds) -> FloatArray:
@@ -73,31 +69,6 @@ def macro_scores(scorers: Sequence[ImageScorer], thresholds: Thresholds) -> PRH:
     return aggregate([scorer.counts(thresholds) for scorer in scorers]).macro
 
 
-def best_of(scorers: Sequence[ImageScorer], configurations: Iterable[Thresholds]) -> Best:
-    best: Best | None = None
-    for thresholds in configurations:
-        score = macro_hmean(scorers, thresholds)
-        if best is None or score > best.hmean:
-            best = Best(thresholds, score)
-    if best is None:
-        raise ValueError("no configurations to compare")
-    return best
-
-
-def coarse_lattice(current: Thresholds) -> list[Thresholds]:
-    """What an epoch is judged by: ``current``, and a few dozen points of its kind around the usual ones.
-
-    At fixed thresholds a young detector scores near zero whatever it has learnt; its best point does not.
-    """
-    points = [
-        replace(current, thresh=thresh / 100, box_thresh=box_thresh / 100, unclip_ratio=unclip_ratio)
-        for thresh in (20, 30, 40, 50)
-        for box_thresh in (30, 40, 50, 60)
-        for unclip_ratio in (1.5, 2.0)
-    ]
-    return [current, *(point for point in points if point != current)]
-
-
 def evaluate_at(scorers: Sequence[ImageScorer], thresholds: Thresholds) -> Evaluation:
     """Every score of every image at one configuration."""
     return summarize(
@@ -108,22 +79,3 @@ def evaluate_at(scorers: Sequence[ImageScorer], thresholds: Thresholds) -> Evalu
 def part_of(name: str) -> int:
     """The cross-fit part of an image, 0..4, by SHA-256 of its name: the same in every study."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % N_PARTS
-
-
-def crossfit(
-    scorers: Sequence[ImageScorer], tune: Callable[[Sequence[ImageScorer]], Thresholds]
-) -> float | None:
-    """Macro H-mean when the images of each part are scored at thresholds that ``tune`` found on the others.
-
-    None where there are too few images to have both.
-    """
-    parts = [part_of(scorer.name) for scorer in scorers]
-    if len(set(parts)) < 2:
-        return None
-    scores: list[float] = []
-    for part in sorted(set(parts)):
-        thresholds = tune([scorer for scorer, own in zip(scorers, parts, strict=True) if own != part])
-        scores += [
-            scorer.hmean(thresholds) for scorer, own in zip(scorers, parts, strict=True) if own == part
-        ]
-    return _mean(scores)

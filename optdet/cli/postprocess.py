@@ -1,0 +1,263 @@
+"""``optdet postprocess tune``: thresholds of a frozen detector."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from optdet.cli import options, source_options
+
+if TYPE_CHECKING:
+    from optdet.config import TuneConfig
+    from optdet.structures import Thresholds
+    from optdet.tuning.source import OpenSource
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Thresholds of a frozen detector."""
+
+
+@app.command()
+def tune(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help=source_options.SOURCE_HELP)],
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", help="Folder of images. Default: the study's."),
+    ] = None,
+    labels: Annotated[Path | None, typer.Option("--labels", help="Their labels.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            "-s",
+            help="A setting of the search, as method=tpe or trials=200; repeatable.",
+        ),
+    ] = None,
+    thresh: Annotated[str | None, typer.Option("--thresh", help="LOW:HIGH or LOW:HIGH:STEP.")] = None,
+    box_thresh: Annotated[str | None, typer.Option("--box-thresh", help="LOW:HIGH or LOW:HIGH:STEP.")] = None,
+    unclip_ratio: Annotated[
+        str | None, typer.Option("--unclip-ratio", help="LOW:HIGH or LOW:HIGH:STEP.")
+    ] = None,
+    polygons: Annotated[
+        bool | None,
+        typer.Option("--polygons/--quads", help="Search polygons too, or quads alone.", show_default="quads"),
+    ] = None,
+    select: Annotated[
+        str | None, typer.Option("--select", help="robust or best: what is recommended.")
+    ] = None,
+    constraint: Annotated[
+        str | None, typer.Option("--constraint", help="recall>=0.955; also precision, boxes, and <=.")
+    ] = None,
+    candidates: Annotated[
+        Path | None, typer.Option("--candidates", help="YAML of named configurations to score beside.")
+    ] = None,
+    phase: Annotated[int | None, typer.Option("--phase", help="Only the candidates of this phase.")] = None,
+    test_images: Annotated[
+        Path | None, typer.Option("--test-images", help="Write a checked CSV of these for each candidate.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for landscapes and CSV files.")] = None,
+    write: Annotated[
+        Path | None, typer.Option("--write", help="Write a config with the recommended thresholds.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the config of --write.")] = False,
+    study: Annotated[
+        bool | None,
+        typer.Option("--study/--no-study", help="Keep an Optuna study.", show_default="for studies"),
+    ] = None,
+    workers: Annotated[int, typer.Option("--workers", min=0, help="Threads; 0: one a processor.")] = 0,
+    mean: source_options.Mean = None,
+    std: source_options.Std = None,
+    size: source_options.Size = 1024,
+    channels: source_options.ChannelOrder = "rgb",
+    pad: source_options.Padding = "center",
+    activation: source_options.OutputActivation = "auto",
+    placement: source_options.Placement = "auto",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1.")] = "auto",
+    json: options.Json = False,
+    storage: options.Storage = None,
+    root: options.Root = None,
+) -> None:
+    """Find the thresholds that score best, over a whole lattice, exactly, in seconds.
+
+    The table shows the defaults, the thresholds in use, the best (lucky in part) and the robust ones, which
+    hold better on other images; with --out come pictures of the landscape and its data.
+
+    Examples:
+
+    optdet postprocess tune quickstart
+
+    optdet postprocess tune detector.onnx --images val --labels val.json --mean 0.5 --std 0.5 --channels bgr
+
+    optdet postprocess tune maps/ --images val --labels val.json --constraint "recall>=0.955" --out tuned
+
+    optdet postprocess tune mine:7 --candidates studies/postproc_nine.yaml --phase 1 --test-images test
+    --out csv
+    """
+    from optdet.cli.postprocess_table import report_table
+    from optdet.cli.progress import image_bar
+    from optdet.cli.tables import print_json
+    from optdet.evaluation.selection import Constraint
+    from optdet.tuning.postprocess import tune_postprocess
+    from optdet.tuning.postprocess_output import (
+        draw_landscapes,
+        keep_inner_study,
+        write_config,
+        write_landscapes,
+        write_submissions,
+    )
+    from optdet.tuning.source import labelled_samples, open_source, scorers_of
+
+    opening = source_options.source_options(
+        device=device,
+        storage=storage,
+        root=root,
+        mean=mean,
+        std=std,
+        size=size,
+        channels=channels,
+        pad=pad,
+        activation=activation,
+        placement=placement,
+    )
+    bound = None if constraint is None else Constraint.parse(constraint)
+    opened = open_source(source, opening)
+    ranges = {"thresh": thresh, "box_thresh": box_thresh, "unclip_ratio": unclip_ratio}
+    search = _search(opened, settings or [], ranges, polygons=polygons, select=select)
+    named = _candidates(candidates, phase, opened.current)
+    _check_places(out, write, test_images, force=force)
+    samples = labelled_samples(opened, images, labels)
+    with image_bar("reading maps") as on_image:
+        scorers = scorers_of(opened, samples, on_image=on_image)
+    with image_bar("tuning") as on_trial:
+        report = tune_postprocess(
+            opened.title,
+            scorers,
+            search,
+            opened.current,
+            candidates=named,
+            constraint=bound,
+            workers=workers or os.cpu_count() or 1,
+            on_trial=on_trial,
+        )
+    if json:
+        print_json(report.as_json())
+    else:
+        report_table(report)
+    lines = []
+    if out is not None:
+        lines += [f"wrote {path}" for path in write_landscapes(report.landscapes, out)]
+        lines += [f"wrote {path}" for path in draw_landscapes(report, out)]
+    if test_images is not None and out is not None:
+        chosen = report.candidates or (report.entry(report.selected),)
+        with image_bar("predicting") as on_image:
+            lines += write_submissions(chosen, opened, test_images, out, on_image)
+    if write is not None:
+        write_config(report.entry(report.selected), opened.config, write, force=force)
+        lines.append(f"wrote {write}: the {report.selected} thresholds")
+    if study or (study is None and opened.labelled is not None):
+        lines.append(f"study {keep_inner_study(report, search, opening)}: optdet dashboard")
+    for line in lines:
+        typer.echo(line, err=True)
+
+
+def _search(
+    opened: OpenSource,
+    settings: list[str],
+    ranges: dict[str, str | None],
+    *,
+    polygons: bool | None,
+    select: str | None,
+) -> TuneConfig:
+    """The search of the source's config, with what the options change; quads alone where no config says
+    more."""
+    from optdet.config import TuneConfig
+    from optdet.config_io import parse_override, set_dotted, validate
+    from optdet.errors import OptdetError
+
+    tree = (
+        opened.config.postprocess.tune.model_dump(mode="json")
+        if opened.config
+        else TuneConfig().model_dump(mode="json")
+    )
+    if polygons is not None or opened.config is None:
+        tree["space"]["use_polygon"] = {
+            "type": "categorical",
+            "choices": [False, True] if polygons else [False],
+        }
+    for name, text in ranges.items():
+        if text is not None:
+            tree["space"][name] = _range(name, text)
+    for text in settings:
+        name, value = parse_override(text)
+        tree = set_dotted(tree, name, value)
+    if select is not None:
+        tree["select"] = select
+    search = validate(TuneConfig, tree, "the search")
+    if search.method == "none":
+        raise OptdetError(
+            "method none searches nothing", where="--set method", fix="use exhaustive, tpe or random"
+        )
+    return search
+
+
+def _range(name: str, text: str) -> dict[str, object]:
+    from optdet.errors import OptdetError
+
+    option = f"--{name.replace('_', '-')}"
+    try:
+        numbers = [float(part) for part in text.split(":")]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (2, 3):
+        raise OptdetError(
+            f"{text!r} is not a range", where=option, fix="write LOW:HIGH or LOW:HIGH:STEP, as 0.2:0.4"
+        )
+    low, high = numbers[:2]
+    if low >= high:
+        raise OptdetError(f"{text!r} has no width", where=option, fix="give a LOW below its HIGH")
+    if name != "unclip_ratio" and not 0 <= low < high <= 1:
+        raise OptdetError(f"{text!r} leaves 0..1", where=option, fix="thresholds are probabilities")
+    if low <= 0 and name == "unclip_ratio":
+        raise OptdetError(f"{text!r} is not above 0", where=option, fix="ratios are positive, as 1.0:3.0")
+    step = numbers[2] if len(numbers) == 3 else None
+    if step is not None and step <= 0:
+        raise OptdetError(f"the step {step:g} is not above 0", where=option)
+    return {"type": "float", "low": low, "high": high, "step": step}
+
+
+def _candidates(path: Path | None, phase: int | None, current: Thresholds) -> dict[str, Thresholds]:
+    from optdet.candidates_config import CandidatesConfig
+    from optdet.config_io import validate
+    from optdet.errors import OptdetError
+    from optdet.settings_yaml import read_mapping
+
+    if path is None:
+        if phase is not None:
+            raise OptdetError("--phase is for --candidates", where="--phase", fix="name the file too")
+        return {}
+    try:
+        named = validate(CandidatesConfig, read_mapping(path), str(path)).named(current, phase)
+    except ValueError as error:
+        raise OptdetError(str(error), where=str(path)) from None
+    if not named:
+        raise OptdetError(f"no candidate is of phase {phase}", where=str(path))
+    return named
+
+
+def _check_places(out: Path | None, write: Path | None, test_images: Path | None, *, force: bool) -> None:
+    """Before anything is worked out: what would be refused at the end."""
+    from optdet.data.files import require_folder
+    from optdet.errors import OptdetError
+
+    if test_images is not None:
+        if out is None:
+            raise OptdetError("--test-images needs a folder to write to", where="--out", fix="add --out DIR")
+        require_folder(test_images, what="test images folder")
+    if write is not None and write.exists() and not force:
+        raise OptdetError("the file exists", where=str(write), fix="give another name, or --force")

@@ -1,0 +1,118 @@
+"""What ``optdet postprocess tune`` leaves behind: landscapes, submissions, a config, an inner study."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from optdet.config import Config, TuneConfig
+from optdet.config_io import differences, dump_yaml, fingerprint
+from optdet.data.files import write_atomically
+from optdet.data.names import nfc
+from optdet.errors import OptdetError
+from optdet.evaluation.landscape import Landscape
+from optdet.inference.folder import chosen_images, write_checked
+from optdet.inference.predict import OnImage
+from optdet.tuning.housekeeping import fill_inner_study
+from optdet.tuning.postprocess import Entry, PostprocessReport
+from optdet.tuning.source import OpenSource, SourceOptions
+from optdet.tuning.thresholds import space_of
+
+
+def write_landscapes(landscapes: Sequence[Landscape], folder: Path) -> list[Path]:
+    """One ``landscape-quads.npz`` or ``-polygons`` each: the axes, macro scores and detections at every
+    point.
+
+    Scores are indexed [thresh, unclip_ratio, max_candidates, box_thresh], float32; H-means of cross-fit
+    parts stay in memory.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for landscape in landscapes:
+        lattice = landscape.lattice
+        path = folder / f"landscape-{_kind(landscape)}.npz"
+        np.savez_compressed(
+            path,
+            thresh=np.array(lattice.thresh),
+            unclip_ratio=np.array(lattice.unclip_ratio),
+            max_candidates=np.array(lattice.max_candidates),
+            box_thresh=np.array(lattice.box_thresh),
+            precision=landscape.precision.astype(np.float32),
+            recall=landscape.recall.astype(np.float32),
+            hmean=landscape.hmean.astype(np.float32),
+            n_detections=landscape.n_detections.astype(np.int32),
+        )
+        written.append(path)
+    return written
+
+
+def _kind(landscape: Landscape) -> str:
+    return "polygons" if landscape.lattice.use_polygon else "quads"
+
+
+def draw_landscapes(report: PostprocessReport, folder: Path) -> list[Path]:
+    """A picture and an interactive page of each landscape."""
+    # Not above: a table alone needs neither matplotlib nor plotly.
+    from optdet.drawing.sweep_html import write_sweep_page
+    from optdet.drawing.sweep_landscape import draw_sweep
+    from optdet.tuning.sweep_views import sweep_view
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for landscape in report.landscapes:
+        view = sweep_view(report, landscape)
+        picture, page = (folder / f"landscape-{_kind(landscape)}{suffix}" for suffix in (".png", ".html"))
+        draw_sweep(view, picture)
+        write_sweep_page(view, page)
+        written += [picture, page]
+    return written
+
+
+def write_submissions(
+    entries: Sequence[Entry],
+    source: OpenSource,
+    images: Path,
+    folder: Path,
+    on_image: OnImage | None = None,
+) -> list[str]:
+    """A checked CSV of a folder of images for each entry; what was written, in lines."""
+    paths = chosen_images(images, None)
+    maps = list(source.maps.maps(paths, on_image=on_image))
+    lines = []
+    for entry in entries:
+        found = {nfc(image.path.name): image.detector.detect(entry.thresholds).polygons for image in maps}
+        lines += write_checked(found, paths, folder / f"{_safe(entry.name)}.csv")[:1]
+    return lines
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "candidate"
+
+
+def write_config(entry: Entry, config: Config | None, path: Path, *, force: bool = False) -> None:
+    """A config with the entry's thresholds in use: the source's own settings, or the thresholds alone."""
+    if path.exists() and not force:
+        raise OptdetError("the file exists", where=str(path), fix="give another name, or --force")
+    base = config or Config()
+    tuned = base.model_copy(update={"postprocess": base.postprocess.with_thresholds(entry.thresholds)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    head = (
+        f"# thresholds tuned to H-mean {entry.evaluation.scores.competition.macro.hmean:.6f} ({entry.name})\n"
+    )
+    write_atomically(path, (head + dump_yaml(differences(tuned))).encode())
+
+
+def keep_inner_study(report: PostprocessReport, tune: TuneConfig, options: SourceOptions) -> str:
+    """The spread of what was tried as an Optuna study to browse; its name. The same tuning again changes
+    nothing."""
+    from optdet.tuning.study import open_database
+
+    database = open_database(options.storage, options.root, create=True)
+    title = re.sub(r"[^A-Za-z0-9._-]+", "-", report.title).strip("-.")
+    name = f"{title}.postprocess.{fingerprint(tune)[:8]}-{report.n_images}"
+    tried = [(entry.thresholds, entry.scores) for entry in report.tuned.tried]
+    fill_inner_study(database.storage, name, report.title, space_of(tune), tried)
+    return name

@@ -1,0 +1,50 @@
+"""A study, or one of its trials, as a SOURCE: its maps, thresholds and validation images."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from optuna.trial import FrozenTrial
+
+from optdet.data.sets import locate
+from optdet.data.source import load_source
+from optdet.errors import OptdetError
+from optdet.inference.preprocessing import Preprocessing
+from optdet.structures import Sample
+from optdet.tuning import attributes as attr
+from optdet.tuning.results import best_trial, checkpoint_path, config_of, find_trial, thresholds_of
+from optdet.tuning.source import OpenSource, SourceOptions, checkpoint_maps
+from optdet.tuning.study import OpenStudy, find_study, load_study, open_database
+
+
+def open_study_source(source: str, options: SourceOptions) -> OpenSource:
+    """``STUDY`` (its best trial) or ``STUDY:TRIAL``."""
+    name, colon, number = source.partition(":")
+    if colon and not re.fullmatch(r"[0-9]+", number):
+        raise OptdetError(
+            f"{number!r} is not a trial number", where=source, fix="write STUDY:TRIAL, as quickstart:7"
+        )
+    database = open_database(options.storage, options.root)
+    study = load_study(database, find_study(database, name or None))
+    return trial_source(study, find_trial(study, int(number)) if colon else best_trial(study), options)
+
+
+def trial_source(study: OpenStudy, trial: FrozenTrial, options: SourceOptions) -> OpenSource:
+    config = config_of(trial, study)
+    title = f"{study.name}:{trial.number}"
+    maps = checkpoint_maps(
+        checkpoint_path(study, trial),
+        title=title,
+        preprocessing=Preprocessing.of(config),
+        device=options.device,
+        cache_dir=study.places.cache_dir,
+        key=trial.user_attrs.get(attr.MAP_KEY),
+    )
+
+    def labelled() -> tuple[Sample, ...]:
+        val = locate(config.data, data_root=study.data_root, data_dir=study.places.data_dir).val
+        return load_source(Path(val.images), Path(val.labels), format=val.format).samples
+
+    current = config.postprocess.thresholds()
+    return OpenSource(title, maps, current, thresholds_of(trial) or current, config, labelled)

@@ -1,0 +1,55 @@
+"""A sweep's landscape as the pictures of ``drawing`` take it: reduced over max_candidates, with its named
+points."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from optdet.drawing.sweep_view import NamedPoint, SweepConstraint, SweepView
+from optdet.evaluation.landscape import Landscape
+from optdet.tuning.postprocess import Entry, PostprocessReport, standard_error
+
+
+def sweep_view(report: PostprocessReport, landscape: Landscape) -> SweepView:
+    lattice = landscape.lattice
+    best_limit = landscape.hmean.argmax(axis=2)[:, :, None, :]
+
+    def reduced(values: np.ndarray) -> np.ndarray:
+        return np.take_along_axis(values, best_limit, axis=2)[:, :, 0, :]
+
+    kind = "polygons" if lattice.use_polygon else "quads"
+    shown = [
+        entry
+        for entry in (*report.entries, *report.candidates)
+        if entry.thresholds.use_polygon == lattice.use_polygon
+    ]
+    constraint = report.constraint
+    drawn = None
+    if constraint is not None and constraint.at_least and constraint.metric != "boxes":
+        drawn = SweepConstraint(constraint.metric, constraint.value)
+    return SweepView(
+        thresh=np.array(lattice.thresh),
+        box_thresh=np.array(lattice.box_thresh),
+        unclip_ratio=np.array(lattice.unclip_ratio),
+        hmean=reduced(landscape.hmean),
+        precision=reduced(landscape.precision),
+        recall=reduced(landscape.recall),
+        n_detections=reduced(landscape.n_detections),
+        named=tuple(_point(entry) for entry in shown),
+        standard_error=standard_error(report.entry("best")),
+        constraint=drawn,
+        title=f"{report.title}: {kind}, {report.n_images} images",
+    )
+
+
+def _point(entry: Entry) -> NamedPoint:
+    macro = entry.evaluation.scores.competition.macro
+    return NamedPoint(
+        name=entry.name,
+        thresh=entry.thresholds.thresh,
+        box_thresh=entry.thresholds.box_thresh,
+        unclip_ratio=entry.thresholds.unclip_ratio,
+        precision=macro.precision,
+        recall=macro.recall,
+        hmean=macro.hmean,
+    )

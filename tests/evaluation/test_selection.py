@@ -1,0 +1,153 @@
+"""Rules on landscapes that are drawn by hand: what each takes, under bounds, and cross-fitted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from optdet.errors import OptdetError
+from optdet.evaluation.landscape import Landscape, SweepBest, SweepLattice
+from optdet.evaluation.selection import Constraint, choose, crossfit, smoothed, smoothed_points
+from optdet.structures import Thresholds
+
+LATTICE = SweepLattice(
+    thresh=tuple(step / 20 for step in range(1, 20)),
+    box_thresh=tuple(step / 20 for step in range(1, 20)),
+    unclip_ratio=(1.5, 2.0),
+    max_candidates=(1000,),
+    use_polygon=False,
+    min_side=3.0,
+)
+AXES = (19, 2, 1, 19)
+
+
+def landscape(hmean, *, parts=None, precision=None, recall=None, n_detections=None, lattice=LATTICE):
+    """Of five images, one of each part, unless ``parts`` says otherwise."""
+    index = np.unravel_index(int(np.argmax(hmean)), hmean.shape)
+    thresholds = lattice.at(*(int(i) for i in index))
+    return Landscape(
+        lattice=lattice,
+        profile="competition",
+        names=tuple("abcde"),
+        precision=hmean if precision is None else precision,
+        recall=hmean if recall is None else recall,
+        hmean=hmean,
+        n_detections=np.full(hmean.shape, 10) if n_detections is None else n_detections,
+        global_counts=np.zeros((*hmean.shape, 5), dtype=np.int64),
+        part_hmeans=np.repeat(hmean[..., None], 5, axis=-1) if parts is None else parts,
+        part_sizes=np.ones(5, dtype=np.int64),
+        best=SweepBest(thresholds, float(hmean.max()), (0.0, 1.0)),
+        candidates=(),
+        image_hmeans=None,
+    )
+
+
+def plateau_and_spike():
+    """.9 around thresh .3 and box_thresh .3; one point of .95 at .8, .8, in a pit."""
+    hmean = np.full(AXES, 0.5)
+    hmean[3:8, :, :, 3:8] = 0.9
+    hmean[15, 0, 0, 15] = 0.95
+    return hmean
+
+
+def test_best_takes_the_spike_and_robust_the_middle_of_the_plateau():
+    drawn = landscape(plateau_and_spike())
+    assert choose([drawn], "best").thresholds == Thresholds(0.8, 0.8, 1.5, 1000, False, 3.0)
+    robust = choose([drawn], "robust")
+    assert (robust.thresholds.thresh, robust.thresholds.box_thresh, robust.hmean) == (0.3, 0.3, 0.9)
+
+
+def test_the_higher_of_two_landscapes():
+    polygons = replace(LATTICE, use_polygon=True)
+    low, high = landscape(plateau_and_spike()), landscape(plateau_and_spike() + 0.01, lattice=polygons)
+    for select in ("best", "robust"):
+        assert choose([low, high], select).thresholds.use_polygon
+        assert choose([high, low], select).thresholds.use_polygon
+        assert not choose([low, low], select).thresholds.use_polygon
+
+
+def test_smoothing_keeps_a_constant_and_weighs_by_distance_not_by_steps():
+    drawn = landscape(np.full(AXES, 0.7))
+    assert smoothed(drawn, drawn.hmean) == pytest.approx(np.full(AXES, 0.7))
+    fine = SweepLattice(tuple(s / 100 for s in range(5, 96)), (0.5,), (1.5,), (1000,), False, 3.0)
+    coarse = SweepLattice(tuple(s / 20 for s in range(1, 20)), (0.5,), (1.5,), (1000,), False, 3.0)
+    step = {
+        lattice: np.array([1.0 if t > 0.5 else 0.0 for t in lattice.thresh]).reshape(-1, 1, 1, 1)
+        for lattice in (fine, coarse)
+    }
+    at = {lattice: lattice.thresh.index(0.45) for lattice in (fine, coarse)}
+    values = [
+        float(smoothed(landscape(step[lattice], lattice=lattice), step[lattice])[at[lattice], 0, 0, 0])
+        for lattice in (fine, coarse)
+    ]
+    assert values[0] == pytest.approx(values[1], abs=0.1)
+    assert 0 < min(values) < max(values) < 0.3
+
+
+def test_scattered_points_are_averaged_within_their_kind():
+    usual = Thresholds(0.3, 0.5, 1.5, 1000, False, 3.0)
+    points = [
+        usual,
+        replace(usual, thresh=0.31),
+        replace(usual, use_polygon=True),
+        replace(usual, thresh=0.9),
+    ]
+    values = smoothed_points(points, np.array([1.0, 0.0, 0.5, 0.2]))
+    assert 0.4 < values[1] < 0.5 < values[0] < 0.6
+    assert values[2:].tolist() == [0.5, 0.2]
+
+
+@pytest.mark.parametrize("select", ["best", "robust"])
+def test_a_constraint_bounds_the_choice(select):
+    hmean = plateau_and_spike()
+    recall = np.broadcast_to(np.array(LATTICE.thresh)[:, None, None, None], AXES).copy()
+    drawn = landscape(hmean, recall=recall)
+    free = choose([drawn], select).thresholds.thresh
+    bound = choose([drawn], select, Constraint.parse("recall<=0.25")).thresholds.thresh
+    assert bound <= 0.25 < free
+    fewer = np.where(hmean > 0.9, 1000, 10)
+    boxes = choose([landscape(hmean, n_detections=fewer)], select, Constraint.parse("boxes <= 500"))
+    assert boxes.hmean == 0.9
+
+
+def test_a_constraint_that_nothing_keeps():
+    with pytest.raises(OptdetError, match=r"no thresholds keep precision>=0.99"):
+        choose([landscape(plateau_and_spike())], "best", Constraint.parse("precision>=0.99"))
+
+
+@pytest.mark.parametrize("text", ["recall", "recall>0.9", "hmean>=0.9", "recall>=high", "recall>=.", ""])
+def test_what_is_no_constraint(text):
+    with pytest.raises(OptdetError, match="is not a constraint"):
+        Constraint.parse(text)
+
+
+def test_a_choice_within_a_step_of_an_end_is_flagged():
+    hmean = np.full(AXES, 0.5)
+    hmean[1, 0, 0, 9] = 0.9
+    assert choose([landscape(hmean)], "best").at_bounds == ("thresh",)
+    hmean[2, 0, 0, 18] = 0.95
+    assert choose([landscape(hmean)], "best").at_bounds == ("box_thresh",)
+    hmean[2, 0, 0, 9] = 0.97
+    assert choose([landscape(hmean)], "best").at_bounds == ()
+
+
+def test_crossfit_by_hand():
+    # Each image likes a point of its own (1.0); all like the last one (.6). Without one its own point is
+    # no better than nothing for the others, and some other image's point scores 0 on it.
+    lattice = SweepLattice((0.1, 0.2, 0.3, 0.4, 0.5, 0.6), (0.5,), (1.5,), (1000,), False, 3.0)
+    parts = np.zeros((6, 1, 1, 1, 5))
+    for image in range(5):
+        parts[image, 0, 0, 0, image] = 1.0
+    parts[5] = 0.6
+    drawn = landscape(parts.mean(axis=-1), parts=parts, lattice=lattice)
+    assert crossfit([drawn], "best") == pytest.approx(0.6)
+    parts[5] = 0.15  # on four images .15 is worse than the 1/4 of any image's own point
+    drawn = landscape(parts.mean(axis=-1), parts=parts, lattice=lattice)
+    assert crossfit([drawn], "best") == pytest.approx(0.0)
+
+
+def test_crossfit_needs_two_parts():
+    drawn = replace(landscape(plateau_and_spike()), part_sizes=np.array([5, 0, 0, 0, 0]))
+    assert crossfit([drawn], "best") is None
