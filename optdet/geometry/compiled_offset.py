@@ -18,6 +18,8 @@ from optdet.compiled import compiled
 UNSURE: Final = -1
 _ARC_TOLERANCE = 0.25
 """Clipper's default: how far a corner's chords may lie from its circle, in pixels."""
+_MIN_DISTANCE = 1.0
+"""Pixels of growth below which a sliver stays so thin that Clipper's rounding may swallow a corner."""
 _MIN_DENTED = 3.0
 """Pixels of growth from which a dent of rounding (one pixel) cannot reach the other side."""
 _POINTS_A_CORNER = 3
@@ -122,7 +124,7 @@ def grown_quad(quad: Any, distance: float, outline: Any, buffers: Any) -> int:
         j, k = (i + 1) & 3, (i + 2) & 3
         if (xs[j] - xs[i]) * (ys[k] - ys[j]) - (ys[j] - ys[i]) * (xs[k] - xs[j]) <= 0:
             return UNSURE
-    if distance < 1e-6:
+    if distance < _MIN_DISTANCE:
         return UNSURE
     n = _outline(xs, ys, distance, px, py)
     if n == UNSURE:

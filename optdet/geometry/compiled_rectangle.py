@@ -1,10 +1,10 @@
 """Hulls and smallest rectangles of integer points, compiled: bit for bit what ``min_area_rectangle`` gives.
 
-A threshold sweep measures a million outlines, and calling OpenCV costs more than its work. The last bits of
-a rectangle, and which of two equal ones is taken, depend on the order of every operation, so it is OpenCV
-5's here: Sklansky's hull of the points sorted by x, turned so that its indices ascend or descend where they
-can, then rotating calipers (Toussaint, 1983) in float32. ``exactness.compiled_is_exact`` asks whether the
-installed OpenCV agrees; where it does not, nobody comes here.
+A threshold sweep measures a million outlines, and calling OpenCV costs more than its work. The last bits of a
+rectangle, and which of two equal ones is taken, depend on the order of every operation, so it is OpenCV 5's
+here: Sklansky's hull of the points sorted by x, turned so that its indices ascend or descend where they can,
+then rotating calipers (Toussaint, 1983) in float32. ``detection.exactness`` asks whether the installed
+OpenCV agrees; where it does not, nobody comes here.
 
 Points are (n, 2), integers, below 2**19 in size. All functions write into buffers that the caller brings.
 """

@@ -149,8 +149,13 @@ class CLEvalTruth:
         return related if len(kept) == len(shaped) else _spread(related, kept, len(shaped))
 
     def relate_rings(self, points: NDArray[np.integer], starts: Index) -> CLEvalRelations:
-        """Relations of D polygons of at least 4 points that lie behind one another, ``starts`` (D + 1,)."""
-        return _relate(self, Rings(points.astype(np.float64), np.diff(starts)), _RULES[self.profile])
+        """The same of D polygons of at least 3 points that lie behind one another, ``starts`` (D + 1,)."""
+        rules = _RULES[self.profile]
+        rings = Rings(points.astype(np.float64), np.diff(starts))
+        kept = np.flatnonzero(rings.sizes >= rules.min_points)
+        if len(kept) == len(rings):
+            return _relate(self, rings, rules)
+        return _spread(_relate(self, _subset(rings, kept), rules), kept, len(rings))
 
     def regions(self, words: Index) -> Regions:
         """The words' regions; ignored ones lose what valid words cover: a detection there is about the
@@ -344,7 +349,7 @@ def _without_pairs(related: CLEvalRelations, detections: Index, dropped: Bools) 
     )
 
 
-def _spread(related: CLEvalRelations, kept: Sequence[int], n_detections: int) -> CLEvalRelations:
+def _spread(related: CLEvalRelations, kept: Sequence[int] | Index, n_detections: int) -> CLEvalRelations:
     """Detections at their places among ``n_detections``; the others are inert: ignored, without a pair."""
     n_pairs = np.zeros(n_detections, dtype=np.intp)
     n_pairs[kept] = np.diff(related.pair_starts)
