@@ -103,7 +103,8 @@ def main() -> None:
     options = parser.parse_args()
     samples = load(options.maps_dir, options.images, options.labels)
     axis = steps(0.05, 0.95, options.step)
-    landscape = our_sweep(samples, Lattice(axis, axis, steps(1.0, 3.0, 0.1), (1000,), False), by_image=True)
+    lattice = Lattice(axis, axis, steps(1.0, 3.0, 0.1), (1000,), use_polygon=False)
+    landscape = our_sweep(samples, lattice, by_image=True)
     assert landscape.image_hmeans is not None
     by_image = landscape.image_hmeans.reshape(-1, len(samples))
     default = default_index(landscape)
