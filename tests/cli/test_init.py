@@ -192,6 +192,16 @@ def test_a_folder_without_labels_says_what_was_looked_for(data, project):
     assert list(project.iterdir()) == []
 
 
+def test_nothing_is_written_where_the_image_to_draw_is_cut_short(data, project):
+    make_labels(data / "labels.json", NAMES)
+    for name in NAMES:
+        path = data / "images" / name
+        path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(OptdetError, match=r"0.jpg: the image cannot be read .*; replace it"):
+        invoke("--data", data)
+    assert list(project.iterdir()) == []
+
+
 def test_a_config_of_the_users_is_not_replaced_unasked(data, project):
     make_labels(data / "labels.json", NAMES)
     invoke("--data", data)
