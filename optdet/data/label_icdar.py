@@ -138,7 +138,8 @@ def _word_of(fields: Sequence[str], *, quoted: bool = False) -> Word | str:
     polygon = polygon_from([list(pair) for pair in zip(values[::2], values[1::2], strict=True)])
     if isinstance(polygon, str):
         return polygon
-    text = ",".join(fields[count:]) or None
+    # A row that ends in a comma states an empty text, which has no characters; one without states none.
+    text = ",".join(fields[count:]) if len(fields) > count else None
     if quoted and text is not None and (whole := _QUOTED.fullmatch(text)):
         text = whole[1].replace('""', '"')
     return usable_word(polygon, text, text is not None and text.strip() == IGNORED_TEXT)

@@ -255,6 +255,7 @@ def test_a_bad_icdar_row_has_its_file_and_line(tmp_path: Path, row: str, reason:
         (' "1,200 ""each""" ', '1,200 "each"', False),
         ('"###"', "###", True),
         ('""', "", False),
+        ("", "", False),
         ('27" x 4"', '27" x 4"', False),
         ('"a" or "b"', '"a" or "b"', False),
         ('"', '"', False),
