@@ -46,6 +46,18 @@ class Source:
     def n_unlabelled(self) -> int:
         return len(self.unlabelled)
 
+    def require_complete(self) -> None:
+        """Refuse images that are missing where the source is to be scored: they would be left out in training
+        and count as empty in `optdet evaluate`, which would be two values of one trial.
+        """
+        if self.missing:
+            raise OptdetError(
+                f"{self.n_missing} of {self.n_missing + len(self.samples)} labelled images to validate on are "
+                f"not in {self.images}, the first is {self.missing[0]}",
+                where=str(self.label_file.path),
+                fix="add them, or take them out of the labels",
+            )
+
 
 def load_source(images: Path, labels: Path, *, format: str = "auto", require_words: bool = True) -> Source:
     """Read the labels and find their images. ``require_words`` refuses labels that training cannot use."""
