@@ -59,7 +59,9 @@ def test_sound_labels_are_surveyed_with_exit_0(images, write):
 def test_every_problem_is_listed_with_all(images, write):
     bad = {**WORD, "points": [[1, 1], [2, 2]]}
     files = ("--images", images, "--labels", write(_1=[WORD, *[bad] * 22], _9=[WORD]))
-    first = complaint("check", *files, match=r"22 bad rows, the first at images/1.jpg/words/1: 2 points").stdout
+    first = complaint(
+        "check", *files, match=r"22 bad rows, the first at images/1.jpg/words/1: 2 points"
+    ).stdout
     assert first.count("\n  - ") == 20
     assert "... and 3 more: --all lists them" in first
     every = complaint("check", *files, "--all", match="bad rows").stdout

@@ -178,6 +178,32 @@ def test_several_sources_stay_several(tmp_path, project):
     ]
 
 
+def test_images_in_sub_folders_get_their_own_words(tmp_path, project):
+    shops = [f"shop{number}/scan.jpg" for number in range(4)]
+    for name in shops:
+        make_images((tmp_path / "data" / "train" / name).parent, ["scan.jpg"])
+    lines = [f"{name}\t{json.dumps([{**WORD, 'transcription': name}])}\n" for name in shops]
+    (tmp_path / "data" / "train" / "Label.txt").write_text("".join(lines))
+    invoke("--data", tmp_path / "data")
+    samples = [sample for source in trained_on(project) for sample in source.samples]
+    assert sorted(sample.name for sample in samples) == shops
+    assert all(sample.words[0].text == sample.name for sample in samples)
+
+
+def test_one_label_file_of_several_folders_finds_all(tmp_path, project):
+    make_images(tmp_path / "data/imgs/batch0", NAMES[:5])
+    make_images(tmp_path / "data/imgs/batch1", NAMES[5:])
+    make_labels(tmp_path / "data/labels.json", NAMES)
+    invoke("--data", tmp_path / "data")
+    assert sum(len(source.samples) for source in trained_on(project)) == 10
+
+
+def test_unsafe_names_are_the_reason_that_is_said(data, project):
+    make_labels(data / "train.json", ["../1.jpg"])
+    with pytest.raises(OptdetError, match=r"leaves its folder"):
+        invoke("--data", data)
+
+
 def test_a_folder_without_labels_says_what_was_looked_for(data, project):
     with pytest.raises(OptdetError, match=r"data: no labelled images found; looked for UFO JSON, ICDAR text"):
         invoke("--data", data)
