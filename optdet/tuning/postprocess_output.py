@@ -11,7 +11,7 @@ import numpy as np
 from optdet.config import Config, TuneConfig
 from optdet.config_io import differences, dump_yaml, fingerprint
 from optdet.data.files import write_atomically
-from optdet.data.names import nfc
+from optdet.data.images import relative_name
 from optdet.errors import OptdetError
 from optdet.evaluation.landscape import Landscape
 from optdet.inference.folder import chosen_images, write_checked
@@ -79,10 +79,14 @@ def write_submissions(
     """A checked CSV of a folder of images for each entry; what was written, in lines."""
     paths = chosen_images(images, None)
     maps = list(source.maps.maps(paths, on_image=on_image))
+    named = {relative_name(path, images): path for path in paths}
     lines = []
     for entry in entries:
-        found = {nfc(image.path.name): image.detector.detect(entry.thresholds).polygons for image in maps}
-        lines += write_checked(found, paths, folder / f"{_safe(entry.name)}.csv")[:1]
+        found = {
+            relative_name(image.path, images): image.detector.detect(entry.thresholds).polygons
+            for image in maps
+        }
+        lines += write_checked(found, named, folder / f"{_safe(entry.name)}.csv")[:1]
     return lines
 
 
