@@ -257,10 +257,10 @@ def run_and_report(
     try:
         with choose_progress() as progress:
             result = run_study(study, progress, total=total, timeout_s=timeout, device=device)
+        run_summary(study, result, again)
     except KeyboardInterrupt:
         typer.echo(f"interrupted; go on with: {again}", err=True)
         raise typer.Exit(130) from None
-    run_summary(study, result, again)
     if result.reason == "failures":
         raise OptdetError(
             f"{study.config.max_failures} trials failed in a row, the last: {result.last_failure}",

@@ -17,10 +17,11 @@ from optdet.store.owners import Owner
 from optdet.store.registry import checkpoint_of
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
+from optdet.tuning.interrupts import Stopped
 from optdet.tuning.objective import trial_config
 from optdet.tuning.results import trial_rows
 from optdet.tuning.run import run_study
-from optdet.tuning.worker import Stopped, Worker
+from optdet.tuning.worker import Worker
 
 NAN = {"optimizer.lr": 1e30}
 
