@@ -197,7 +197,7 @@ def shown_url(url: str) -> str:
 def _shown(url: URL) -> str:
     if "password" in url.query:  # PostgreSQL takes it there too
         url = url.update_query_dict({"password": "***"})
-    return url.render_as_string(hide_password=True)
+    return url.render_as_string(hide_password=True).replace("password=%2A%2A%2A", "password=***")
 
 
 def _nothing_here(url: URL) -> OptdetError:

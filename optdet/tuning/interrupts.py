@@ -62,7 +62,7 @@ class Interrupts:
 
     @contextmanager
     def handled(self) -> Iterator[None]:
-        """While the block runs, SIGTERM is a Ctrl-C too. In another thread than the first, nothing changes."""
+        """While the block runs, SIGTERM is a Ctrl-C too. Beside the main thread nothing changes."""
         if threading.current_thread() is not threading.main_thread():
             yield  # only the main thread may set handlers
             return

@@ -3,8 +3,8 @@
 Run as a script, it imports everything once and then forks a child for each command: what a command costs is
 its work, not the imports. Each line of JSON on its standard input is an order. {"argv", "cwd", "out", "err",
 "kill"} starts ``optdet ARGV`` there and answers with its process id; {"wait": pid} answers with its exit
-code, negative for a signal. ``kill`` is null or {"at": "module:name", "call": n, "after": bool, "ending": signal,
-"swallowed": bool}: the process sends itself the signal before (or after) the n-th call of that function.
+code, negative for a signal. ``kill`` is null or {"at": "module:name", "call": n, "after": bool, "ending":
+signal, "swallowed": bool}: the process sends itself that signal before (or after) the n-th call.
 """
 
 from __future__ import annotations
