@@ -120,15 +120,19 @@ def test_other_settings_are_another_run(tiny, optdet):
     "broken",
     [
         ("--device", "tpu9"),
-        (
-            "data.synthetic=null",
-            "data.train=[{images: none, labels: none.json}]",
-            "data.val={images: none, labels: none.json}",
-        ),
         ("model.weights=none.pt",),
     ],
 )
 def test_a_run_that_cannot_begin_leaves_no_study(tiny, optdet, broken):
     for _ in range(2):
         assert optdet("train", "configs/tiny.yaml", *broken).error
+    assert json.loads(optdet("study", "list", "--json").out) == []
+
+
+def test_a_run_without_its_images_leaves_no_study(tiny, optdet):
+    source = "{images: none, labels: none.json}"
+    data = f"data: {{train: [{source}], val: {source}, size: 96, workers: 0}}\n"
+    text = (tiny / "configs/tiny.yaml").read_text()
+    (tiny / "configs/no-data.yaml").write_text(data + text[text.index("model:") :])
+    assert "none" in optdet("train", "configs/no-data.yaml").error
     assert json.loads(optdet("study", "list", "--json").out) == []
