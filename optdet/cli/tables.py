@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from optdet.cli.again import Given
     from optdet.inference.cache_listing import CacheEntry
     from optdet.tuning.study import OpenStudy
     from optdet.tuning.worker import RunResult
@@ -95,22 +97,25 @@ def file_size(n_bytes: int) -> str:
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
 
 
-def run_summary(study: OpenStudy, result: RunResult, again: str) -> None:
+def run_summary(study: OpenStudy, result: RunResult, given: Given) -> None:
     """What a run ended with, and what to do next."""
     from optdet.errors import OptdetError
     from optdet.tuning.results import best_json
 
-    more = f"{again.split(' --trials', maxsplit=1)[0]} --trials {result.total + 10}"
     if result.reason == "full":
-        typer.echo(f"{study.name} is full: {result.finished} of {result.total} trials; for more: {more}")
+        # Where nothing varies, not even the seed, more trials would be the same run over and over.
+        varies = bool(study.config.space) or study.config.vary_seed
+        more = f"; for more: {given.run_again(study.name, trials=result.total + 10)}" if varies else ""
+        typer.echo(f"{study.name} is full: {result.finished} of {result.total} trials{more}")
     elif result.reason == "timeout":
+        again = given.run_again(study.name)
         typer.echo(f"time is up: {result.finished} of {result.total} trials; go on with: {again}")
     try:
         best_table(best_json(study))
     except OptdetError:
         typer.echo("no trial is complete yet")
         return
-    typer.echo(f"look: optdet dashboard   or: optuna-dashboard {study.database.url}")
+    typer.echo(f"look: optdet dashboard   or: {shlex.join(['optuna-dashboard', study.database.shown])}")
 
 
 def new_table(*columns: str) -> Table:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 
 import pytest
+import typer
 import yaml
 
+from optdet.cli.again import Given
 from optdet.cli.study import _seconds
-from optdet.errors import OptdetError
 
 THRESHOLDS = {"thresh", "box_thresh", "unclip_ratio", "max_candidates", "use_polygon", "min_side"}
 
@@ -88,8 +90,35 @@ def test_times(text, seconds):
 
 @pytest.mark.parametrize("text", ["", "h", "-1h", "1d", "1h30m", "nan"])
 def test_what_is_no_time(text):
-    with pytest.raises(OptdetError, match="is not a time; write 8h"):
+    with pytest.raises(typer.BadParameter, match="is not a time; write 8h"):
         _seconds(text)
+
+
+def test_a_timeout_that_is_no_time_is_wrong_usage(optdet):
+    ran = optdet("study", "run", "--timeout", "abc")
+    assert ran.code == 2
+    assert "is not a time" in ran.err
+
+
+def test_the_line_that_goes_on_has_every_option_and_is_quoted(tiny, optdet):
+    places = ("--storage", "my studies/a.db", "--root", "the root")
+    created = optdet("study", "create", "studies/tiny.yaml", *places)
+    assert created.out.splitlines()[1] == (
+        "run it: optdet study run tiny --storage 'my studies/a.db' --root 'the root'"
+    )
+    more = ("--data-root", "my data", "--device", "cpu", "--timeout", "0s", "--trials", "3")
+    ran = optdet("study", "run", "tiny", *places, *more)
+    assert ran.code == 0, ran.err
+    line = ran.out.splitlines()[0].split("go on with: ")[1]
+    assert shlex.split(line) == ["optdet", "study", "run", "tiny", *places, *more]
+    assert optdet(*shlex.split(line)[1:]).out == ran.out
+
+
+def test_no_line_shows_a_password():
+    for url in ("postgresql://me:secret@host/name", "postgresql://me@host/name?password=secret"):
+        line = Given(storage=url).run_again("tiny")
+        assert "secret" not in line
+        assert "***" in line
 
 
 def test_smoke_goes_through_everything_and_leaves_no_trial(tiny, optdet):

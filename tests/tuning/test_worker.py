@@ -17,10 +17,11 @@ from optdet.store.owners import Owner
 from optdet.store.registry import checkpoint_of
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
+from optdet.tuning.interrupts import Stopped
 from optdet.tuning.objective import trial_config
-from optdet.tuning.results import trial_rows
+from optdet.tuning.results import trial_rows, write_best
 from optdet.tuning.run import run_study
-from optdet.tuning.worker import Stopped, Worker
+from optdet.tuning.worker import Worker
 
 NAN = {"optimizer.lr": 1e30}
 
@@ -84,13 +85,17 @@ def test_total_is_over_all_runs(make, small, recorder):
     assert heard.started == [(1, False)]
 
 
-def test_the_objective_can_be_the_crossfitted_score(make, small, recorder):
+def test_the_objective_can_be_the_crossfitted_score(make, small, recorder, tmp_path):
     config = small(data={"size": 96}, train={"epochs": 3})
     study = make("by-crossfit", objective="crossfit", trials=1, config=config, space={})
     run_study(study, recorder())
     [row] = trial_rows(study)
     assert row.value == row.hmean_crossfit
-    assert row.value != row.scores["competition"]["macro"]["hmean"]
+    own = row.scores["competition"]["macro"]["hmean"]
+    assert row.value != own
+    write_best(study, tmp_path / "best.yaml")
+    head = (tmp_path / "best.yaml").read_text().splitlines()[0]
+    assert head.endswith(f": cross-fitted H-mean {row.value:.6f}; H-mean {own:.6f} (competition, macro)")
 
 
 def test_a_nan_loss_fails_the_trial_and_the_study_goes_on(make, small, recorder):
