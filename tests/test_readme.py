@@ -34,8 +34,7 @@ QUICK = (
 )
 TRAIN = "optdet train configs/mine.yaml optimizer.lr=0.0004"
 BOUND = (
-    'optdet postprocess tune quickstart --constraint "recall>=0.955" '
-    "--out tuned --write configs/tuned.yaml"
+    'optdet postprocess tune quickstart --constraint "recall>=0.955" --out tuned --write configs/tuned.yaml'
 )
 SMALL_SYNTHETIC = "data.synthetic.train=4 data.synthetic.val=3 data.synthetic.image_size=192"
 SMALLER = {
