@@ -101,14 +101,22 @@ def unknown_setting(name: str, model: type[BaseModel], where: str) -> OptdetErro
 
 
 def _unknown(name: str, known: Sequence[str], where: str) -> OptdetError:
-    leaf = name.rsplit(".", 1)[-1]
-    same_leaf = [other for other in known if other.rsplit(".", 1)[-1] == leaf]
-    near = same_leaf[:2] or get_close_matches(name, known, n=2, cutoff=0.5)
-    return OptdetError(
-        f"unknown setting {name!r}",
-        where=where,
-        fix=f"did you mean {' or '.join(near)}?" if near else "see optdet/config.py for all settings",
-    )
+    leaf = name.rpartition(".")[2]
+    group = ".".join(part for part in name.split(".")[:-1] if not part.isdigit())
+    beside = [other.rpartition(".")[2] for other in known if other.rpartition(".")[0] == group]
+    near = [other for other in known if other.rpartition(".")[2] == leaf][:2]
+    if not near and group and beside:  # alone: what the names share before the last dot makes none near
+        near = [f"{group}.{other}" for other in get_close_matches(leaf, beside, n=2, cutoff=0.5)]
+    elif not near:
+        near = get_close_matches(name, known, n=2, cutoff=0.5)
+    if near:
+        fix = f"did you mean {' or '.join(near)}?"
+    elif group and beside:
+        fix = f"{group} has {', '.join(beside)}"
+    else:
+        top = dict.fromkeys(other.partition(".")[0] for other in known)
+        fix = f"there are {', '.join(top)}; `optdet init` writes configs that use them"
+    return OptdetError(f"unknown setting {name!r}", where=where, fix=fix)
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:

@@ -118,7 +118,8 @@ def config_of(trial: FrozenTrial, study: OpenStudy) -> Config:
 
 
 def thresholds_of(trial: FrozenTrial) -> Thresholds | None:
-    stored = trial.user_attrs.get(attr.THRESHOLDS)
+    """The tuned ones; those that its best epoch was scored at where it was pruned before any tuning."""
+    stored = trial.user_attrs.get(attr.THRESHOLDS, trial.user_attrs.get(attr.EPOCH_THRESHOLDS))
     return None if stored is None else Thresholds.from_dict(stored)
 
 

@@ -91,8 +91,10 @@ def from_params(params: dict[str, Any], current: Thresholds) -> Thresholds:
 
 
 def fixed_points(current: Thresholds, space: dict[str, Dimension]) -> list[Thresholds]:
-    """What is always tried: current, the defaults, usual points of quads, and of polygons if they are
-    searched."""
+    """What is always tried: current, and of the defaults and the usual points those inside the space.
+
+    Only what is in use may lie outside: a point that the space rules out must not be chosen.
+    """
     usual = PostprocessConfig().thresholds()
     points = [current, replace(usual, min_side=current.min_side)]
     for use_polygon in (False, True):
@@ -110,7 +112,12 @@ def fixed_points(current: Thresholds, space: dict[str, Dimension]) -> list[Thres
                 for box_thresh in (30, 40, 50, 60)
                 for ratio in ratios
             ]
-    return list(dict.fromkeys(points))
+    inside = [point for point in points[1:] if is_inside(space, _values(point, space))]
+    return list(dict.fromkeys([current, *inside]))
+
+
+def _values(point: Thresholds, space: dict[str, Dimension]) -> dict[str, Any]:
+    return {name: getattr(point, name) for name in space}
 
 
 def _sampler(tune: TuneConfig, seed: int) -> BaseSampler:
@@ -122,7 +129,7 @@ def _sampler(tune: TuneConfig, seed: int) -> BaseSampler:
 def _known(tried: dict[Thresholds, PRH], space: dict[str, Dimension]) -> list[optuna.trial.FrozenTrial]:
     """What was tried already, as trials for TPE to learn from; points outside the space are left out."""
     known = distributions(space)
-    rows = [({name: getattr(entry, name) for name in space}, scores.hmean) for entry, scores in tried.items()]
+    rows = [(_values(entry, space), scores.hmean) for entry, scores in tried.items()]
     return [
         create_trial(params=params, distributions=known, value=score)
         for params, score in rows

@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 
 from optdet.config_io import differences
 from optdet.errors import OptdetError
+from optdet.evaluation.scorer import macro_hmean
 from optdet.store.heartbeat import Heartbeat
 from optdet.store.leases import Leases, SlotLost
 from optdet.store.owners import Owner
@@ -19,8 +20,9 @@ from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
 from optdet.tuning.interrupts import Stopped
 from optdet.tuning.objective import trial_config
-from optdet.tuning.results import trial_rows, write_best
+from optdet.tuning.results import checkpoint_path, trial_rows, write_best
 from optdet.tuning.run import run_study
+from optdet.tuning.source import SourceOptions, labelled_samples, open_source, scorers_of
 from optdet.tuning.worker import Worker
 
 NAN = {"optimizer.lr": 1e30}
@@ -244,3 +246,18 @@ def test_a_trial_that_another_worker_took_over_is_left_alone(make, small, record
     assert taken[0].taken_over
     assert study.study.trials[0].state == TrialState.RUNNING
     assert list(study.study.trials[0].intermediate_values) == [1]
+
+
+def test_a_pruned_trial_is_used_at_what_its_best_epoch_was_scored_at(make, small, recorder, monkeypatch):
+    monkeypatch.setattr("optuna.Trial.should_prune", lambda trial: True)
+    config = small(data={"size": 96}, train={"epochs": 4})
+    study = make("pruned", trials=1, config=config, space={})
+    run_study(study, recorder())
+    [trial] = study.study.trials
+    assert trial.state == TrialState.PRUNED
+    source = open_source("pruned:0", SourceOptions(storage=study.database.url))
+    alone = open_source(str(checkpoint_path(study, trial)))
+    assert source.thresholds == alone.thresholds
+    assert source.thresholds != source.current
+    scorers = scorers_of(source, labelled_samples(source, None, None))
+    assert macro_hmean(scorers, source.thresholds) == max(trial.intermediate_values.values())
