@@ -97,7 +97,7 @@ def run(
     seconds = None if timeout is None else _seconds(timeout)
     study = _open(name, storage, root, data_root)
     if smoke:
-        _smoke(study)
+        _smoke(study, device, trials)
         return
     run_and_report(study, Given(storage, root, data_root, device, timeout, trials), timeout_s=seconds)
 
@@ -262,10 +262,10 @@ def run_and_report(study: OpenStudy, given: Given, *, timeout_s: float | None = 
         )
 
 
-def _smoke(study: OpenStudy) -> None:
+def _smoke(study: OpenStudy, device: str | None, trials: int | None) -> None:
     from optdet.tuning.smoke import smoke_test
 
-    for line in smoke_test(study):
+    for line in smoke_test(study, device=device, trials=trials):
         typer.echo(line)
 
 

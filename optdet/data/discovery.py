@@ -87,9 +87,8 @@ def find_sources(folder: Path) -> Discovery:
 
 
 def _with_parents(root: Path, folders: list[_ImageFolder]) -> list[_ImageFolder]:
-    """Folders and those above them, each with the images of its sub-folders as a source lists them: labels may
-    name images by ``shop0/1.jpg``, or those of several folders in one file.
-    """
+    """Folders and those above them, each with the images of its sub-folders as a source lists them: labels
+    may name images by ``shop0/1.jpg``, or those of several folders in one file."""
     below: dict[Path, list[str]] = {}
     for folder in folders:
         for parent in folder.path.parents:

@@ -123,9 +123,8 @@ def main() -> None:
                 )
             )
     print(f"{len(samples)} images, {len(by_image)} points, {options.halves} random halves")
-    print(
-        f"H-mean at the defaults {by_image[default].mean():.4f}, the highest {by_image.mean(axis=1).max():.4f}\n"
-    )
+    highest = by_image.mean(axis=1).max()
+    print(f"H-mean at the defaults {by_image[default].mean():.4f}, the highest {highest:.4f}\n")
     print("| rule | gain in | gain out | survives |\n|---|---:|---:|---:|")
     for name, pairs in gains.items():
         inside, outside = np.mean(pairs, axis=0)

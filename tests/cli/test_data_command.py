@@ -96,7 +96,8 @@ def test_a_missing_validation_image_is_refused_and_a_missing_training_image_is_n
 
     def pair(train, val):
         config.write_text(
-            f"data: {{train: {{images: {images}, labels: {train}}}, val: {{images: {images}, labels: {val}}}}}"
+            f"data: {{train: {{images: {images}, labels: {train}}}, "
+            f"val: {{images: {images}, labels: {val}}}}}"
         )
 
     pair(lacking, whole)

@@ -199,7 +199,7 @@ def test_a_validation_image_that_is_missing_is_refused(place: Workplace) -> None
     (place.root / "val" / "c.jpg").unlink()
     with pytest.raises(
         OptdetError,
-        match=r"val.json: 1 of 3 labelled images to validate on are not in .*val, the first is c.jpg; add",
+        match=r"val.json: 1 of 3 validation images are not in .*val, the first is c.jpg; add",
     ):
         place.open(DataConfig(train=(train,), val=val, size=SIZE))
 
