@@ -37,8 +37,6 @@ BUSY_TIMEOUT_S = 60.0
 CONNECT_TIMEOUT_S = 10
 DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError, sqlite3.Error)
 
-_SQLITE_MAGIC = b"SQLite format 3\0"
-
 
 def storage_url(value: str | Path | None = None) -> str:
     """The URL of the database: of the argument, else of OPTDET_STORAGE, else of studies/optdet.db."""
@@ -219,15 +217,26 @@ def _check_file(file: Path, *, create: bool) -> None:
     if file.is_dir():
         raise OptdetError("a folder, not a database", where=where, fix=f"name a file in it: {file}/optdet.db")
     if file.exists() and file.stat().st_size > 0:
-        with file.open("rb") as stream:
-            if stream.read(len(_SQLITE_MAGIC)) != _SQLITE_MAGIC:
-                raise OptdetError(
-                    "not a SQLite database", where=where, fix="name another file with --storage"
-                )
+        if not _is_database(file):
+            raise OptdetError("not a SQLite database", where=where, fix="name another file with --storage")
     elif not create:
         raise _nothing_here(URL.create("sqlite", database=where))
     else:
         file.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _is_database(file: Path) -> bool:
+    """Asked of SQLite: to read the file here, and close it, would drop every lock that this process has on it
+    (POSIX), and another process could take a database in use for one that was left open.
+    """
+    connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        connection.execute("PRAGMA schema_version")
+    except sqlite3.DatabaseError as error:
+        return error.sqlite_errorcode != sqlite3.SQLITE_NOTADB  # locked or read-only: told where it matters
+    finally:
+        connection.close()
+    return True
 
 
 @contextmanager

@@ -103,7 +103,7 @@ def test_a_missing_validation_image_is_refused_and_a_missing_training_image_is_n
     pair(lacking, whole)
     assert invoke("check", config).exit_code == 0
     pair(whole, lacking)
-    complaint("check", config, match=r"training would refuse data.val: .*1 of 2 labelled images .* 9.jpg")
+    complaint("check", config, match=r"training would refuse data.val: .*1 of 2 validation images .* 9.jpg")
 
 
 def test_what_training_refuses_is_an_error_after_the_report(images, write):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
@@ -151,7 +152,7 @@ def test_files_that_are_no_database(tmp_path):
     assert notes.read_text().startswith("not a database"), "and it is left alone"
     torn = tmp_path / "torn.db"
     torn.write_bytes(b"SQLite format 3\0" + b"\xff" * 4096)
-    assert "the database cannot be used" in refused(torn)
+    assert "not a SQLite database" in refused(torn)
     assert "a folder, not a database" in refused(tmp_path)
 
 
@@ -211,3 +212,20 @@ def test_a_named_transaction_lets_one_worker_in_at_a_time(storage):
     for thread in threads:
         thread.join()
     assert worst == 1
+
+
+def test_opening_again_leaves_the_locks_of_this_process(tmp_path):
+    """Else another process, as it closes, takes the file for its own and removes the log in use here."""
+    path = tmp_path / "studies.db"
+    storage = open_storage(str(path), create=True)
+    with storage.engine.connect() as connection:
+        connection.exec_driver_sql("SELECT 1 FROM studies")
+        connection.rollback()
+        close_storage(open_storage(str(path)))
+        visit = (
+            "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); "
+            "c.execute('SELECT * FROM studies').fetchall(); c.close()"
+        )
+        subprocess.run([sys.executable, "-c", visit, str(path)], check=True)
+        assert path.with_name("studies.db-wal").exists()
+    close_storage(storage)
