@@ -101,14 +101,22 @@ def unknown_setting(name: str, model: type[BaseModel], where: str) -> OptdetErro
 
 
 def _unknown(name: str, known: Sequence[str], where: str) -> OptdetError:
-    leaf = name.rsplit(".", 1)[-1]
-    same_leaf = [other for other in known if other.rsplit(".", 1)[-1] == leaf]
-    near = same_leaf[:2] or get_close_matches(name, known, n=2, cutoff=0.5)
-    return OptdetError(
-        f"unknown setting {name!r}",
-        where=where,
-        fix=f"did you mean {' or '.join(near)}?" if near else "see optdet/config.py for all settings",
-    )
+    leaf = name.rpartition(".")[2]
+    group = ".".join(part for part in name.split(".")[:-1] if not part.isdigit())
+    beside = [other.rpartition(".")[2] for other in known if other.rpartition(".")[0] == group]
+    near = [other for other in known if other.rpartition(".")[2] == leaf][:2]
+    if not near and group and beside:  # alone: what the names share before the last dot makes none near
+        near = [f"{group}.{other}" for other in get_close_matches(leaf, beside, n=2, cutoff=0.5)]
+    elif not near:
+        near = get_close_matches(name, known, n=2, cutoff=0.5)
+    if near:
+        fix = f"did you mean {' or '.join(near)}?"
+    elif group and beside:
+        fix = f"{group} has {', '.join(beside)}"
+    else:
+        top = dict.fromkeys(other.partition(".")[0] for other in known)
+        fix = f"there are {', '.join(top)}; `optdet init` writes configs that use them"
+    return OptdetError(f"unknown setting {name!r}", where=where, fix=fix)
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -265,6 +273,17 @@ def differences(config: BaseModel) -> dict[str, Any]:
     return config.model_dump(mode="json", exclude_defaults=True)
 
 
+def dotted(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The settings of a tree by their dotted names; a list is one setting."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            flat |= dotted(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
 def fingerprint(model: BaseModel) -> str:
     """SHA-256 over every setting, defaults included, whatever their order in a file."""
     text = json.dumps(model.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
@@ -280,6 +299,7 @@ __all__ = [
     "check_space",
     "config_from",
     "differences",
+    "dotted",
     "dump_yaml",
     "fingerprint",
     "is_study",

@@ -1,5 +1,9 @@
 """The error that a user sees as one line: what, where, what to do."""
 
+from __future__ import annotations
+
+from typing import Any
+
 
 class OptdetError(Exception):
     """Something outside the program is wrong: a file, a setting, a name.
@@ -12,6 +16,14 @@ class OptdetError(Exception):
         self.where = where
         self.fix = fix
         super().__init__(": ".join(part for part in (where, what) if part) + (f"; {fix}" if fix else ""))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels between processes by its parts; Exception's own way would make the whole line its what."""
+        return _rebuilt, (type(self), self.what, self.where, self.fix)
+
+
+def _rebuilt(kind: type[OptdetError], what: str, where: str | None, fix: str | None) -> OptdetError:
+    return kind(what, where=where, fix=fix)
 
 
 class TrialFailed(Exception):

@@ -9,6 +9,7 @@ from optdet.config_io import (
     apply_params,
     config_from,
     differences,
+    dotted,
     dump_yaml,
     fingerprint,
     load_config,
@@ -68,7 +69,8 @@ def test_overrides_are_split_at_the_first_sign():
         ({"optimizer": {"lrr": 1}}, r"unknown setting 'optimizer.lrr'; did you mean optimizer.lr\b"),
         ({"optimiser": {"lr": 1}}, r"unknown setting 'optimiser'; did you mean optimizer\b"),
         ({"lr": 1}, r"unknown setting 'lr'; did you mean optimizer.lr\?"),
-        ({"zzzzzz": 1}, r"unknown setting 'zzzzzz'; see optdet/config.py"),
+        ({"zzzzzz": 1}, r"unknown setting 'zzzzzz'; there are seed, .*data, .*`optdet init`"),
+        ({"train": {"zzzzzz": 1}}, r"unknown setting 'train.zzzzzz'; train has epochs, .*batch_size"),
         ({"optimizer": {"lr": "fast"}}, r"optimizer.lr: .*valid number.* \(it is 'fast'\)"),
         ({"optimizer": {"lr": float("nan")}}, r"optimizer.lr: .*finite number \(it is nan\)"),
         ({"optimizer": 3}, r"optimizer: "),
@@ -141,3 +143,8 @@ def test_differences_of_a_searched_space_read_back():
     space = {"thresh": {"type": "float", "low": 0.2, "high": 0.28}}
     config = config_from({"postprocess": {"tune": {"space": space, "trials": 5}}})
     assert config_from(parse_yaml(dump_yaml(differences(config)), "text")) == config
+
+
+def test_dotted_names_of_a_tree():
+    tree = {"a": {"b": 1, "c": {"d": [1, {"e": 2}]}}, "f": {}, "g": None}
+    assert dotted(tree) == {"a.b": 1, "a.c.d": [1, {"e": 2}], "f": {}, "g": None}

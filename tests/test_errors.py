@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 
 from optdet.errors import OptdetError, TrialFailed
@@ -20,6 +23,14 @@ def test_one_line(where, fix, text):
     error = OptdetError("broken", where=where, fix=fix)
     assert str(error) == text
     assert (error.what, error.where, error.fix) == ("broken", where, fix)
+
+
+def test_it_travels_between_processes_whole():
+    error = OptdetError("broken", where="a.yaml:3", fix="mend it")
+    for copied in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(copied) is OptdetError
+        assert str(copied) == str(error)
+        assert (copied.what, copied.where, copied.fix) == ("broken", "a.yaml:3", "mend it")
 
 
 def test_a_failed_trial_has_a_reason():

@@ -10,7 +10,8 @@ from optdet.shipped import quickstart_file, shipped_folder
 from optdet.structures import Thresholds
 
 CONFIGS = sorted(path.name for path in shipped_folder("configs").glob("*.yaml"))
-STUDIES = sorted(path.name for path in shipped_folder("studies").glob("*.yaml"))
+CANDIDATES = "postproc_nine.yaml"  # a list of thresholds, not a study
+STUDIES = sorted(path.name for path in shipped_folder("studies").glob("*.yaml") if path.name != CANDIDATES)
 FOCUSED = {
     "optimizer.lr": FloatRange(type="float", low=0.0002, high=0.0006, log=True),
     "optimizer.weight_decay": FloatRange(type="float", low=0.00005, high=0.0005, log=True),

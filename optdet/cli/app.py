@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from optdet import __version__
-from optdet.cli import cache, dashboard, data, evaluate, init, postprocess, predict, study, train
+from optdet.cli import cache, compare, dashboard, data, evaluate, init, postprocess, predict, study, train
 from optdet.errors import OptdetError
 
 # albumentations would ask a package index for its newest version whenever it is imported.
@@ -36,6 +36,7 @@ app.command("init")(init.init)
 app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
 app.command("dashboard")(dashboard.dashboard)
 
 

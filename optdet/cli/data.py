@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from optdet.cli import options
-from optdet.errors import OptdetError
 
 app = typer.Typer(no_args_is_help=True)
 _LISTED = 20
@@ -38,7 +37,8 @@ def check(
     all_: Annotated[bool, typer.Option("--all", help="List every problem, not the first 20.")] = False,
     json: options.Json = False,
 ) -> None:
-    """Say what labelled images hold and what is wrong with them; exit 1 where training would refuse them.
+    """Say what labelled images hold and what is wrong with them; exit 1 for bad rows, and where
+    training would refuse them.
 
     Examples:
 
@@ -50,7 +50,7 @@ def check(
     from optdet.cli.tables import print_json
     from optdet.config import SourceConfig
     from optdet.config_io import load_config, validate
-    from optdet.data.check import check_source, check_sources, shared_images
+    from optdet.data.check import check_source, check_sources, first_fault, shared_images
 
     with image_bar("reading images") as on_image:
         if config is not None and images is None and labels is None:
@@ -75,9 +75,8 @@ def check(
                 typer.echo(line)
         for line in shared:
             typer.echo(f"warning: {line}")
-    refused = [found for found in checks if found.refusal is not None]
-    if refused:
-        raise OptdetError(f"training would refuse {refused[0].title}: {refused[0].refusal}")
+    if fault := first_fault(checks):
+        raise fault
 
 
 def _listed(problems: tuple[str, ...], all_: bool) -> list[str]:

@@ -39,15 +39,18 @@ def init(
 
     lines: list[str] = []
     if data is not None:
+        from optdet.data.files import write_atomically
         from optdet.data.project import plan_project
-        from optdet.drawing.preview import write_preview
+        from optdet.drawing.preview import draw_preview
 
         project = plan_project(folder, data, name=name, size=size)
         for line in project.lines:
             typer.echo(line)
+        # Drawn before anything is written: its image may be cut short, which only its pixels show.
+        drawn = draw_preview(project.typical)
         lines += write_files(folder, project.files, force=force)
         preview = folder / f"{name}-preview.jpg"
-        write_preview(project.typical, preview)
+        write_atomically(preview, drawn)
         lines.append(f"drew {preview}: do the outlines lie on the words?")
     lines += write_files(folder, shipped_files(), force=force, keep=True)
     commands = next_commands(folder, name if data is not None else None)

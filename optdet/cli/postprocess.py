@@ -153,15 +153,15 @@ def tune(
     if out is not None:
         lines += [f"wrote {path}" for path in write_landscapes(report.landscapes, out)]
         lines += [f"wrote {path}" for path in draw_landscapes(report, out)]
-    if test_images is not None and out is not None:
-        chosen = report.candidates or (report.entry(report.selected),)
-        with image_bar("predicting") as on_image:
-            lines += write_submissions(chosen, opened, test_images, out, on_image)
     if write is not None:
         write_config(report.entry(report.selected), opened.config, write, force=force)
         lines.append(f"wrote {write}: the {report.selected} thresholds")
     if study or (study is None and opened.labelled is not None):
         lines.append(f"study {keep_inner_study(report, search, opening)}: optdet dashboard")
+    if test_images is not None and out is not None:
+        chosen = report.candidates or (report.entry(report.selected),)
+        with image_bar("predicting") as on_image:
+            lines += write_submissions(chosen, opened, test_images, out, on_image)
     for line in lines:
         typer.echo(line, err=True)
 

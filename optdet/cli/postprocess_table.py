@@ -1,4 +1,4 @@
-"""The table of ``optdet postprocess tune``."""
+"""The tables of ``optdet postprocess tune``, 80 columns wide where labels are short."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from optdet.cli.tables import pairs
-
 if TYPE_CHECKING:
     from optdet.tuning.postprocess import Entry, PostprocessReport
 
@@ -17,16 +15,17 @@ if TYPE_CHECKING:
 def report_table(report: PostprocessReport) -> None:
     """Scores of every named configuration, then its thresholds, then what to make of them."""
     typer.echo(f"{report.title}: {report.n_configurations:,} configurations on {report.n_images} images")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for index, column in enumerate(("", "P", "R", "H", "P-R", "official", "IoU", "boxes", "95 % interval")):
-        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
-    for entry in (*report.entries, *report.candidates):
-        mark = "*" if entry.name == report.selected else ""
-        table.add_row(f"{entry.name}{mark}", *_cells(entry))
-    Console(highlight=False).print(table)
-    typer.echo("P, R, H: CLEval competition macro; official and IoU@0.5: their macro H-means")
-    for entry in (*report.entries, *report.candidates):
-        typer.echo(f"{entry.name:<9} {pairs(entry.thresholds.as_dict())}")
+    entries = (*report.entries, *report.candidates)
+    names = [f"{entry.name}{'*' if entry.name == report.selected else ''}" for entry in entries]
+    scores = _table("", "P", "R", "H", "P-R", "95 % interval", "official", "IoU", "boxes")
+    thresholds = _table("", "thresh", "box_thresh", "unclip_ratio", "max_candidates", "outlines")
+    for name, entry in zip(names, entries, strict=True):
+        scores.add_row(name, *_scores(entry))
+        thresholds.add_row(name, *_thresholds(entry))
+    console = Console(highlight=False)
+    console.print(scores)
+    typer.echo("P, R, H: CLEval competition, macro; official and IoU@0.5: their macro H-means")
+    console.print(thresholds)
     for entry in report.entries:
         if entry.crossfit is not None:
             typer.echo(f"{entry.name}: {entry.crossfit:.4f} cross-fitted: on images left out of the choice")
@@ -35,9 +34,17 @@ def report_table(report: PostprocessReport) -> None:
             typer.echo(f"{entry.name}: {axis} {value:g} lies at an end of its range: widen it")
     if report.constraint is not None:
         typer.echo(f"best and robust keep {report.constraint}")
+    typer.echo(f"* recommended: {report.selected}")
 
 
-def _cells(entry: Entry) -> list[str]:
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index > 0)
+    return table
+
+
+def _scores(entry: Entry) -> list[str]:
     scores = entry.evaluation.scores
     macro = scores.competition.macro
     low, high = entry.evaluation.interval()
@@ -46,8 +53,20 @@ def _cells(entry: Entry) -> list[str]:
         f"{macro.recall:.4f}",
         f"{macro.hmean:.4f}",
         f"{macro.precision - macro.recall:+.4f}",
+        f"{low:.4f}-{high:.4f}",
         f"{scores.official.macro.hmean:.4f}",
         f"{scores.iou.macro.hmean:.4f}",
         f"{entry.n_boxes}",
-        f"{low:.4f}-{high:.4f}",
+    ]
+
+
+def _thresholds(entry: Entry) -> list[str]:
+    used = entry.thresholds
+    outlines = "polygons" if used.use_polygon else "quads"
+    return [
+        f"{used.thresh:g}",
+        f"{used.box_thresh:g}",
+        f"{used.unclip_ratio:g}",
+        f"{used.max_candidates}",
+        outlines,
     ]

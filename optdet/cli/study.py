@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from optdet.cli import options
+from optdet.cli.again import Given
 from optdet.errors import OptdetError
 
 if TYPE_CHECKING:
@@ -54,8 +55,9 @@ def create(
     database = open_database(storage, root, create=True)
     state = create_study(database, study, data_root=Path(data_root) if data_root else None)
     plural = "" if study.trials == 1 else "s"
-    typer.echo(f"{state}: study {study.name}, {study.trials} trial{plural}, in {database.url}")
-    typer.echo(f"run it: optdet study run {study.name}{_storage_option(storage)}")
+    typer.echo(f"{state}: study {study.name}, {study.trials} trial{plural}, in {database.shown}")
+    # Where its data paths begin is stored in the study.
+    typer.echo(f"run it: {Given(storage=storage, root=root).run_again(study.name)}")
 
 
 @app.command()
@@ -92,12 +94,12 @@ def run(
 
       optdet study run mine --timeout 8h
     """
+    seconds = None if timeout is None else _seconds(timeout)
     study = _open(name, storage, root, data_root)
     if smoke:
-        _smoke(study)
+        _smoke(study, device, trials)
         return
-    seconds = None if timeout is None else _seconds(timeout)
-    run_and_report(study, total=trials, timeout=seconds, storage=storage, device=device)
+    run_and_report(study, Given(storage, root, data_root, device, timeout, trials), timeout_s=seconds)
 
 
 @app.command("list")
@@ -238,29 +240,20 @@ def export(
         typer.echo(f"wrote {out}", err=True)
 
 
-def run_and_report(
-    study: OpenStudy,
-    *,
-    total: int | None,
-    timeout: float | None,
-    storage: str | None,
-    device: str | None = None,
-) -> None:
+def run_and_report(study: OpenStudy, given: Given, *, timeout_s: float | None = None) -> None:
     """Run a study and say what came of it; exit 1 after too many failures, 130 when interrupted."""
     from optdet.cli.progress import choose_progress
     from optdet.cli.tables import run_summary
     from optdet.tuning.run import run_study
 
-    again = f"optdet study run {study.name}{_storage_option(storage)}"
-    if total is not None and total != study.config.trials:
-        again += f" --trials {total}"
+    again = given.run_again(study.name)
     try:
         with choose_progress() as progress:
-            result = run_study(study, progress, total=total, timeout_s=timeout, device=device)
+            result = run_study(study, progress, total=given.trials, timeout_s=timeout_s, device=given.device)
+        run_summary(study, result, given)
     except KeyboardInterrupt:
         typer.echo(f"interrupted; go on with: {again}", err=True)
         raise typer.Exit(130) from None
-    run_summary(study, result, again)
     if result.reason == "failures":
         raise OptdetError(
             f"{study.config.max_failures} trials failed in a row, the last: {result.last_failure}",
@@ -269,10 +262,10 @@ def run_and_report(
         )
 
 
-def _smoke(study: OpenStudy) -> None:
+def _smoke(study: OpenStudy, device: str | None, trials: int | None) -> None:
     from optdet.tuning.smoke import smoke_test
 
-    for line in smoke_test(study):
+    for line in smoke_test(study, device=device, trials=trials):
         typer.echo(line)
 
 
@@ -291,9 +284,5 @@ def _open(
 def _seconds(text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
     if match is None:
-        raise OptdetError(f"{text!r} is not a time", where="--timeout", fix="write 8h, 90m or 3600s")
+        raise typer.BadParameter(f"{text!r} is not a time; write 8h, 90m or 3600s", param_hint="--timeout")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
-
-
-def _storage_option(storage: str | None) -> str:
-    return f" --storage {storage}" if storage else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from optdet.cli.again import Given
     from optdet.inference.cache_listing import CacheEntry
     from optdet.tuning.study import OpenStudy
     from optdet.tuning.worker import RunResult
@@ -23,25 +25,25 @@ def print_json(value: Any) -> None:
 
 
 def studies_table(rows: list[dict[str, Any]]) -> None:
-    table = _table("study", "finished", "complete", "pruned", "failed", "running", "best")
+    table = new_table("study", "finished", "complete", "pruned", "failed", "running", "best")
     for row in rows:
         finished = f"{row['finished']}/{row['trials']}"
         counts = [str(row[key] or "") for key in ("complete", "pruned", "failed", "running")]
         table.add_row(row["study"], finished, *counts, _score(row["best"]))
-    _print(table)
+    print_table(table)
 
 
 def study_table(shown: dict[str, Any]) -> None:
     trials = shown["trials"]
     names = [name.rsplit(".", 1)[-1] for name in shown["space"]]
-    table = _table("trial", "state", "value", "crossfit", "epochs", *names)
+    table = new_table("trial", "state", "value", "crossfit", "epochs", *names)
     for row in trials[-_MAX_ROWS:]:
         mark = "*" if row["number"] == shown["best"] else ""
-        values = [_value(row["params"].get(name)) for name in shown["space"]]
+        values = [short_value(row["params"].get(name)) for name in shown["space"]]
         scores = [_score(row["value"]), _score(row["hmean_crossfit"])]
         table.add_row(f"{row['number']}{mark}", row["state"], *scores, str(row["epochs"]), *values)
     typer.echo(f"{shown['study']}: {shown['finished']} of {shown['trials_wanted']} trials finished")
-    _print(table)
+    print_table(table)
     if len(trials) > _MAX_ROWS:
         typer.echo(f"the last {_MAX_ROWS} of {len(trials)}; all with --json or `optdet study export`")
     for row in trials:
@@ -66,7 +68,7 @@ def best_table(shown: dict[str, Any]) -> None:
 
 def scores_table(scores: dict[str, Any]) -> None:
     """A scores object: a row a metric and aggregation."""
-    table = _table("metric", "over images", "precision", "recall", "H-mean")
+    table = new_table("metric", "over images", "precision", "recall", "H-mean")
     for metric, label in (
         ("competition", "CLEval, competition"),
         ("official", "CLEval, official"),
@@ -75,18 +77,18 @@ def scores_table(scores: dict[str, Any]) -> None:
         for kind in ("macro", "global"):
             row = scores[metric][kind]
             table.add_row(label, kind, *(f"{row[key]:.4f}" for key in ("precision", "recall", "hmean")))
-    _print(table)
+    print_table(table)
 
 
 def cache_table(entries: list[CacheEntry]) -> None:
     """What is kept, in a line each, and the sum; of a key as much as `cache clear` needs."""
-    table = _table("key", "what", "of", "side", "number", "size", "last used")
+    table = new_table("key", "what", "of", "side", "number", "size", "last used")
     for entry in entries:
         used = time.strftime("%Y-%m-%d", time.localtime(entry.last_used))
         side = str((entry.preprocessing or {}).get("size", ""))
         counts = (side, str(entry.n_images), file_size(entry.n_bytes))
         table.add_row(entry.key[:10], entry.kind, entry.source or "", *counts, used)
-    _print(table)
+    print_table(table)
     typer.echo(f"{file_size(sum(entry.n_bytes for entry in entries))} in all")
 
 
@@ -95,32 +97,35 @@ def file_size(n_bytes: int) -> str:
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
 
 
-def run_summary(study: OpenStudy, result: RunResult, again: str) -> None:
+def run_summary(study: OpenStudy, result: RunResult, given: Given) -> None:
     """What a run ended with, and what to do next."""
     from optdet.errors import OptdetError
     from optdet.tuning.results import best_json
 
-    more = f"{again.split(' --trials', maxsplit=1)[0]} --trials {result.total + 10}"
     if result.reason == "full":
-        typer.echo(f"{study.name} is full: {result.finished} of {result.total} trials; for more: {more}")
+        # Where nothing varies, not even the seed, more trials would be the same run over and over.
+        varies = bool(study.config.space) or study.config.vary_seed
+        more = f"; for more: {given.run_again(study.name, trials=result.total + 10)}" if varies else ""
+        typer.echo(f"{study.name} is full: {result.finished} of {result.total} trials{more}")
     elif result.reason == "timeout":
+        again = given.run_again(study.name)
         typer.echo(f"time is up: {result.finished} of {result.total} trials; go on with: {again}")
     try:
         best_table(best_json(study))
     except OptdetError:
         typer.echo("no trial is complete yet")
         return
-    typer.echo(f"look: optdet dashboard   or: optuna-dashboard {study.database.url}")
+    typer.echo(f"look: optdet dashboard   or: {shlex.join(['optuna-dashboard', study.database.shown])}")
 
 
-def _table(*columns: str) -> Table:
+def new_table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
     return table
 
 
-def _print(table: Table) -> None:
+def print_table(table: Table) -> None:
     Console(highlight=False).print(table)
 
 
@@ -128,9 +133,9 @@ def _score(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _value(value: Any) -> str:
+def short_value(value: Any) -> str:
     return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def pairs(values: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {_value(value)}" for name, value in values.items())
+    return ", ".join(f"{name} {short_value(value)}" for name, value in values.items())

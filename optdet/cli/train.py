@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from optdet.cli import options
+from optdet.cli.again import Given
 
 
 def train(
@@ -30,13 +31,18 @@ def train(
 
       optdet train configs/mine.yaml optimizer.lr=0.0004 train.epochs=22
     """
+    from optdet.cli.progress import choose_progress
     from optdet.cli.study import run_and_report
     from optdet.config_io import load_config, one_trial_study
-    from optdet.tuning.study import create_study, load_study, open_database, run_name
+    from optdet.tuning.preflight import check_run
+    from optdet.tuning.study import create_study, load_study, open_database, outer_studies, run_name
 
     settings = load_config(config, overrides or [])
     database = open_database(storage, root, create=True)
     study = one_trial_study(settings, name or run_name(database, settings, config.stem))
+    if all(row.name != study.name for row in outer_studies(database)):
+        with choose_progress() as progress:
+            check_run(database, study, device=device, on_image=progress.preparing)
     state = create_study(database, study)
-    typer.echo(f"{state}: {study.name} in {database.url}", err=True)
-    run_and_report(load_study(database, study.name), total=1, timeout=None, storage=storage, device=device)
+    typer.echo(f"{state}: {study.name} in {database.shown}", err=True)
+    run_and_report(load_study(database, study.name), Given(storage=storage, root=root, device=device))

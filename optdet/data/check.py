@@ -1,7 +1,8 @@
 """Everything that is wrong with labelled images, found before a training is: rows, names, files.
 
 Training refuses a source with a damaged image, with a file name that leaves its folder, or without a readable
-word; rows that cannot be used and labels without an image it skips and counts. Checks say which is which.
+word, and validation images that are missing; rows that cannot be used and labels to train on without an image
+it skips and counts. Checks say which is which.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +66,12 @@ def check_source(
     *,
     size: int,
     decode: bool = True,
+    complete: bool = False,
     on_image: OnImage | None = None,
 ) -> SourceCheck:
     """Check one source. ``size`` is the side that training scales to; ``decode`` reads every image's pixels,
-    which finds files that are cut short; without it only their headers are read.
+    which finds files that are cut short; without it only their headers are read. ``complete``: every labelled
+    image must be there, as those to validate on.
     """
     try:
         loaded = load_source(
@@ -90,7 +94,7 @@ def check_source(
         format=loaded.label_file.format,
         survey=surveyed,
         problems=(*map(str, loaded.problems), *absent, *damaged),
-        refusal=_refusal(loaded, damaged),
+        refusal=_refusal(loaded, damaged, complete=complete),
         image_paths=frozenset(sample.image_path.resolve() for sample in loaded.samples),
     )
 
@@ -110,11 +114,25 @@ def check_sources(
         )
     single = len(data.train) == 1
     titled = [("data.train" if single else f"data.train[{n}]", source) for n, source in enumerate(data.train)]
-    side = size or data.size
-    return [
-        check_source(source, title, size=side, decode=decode, on_image=on_image)
-        for title, source in [*titled, ("data.val", data.val)]
-    ]
+    check = partial(check_source, size=size or data.size, decode=decode, on_image=on_image)
+    trained_on = [check(source, title) for title, source in titled]
+    return [*trained_on, check(data.val, "data.val", complete=True)]
+
+
+def first_fault(checks: Sequence[SourceCheck]) -> OptdetError | None:
+    """What to mend first: what training would refuse, then rows that it would skip."""
+    for found in checks:
+        if found.refusal is not None:
+            return OptdetError(f"training would refuse {found.title}: {found.refusal}")
+    for found in checks:
+        if found.survey is not None and found.survey.bad_rows:
+            rows = found.survey.bad_rows
+            return OptdetError(
+                f"{len(rows)} bad rows, the first at {rows[0].where}: {rows[0].reason}",
+                where=rows[0].file,
+                fix="mend them: training would skip them",
+            )
+    return None
 
 
 def shared_images(checks: Sequence[SourceCheck]) -> list[str]:
@@ -153,9 +171,11 @@ def _decode_error(path: Path) -> str | None:
     return None
 
 
-def _refusal(source: Source, damaged: Sequence[str]) -> str | None:
+def _refusal(source: Source, damaged: Sequence[str], *, complete: bool) -> str | None:
     try:
         source.label_file.require_usable()
+        if complete:
+            source.require_complete()
     except OptdetError as error:
         return str(error)
     if not any(not word.ignored for sample in source.samples for word in sample.words):

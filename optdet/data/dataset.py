@@ -17,6 +17,7 @@ from optdet.config import AugmentConfig, TargetConfig
 from optdet.data.sets import ImageSet
 from optdet.data.transforms import Augmentation, CanvasSample, epoch_order, sample_seed
 from optdet.detection.targets import build_targets
+from optdet.errors import OptdetError
 from optdet.model.losses import Targets
 
 
@@ -98,6 +99,39 @@ class EpochSampler(Sampler[Draw]):
         return len(epoch_order(self._weights, self._seed, self.epoch))
 
 
+class _Carried(Dataset[Batch | OptdetError]):
+    """A set whose errors are returned: torch would rebuild a raised one around a worker's whole traceback."""
+
+    def __init__(self, dataset: TrainingSet) -> None:
+        self._dataset = dataset
+
+    def __getitem__(self, draw: Draw) -> Batch | OptdetError:
+        try:
+            return self._dataset[draw]
+        except OptdetError as error:
+            return error
+
+
+class _Loader(DataLoader[Batch]):
+    """Raises, in the process that trains, what its workers carried there."""
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        for batch in super().__iter__():
+            if isinstance(batch, OptdetError):
+                raise batch
+            yield batch
+
+
+def _collate_carried(samples: list[Batch | OptdetError]) -> Batch | OptdetError:
+    """A batch, or the first error in it."""
+    whole: list[Batch] = []
+    for sample in samples:
+        if isinstance(sample, OptdetError):
+            return sample
+        whole.append(sample)
+    return collate(whole)
+
+
 def collate(samples: list[Batch]) -> Batch:
     images = torch.stack([sample.images for sample in samples])
     return Batch(
@@ -114,12 +148,12 @@ def training_loader(
     dataset: TrainingSet, sampler: EpochSampler, *, batch_size: int, workers: int, pin_memory: bool
 ) -> DataLoader[Batch]:
     """Batches of an epoch; the last, smaller one is kept."""
-    return DataLoader(
-        dataset,
+    return _Loader(
+        _Carried(dataset),  # type: ignore[arg-type]
         batch_size=batch_size,
         sampler=sampler,
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=_collate_carried,
         pin_memory=pin_memory,
         persistent_workers=workers > 0,
         # Else each new set of workers draws from torch's global state, which a resumed run has once more.

@@ -19,7 +19,7 @@ from optdet.data import label_icdar
 from optdet.data.files import require_folder
 from optdet.data.label_file import LabelFile, LabelFormat
 from optdet.data.labels import detect_format, read_labels
-from optdet.data.names import NameIndex, is_image_name
+from optdet.data.names import is_image_name, match_names
 from optdet.errors import OptdetError
 
 Split = Literal["train", "val", "test"]
@@ -74,6 +74,7 @@ def find_sources(folder: Path) -> Discovery:
         if images:
             image_folders.append(_ImageFolder(path, images))
         label_paths += _label_paths(path, names)
+    image_folders = _with_parents(folder, image_folders)
     candidates: list[Candidate] = []
     problems: list[str] = []
     for path in label_paths:
@@ -83,6 +84,20 @@ def find_sources(folder: Path) -> Discovery:
             problems.append(str(error))
     candidates.sort(key=lambda found: (_SPLIT_ORDER[found.split], found.labels))
     return Discovery(tuple(candidates), tuple(problems))
+
+
+def _with_parents(root: Path, folders: list[_ImageFolder]) -> list[_ImageFolder]:
+    """Folders and those above them, each with the images of its sub-folders as a source lists them: labels
+    may name images by ``shop0/1.jpg``, or those of several folders in one file."""
+    below: dict[Path, list[str]] = {}
+    for folder in folders:
+        for parent in folder.path.parents:
+            if not parent.is_relative_to(root):
+                break
+            prefix = folder.path.relative_to(parent).as_posix()
+            below.setdefault(parent, []).extend(f"{prefix}/{name}" for name in folder.names)
+    own = {folder.path: folder.names for folder in folders}
+    return [_ImageFolder(path, (*own.get(path, ()), *below.get(path, ()))) for path in sorted({*own, *below})]
 
 
 def _walk(folder: Path, depth: int) -> Iterator[tuple[Path, list[str]]]:
@@ -141,14 +156,16 @@ def _pair(root: Path, labels: LabelFile, folders: list[_ImageFolder]) -> Candida
     counted = [(folder, _count(labels, folder)) for folder in folders]
     most = max((count for _, count in counted), default=0)
     if most == 0:
+        if labels.unsafe_names:
+            labels.require_usable()
         raise OptdetError(f"none of its {len(labels.words)} images is below {root}", where=str(labels.path))
     # A few images missing from the right folder must not send a file to a larger one with the same names.
     near = [(folder, count) for folder, count in counted if 2 * count >= most]
 
-    def fitness(item: tuple[_ImageFolder, int]) -> tuple[bool, int, int]:
+    def fitness(item: tuple[_ImageFolder, int]) -> tuple[bool, int, int, int]:
         folder, count = item
         same_split = guess_split(folder.path.relative_to(root)) == split
-        return same_split, _shared_depth(folder.path, labels.path), count
+        return same_split, _shared_depth(folder.path, labels.path), count, len(folder.path.parts)
 
     best, count = max(near, key=fitness)
     return Candidate(
@@ -163,8 +180,7 @@ def _pair(root: Path, labels: LabelFile, folders: list[_ImageFolder]) -> Candida
 
 
 def _count(labels: LabelFile, folder: _ImageFolder) -> int:
-    index = NameIndex(folder.names, by_stem=labels.names_are_stems)
-    return sum(index.find(name) is not None for name in labels.words)
+    return len(match_names(folder.names, labels.words, by_stem=labels.names_are_stems).found)
 
 
 def _shared_depth(one: Path, other: Path) -> int:

@@ -7,6 +7,7 @@ counts. Decoding is Pillow's, which notices a file cut short, and the same bytes
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 from collections.abc import Iterator
@@ -36,11 +37,31 @@ _TURNS = {
 }
 
 
-def list_images(folder: Path) -> list[Path]:
-    """The image files in a folder itself, sorted by NFC name; hidden ones are left out."""
+def list_names(folder: Path) -> list[str]:
+    """The image files in a folder and its sub-folders, as names relative to it, sorted by NFC name; hidden
+    ones are left out, links to folders not followed. Training and prediction name images by this listing.
+    """
     require_folder(folder, what="images folder")
-    paths = [path for path in folder.iterdir() if is_image_name(path.name) and path.is_file()]
-    return sorted(paths, key=lambda path: (nfc(path.name), path.name))
+    return sorted(_walk(folder, ""), key=lambda name: (nfc(name), name))
+
+
+def _walk(folder: Path, prefix: str) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if is_image_name(entry.name) and entry.is_file():
+                yield prefix + entry.name
+            elif entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+                yield from _walk(folder / entry.name, f"{prefix}{entry.name}/")
+
+
+def list_images(folder: Path) -> list[Path]:
+    """The files of `list_names`."""
+    return [folder / name for name in list_names(folder)]
+
+
+def relative_name(path: Path, folder: Path) -> str:
+    """An image's NFC name as `list_names` gives it."""
+    return nfc(path.relative_to(folder).as_posix())
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:

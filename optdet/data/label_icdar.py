@@ -4,9 +4,10 @@ Three layouts: a folder with a ``.txt`` or ``.csv`` file for each image (``gt_NA
 ``NAME.txt``, ``NAME.jpg.txt``), one such file alone, and one table whose rows begin with the image's file
 name.
 
-A text may itself be numbers, so eight numbers then text is the rule, whatever follows. Only a row of 16 or
-more numbers is a polygon of all of them (as in Total-Text or CTW1500): no text is eight numbers between
-commas. The place of a problem is its line, counted from 1.
+A text that is quoted as a whole (``"a ""b"" c"``, as CSV quotes) is read without its quotes. A text may
+itself be numbers, so eight numbers then text is the rule, whatever follows. Only a row of 16 or more
+numbers is a polygon of all of them (as in Total-Text or CTW1500): no text is eight numbers between commas.
+The place of a problem is its line, counted from 1.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from optdet.structures import Word
 PREFIXES = ("gt_", "res_")
 SUFFIXES = (".txt", ".csv")
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", re.ASCII)
+# Nothing but whole quotes: '"a" or "b"' begins and ends with one too, and means what it says.
+_QUOTED = re.compile(r'\s*"((?:[^"]|"")*)"\s*')
 
 
 def leading_numbers(fields: Sequence[str]) -> int:
@@ -94,7 +97,7 @@ def _read_rows(labels: LabelCollector, image: str, path: Path, text: str) -> Non
     words = []
     for number, line in enumerate(split_lines(text), start=1):
         if line.strip():
-            word = _word_of(line.split(","))
+            word = _word_of(line.split(","), quoted=True)
             if isinstance(word, Word):
                 words.append(word)
             else:
@@ -124,7 +127,8 @@ def parse_table(path: Path, text: str) -> LabelFile:
     return labels.finish("icdar")
 
 
-def _word_of(fields: Sequence[str]) -> Word | str:
+def _word_of(fields: Sequence[str], *, quoted: bool = False) -> Word | str:
+    """``quoted``: the fields were split at commas alone, so quotes around the text are still there."""
     count = leading_numbers(fields)
     if count < 8:
         found = f"field {count + 1} is {fields[count]!r}" if count < len(fields) else "the row ends"
@@ -134,5 +138,8 @@ def _word_of(fields: Sequence[str]) -> Word | str:
     polygon = polygon_from([list(pair) for pair in zip(values[::2], values[1::2], strict=True)])
     if isinstance(polygon, str):
         return polygon
-    text = ",".join(fields[count:]) or None
+    # A row that ends in a comma states an empty text, which has no characters; one without states none.
+    text = ",".join(fields[count:]) if len(fields) > count else None
+    if quoted and text is not None and (whole := _QUOTED.fullmatch(text)):
+        text = whole[1].replace('""', '"')
     return usable_word(polygon, text, text is not None and text.strip() == IGNORED_TEXT)

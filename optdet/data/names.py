@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
@@ -45,9 +46,15 @@ def stem(name: str) -> str:
     return name
 
 
+def file_stem(name: str) -> str:
+    """A name as part of another file's: of its last part letters, digits, ``-`` and ``_``, 60 at most."""
+    last = stem(name.rpartition("/")[2])
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in last)[:60]
+
+
 class NameIndex:
-    """Finds the file that a name means: the same name, then without its leading folders, then by its last
-    part.
+    """Finds the file that a name means: the same name, then without its leading folders, then by as many
+    of its last parts as any indexed name ends in.
 
     ``by_stem`` also leaves the extension out, for formats whose files are named after the image. What fits
     two files finds neither.
@@ -59,18 +66,58 @@ class NameIndex:
         self._loose: dict[str, str | None] = {}
         for name in names:
             self._exact[nfc(name)] = name
-            last = nfc(name).rpartition("/")[2]
-            for key in {last, stem(last)} if by_stem else {last}:
-                self._loose[key] = None if key in self._loose else name
+            for end in _ends(nfc(name)):
+                for key in {end, stem(end)} if by_stem else {end}:
+                    self._loose[key] = None if key in self._loose else name
 
     def find(self, name: str) -> str | None:
         """The indexed spelling, or None."""
-        rest = nfc(name).removeprefix("./")
-        while True:
-            if rest in self._exact:
-                return self._exact[rest]
-            if "/" not in rest:
-                break
-            rest = rest.partition("/")[2]
-        found = self._loose.get(rest)
-        return self._loose.get(stem(rest)) if found is None and self._by_stem else found
+        ends = _ends(nfc(name).removeprefix("./"))
+        for end in ends:
+            if end in self._exact:
+                return self._exact[end]
+        for end in ends:
+            for key in (end, stem(end)) if self._by_stem else (end,):
+                if self._loose.get(key) is not None:
+                    return self._loose[key]
+        return None
+
+
+def _ends(name: str) -> list[str]:
+    """The name, then without its first folder, and so on to its last part."""
+    parts = name.split("/")
+    return ["/".join(parts[start:]) for start in range(len(parts))]
+
+
+@dataclass(frozen=True, slots=True)
+class NameMatches:
+    """Labelled names by file; ``refused`` are those with a reason, ``missing`` those of no file."""
+
+    found: dict[str, str]
+    refused: list[tuple[str, str]]
+    missing: list[str]
+
+
+def match_names(files: Iterable[str], labelled: Iterable[str], *, by_stem: bool = False) -> NameMatches:
+    """The file of each labelled name. Of names that mean one file only an exact one is taken: where all of
+    them merely resemble it (``shop0/scan.jpg`` and ``shop1/scan.jpg``, beside ``scan.jpg``), none is.
+    """
+    index = NameIndex(files, by_stem=by_stem)
+    matches = NameMatches({}, [], [])
+    claims: dict[str, list[str]] = {}
+    for name in labelled:
+        file = index.find(name)
+        if file is None:
+            matches.missing.append(name)
+        else:
+            claims.setdefault(file, []).append(name)
+    for file, names in claims.items():
+        exact = next((name for name in names if nfc(name) == nfc(file)), None)
+        owner = names[0] if len(names) == 1 else exact
+        if owner is not None:
+            matches.found[file] = owner
+            reason = f"a second label of the image {file} (the first is kept)"
+        else:
+            reason = f"{len(names)} labels could mean the image {file} (none is kept)"
+        matches.refused.extend((name, reason) for name in names if name != owner)
+    return matches

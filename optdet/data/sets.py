@@ -134,6 +134,8 @@ def _load(source: SourceConfig, setting: str) -> Source:
             where=source.labels,
             fix="check the label file with `optdet data check`",
         )
+    if setting == "data.val":
+        loaded.require_complete()
     return loaded
 
 

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from optdet.data.files import require_folder
+from optdet.data.images import list_names
 from optdet.data.label_file import LabelFile
 from optdet.data.labels import read_labels
-from optdet.data.names import NameIndex, is_image_name, nfc
+from optdet.data.names import match_names, nfc
 from optdet.errors import OptdetError
-from optdet.structures import Problem, Sample, Word
+from optdet.structures import Problem, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,18 @@ class Source:
     def n_unlabelled(self) -> int:
         return len(self.unlabelled)
 
+    def require_complete(self) -> None:
+        """Refuse images that are missing where the source is to be scored: they would be left out in training
+        and count as empty in `optdet evaluate`, which would be two values of one trial.
+        """
+        if self.missing:
+            raise OptdetError(
+                f"{self.n_missing} of {self.n_missing + len(self.samples)} validation images are "
+                f"not in {self.images}, the first is {self.missing[0]}",
+                where=str(self.label_file.path),
+                fix="add them, or take them out of the labels",
+            )
+
 
 def load_source(images: Path, labels: Path, *, format: str = "auto", require_words: bool = True) -> Source:
     """Read the labels and find their images. ``require_words`` refuses labels that training cannot use."""
@@ -58,20 +70,10 @@ def load_source(images: Path, labels: Path, *, format: str = "auto", require_wor
 
 def join_source(images: Path, label_file: LabelFile) -> Source:
     """Find the image of each name of a label file; `OptdetError` when there is none for any."""
-    names = _image_names(images, deep=any("/" in name for name in label_file.words))
-    index = NameIndex(names, by_stem=label_file.names_are_stems)
-    found: dict[str, tuple[Word, ...]] = {}
-    missing: list[str] = []
-    problems = list(label_file.problems)
-    for name, words in label_file.words.items():
-        file_name = index.find(name)
-        if file_name is None:
-            missing.append(name)
-        elif file_name in found:
-            reason = f"a second label of the image {file_name} (the first is kept)"
-            problems.append(Problem(str(label_file.path), name, reason))
-        else:
-            found[file_name] = words
+    names = list_names(images)
+    matches = match_names(names, label_file.words, by_stem=label_file.names_are_stems)
+    found = {name: label_file.words[label] for name, label in matches.found.items()}
+    problems = [Problem(str(label_file.path), name, reason) for name, reason in matches.refused]
     if not found:
         raise _no_images(images, label_file, names)
     samples = [Sample(nfc(name), images / name, words) for name, words in found.items()]
@@ -79,26 +81,10 @@ def join_source(images: Path, label_file: LabelFile) -> Source:
         images=images,
         label_file=label_file,
         samples=tuple(sorted(samples, key=lambda sample: sample.name)),
-        problems=tuple(problems),
-        missing=tuple(sorted(missing)),
+        problems=(*label_file.problems, *problems),
+        missing=tuple(sorted(matches.missing)),
         unlabelled=tuple(sorted(nfc(name) for name in names if name not in found)),
     )
-
-
-def _image_names(folder: Path, *, deep: bool) -> list[str]:
-    """Names relative to the folder, sorted; with ``deep`` also in its sub-folders, links to folders not
-    followed.
-    """
-    return sorted(_walk(folder, "", deep))
-
-
-def _walk(folder: Path, prefix: str, deep: bool) -> Iterator[str]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if is_image_name(entry.name) and entry.is_file():
-                yield prefix + entry.name
-            elif deep and entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
-                yield from _walk(folder / entry.name, f"{prefix}{entry.name}/", deep)
 
 
 def _no_images(images: Path, label_file: LabelFile, names: Sequence[str]) -> OptdetError:

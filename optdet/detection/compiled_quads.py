@@ -12,7 +12,11 @@ import numpy as np
 
 from optdet.compiled import compiled
 from optdet.geometry.compiled_offset import UNSURE, grown_quad, offset_buffers, quad_distance
-from optdet.geometry.compiled_rectangle import hull_buffers, smallest_rectangle
+from optdet.geometry.compiled_rectangle import (
+    hull_buffers,
+    smallest_rectangle,
+    smallest_rectangle_from_anywhere,
+)
 from optdet.geometry.placement import Placement
 from optdet.structures import FloatArray
 
@@ -72,7 +76,13 @@ def expand_all(quads: Any, unclip_ratios: Any, min_side: float, placement: Any) 
             if n == UNSURE:
                 state[u, r] = UNSURE
                 continue
-            side = smallest_rectangle(outline, n, grown, hull_space)
+            if n < 0:
+                side = smallest_rectangle_from_anywhere(outline, -n, grown, hull_space)
+                if side < 0:
+                    state[u, r] = UNSURE
+                    continue
+            else:
+                side = smallest_rectangle(outline, n, grown, hull_space)
             if side == 0 or side < min_side + 2:
                 continue
             state[u, r] = _to_image(grown, placement, polygons[u, r])

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from optdet.drawing.figure import new_figure, rendered, say_empty, set_heading
 from optdet.drawing.palette import VERMILLION, hex_colour
 from optdet.drawing.png import write_png
+from optdet.drawing.scale import top_scale
 
 _COLOURS = "cividis"
 _LARGEST_TABLE = 14
@@ -55,7 +56,7 @@ def draw_landscape(points: Sequence[LandscapePoint], path: Path) -> None:
         )
         axes.set_xlabel("thresh", fontsize=11)
         axes.set_ylabel("box_thresh", fontsize=11)
-        scale = _scale(list(places.values()))
+        scale = top_scale(list(places.values()))
         if _is_table(places):
             _draw_table(axes, places, best, scale)
         else:
@@ -73,15 +74,6 @@ def _best_by_place(points: Sequence[LandscapePoint]) -> dict[Place, float]:
         place = (round(point.thresh, 6), round(point.box_thresh, 6))
         places[place] = max(point.hmean, places.get(place, point.hmean))
     return places
-
-
-def _scale(values: Sequence[float]) -> Normalize:
-    """Colours for what lies about the best: one collapsed corner must not flatten all else."""
-    high, median = max(values), float(np.median(values))
-    low = max(min(values), median - 3 * (high - median))
-    if high - low < 1e-6:
-        low = high - 1e-3
-    return Normalize(low, high)
 
 
 def _axis_values(places: Mapping[Place, float]) -> tuple[list[float], list[float]]:

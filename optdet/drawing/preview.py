@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 from PIL import Image
 
-from optdet.data.files import write_atomically
 from optdet.data.images import read_image
 from optdet.drawing.overlay import draw_overlay
 from optdet.structures import Sample
@@ -15,8 +13,8 @@ from optdet.structures import Sample
 _JPEG_QUALITY = 85
 
 
-def write_preview(sample: Sample, path: Path) -> None:
-    """Draw a sample's words onto its image, as a JPEG file."""
+def draw_preview(sample: Sample) -> bytes:
+    """A sample's words on its image, as the bytes of a JPEG file; OptdetError for a damaged image."""
     image = read_image(sample.image_path)
     picture = draw_overlay(
         image,
@@ -27,4 +25,4 @@ def write_preview(sample: Sample, path: Path) -> None:
     )
     encoded = io.BytesIO()
     Image.fromarray(picture).save(encoded, format="JPEG", quality=_JPEG_QUALITY)
-    write_atomically(path, encoded.getvalue())
+    return encoded.getvalue()

@@ -65,15 +65,15 @@ class SweepLattice:
 
 
 def coarse_lattice(current: Thresholds) -> SweepLattice:
-    """What an epoch is judged by: some hundred points of the kind that is in use, and every box_thresh.
+    """What an epoch is judged by: a few dozen points of the kind that is in use, and every box_thresh.
 
     At fixed thresholds a young detector scores near zero whatever it has learnt; its best point does not.
     """
-    few = current.use_polygon  # polygons cost a hundred times what quads cost
     return SweepLattice(
-        thresh=tuple(step / 20 for step in range(2, 19, 2 if few else 1)),
+        thresh=tuple(step / 10 for step in range(1, 9)),
         box_thresh=tuple(step / 20 for step in range(1, 20)),
-        unclip_ratio=(1.5, 2.0, 2.5) if few else (1.0, 1.25, 1.5, 1.75, 2.0, 2.5),
+        # Polygons cost many times what quads cost.
+        unclip_ratio=(1.5, 2.0, 2.5) if current.use_polygon else (1.0, 1.5, 2.0, 2.5),
         max_candidates=(current.max_candidates,),
         use_polygon=current.use_polygon,
         min_side=current.min_side,
@@ -132,7 +132,7 @@ class Landscape:
         polygons = tuple(candidates.polygon(index) for index in candidates.polygon_of[u, found])
         return Detections(polygons, candidates.scores[found])
 
-    def spread(self, n_a_side: int = 16) -> Iterator[tuple[Thresholds, PRH]]:
+    def spread(self, n_a_side: int = 8) -> Iterator[tuple[Thresholds, PRH]]:
         """Some n_a_side ** 2 points over thresh and box_thresh, each at its best unclip_ratio and
         max_candidates."""
         for k in _evenly(len(self.lattice.thresh), n_a_side):

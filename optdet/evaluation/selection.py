@@ -1,10 +1,10 @@
 """Which point of a landscape to take: the highest, or the middle of a high plateau.
 
-The highest of many points is high partly by luck: on 60 receipts about four fifths of its gain over a sane
-default was gone on other images. ``robust`` takes the point whose surroundings are best: scores are
-averaged with a Gaussian weight over thresh, box_thresh and unclip_ratio first. Over random halves of the
-receipts twice as much of its gain survived (tests/benchmarks/selection.py). Cross-fitting says what a
-rule's choice is worth on images that it did not see.
+The highest of many points is high partly by luck: on 60 receipts a third of its gain over the defaults was
+left on other images. ``robust`` takes the point whose surroundings are best: scores are averaged with
+Gaussian weights over thresh, box_thresh and unclip_ratio first. Of its gain more than half was left, and
+more in all (tests/benchmarks/selection.py). Cross-fitting says what a rule's choice is worth on images that
+it did not see.
 """
 
 from __future__ import annotations

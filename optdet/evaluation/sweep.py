@@ -53,8 +53,8 @@ class _Joined:
     tables: tuple[NDArray[Any], ...]
     polygon_of: NDArray[np.int32]
     shape_offsets: NDArray[np.int64]
-    n_words: int
-    n_centres: int
+    word_starts: NDArray[np.int64]
+    centre_starts: NDArray[np.int64]
     n_characters: NDArray[np.int64]
 
 
@@ -146,8 +146,8 @@ def _join(
         tables=joined,
         polygon_of=polygon_of,
         shape_offsets=shapes,
-        n_words=int(words[-1]),
-        n_centres=int(centres[-1]),
+        word_starts=words,
+        centre_starts=centres,
         n_characters=np.array([t.n_characters for t in truths], dtype=np.int64),
     )
 
@@ -187,8 +187,8 @@ def _count(
             scores,
             joined.polygon_of,
             joined.tables,
-            joined.n_words,
-            joined.n_centres,
+            joined.word_starts,
+            joined.centre_starts,
             joined.n_characters,
             parts,
             limits,

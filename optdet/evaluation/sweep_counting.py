@@ -20,8 +20,7 @@ from optdet.metrics.cleval_matching import (
     MERGES,
     N_TOTALS,
     SPLITS,
-    add_detection,
-    clear,
+    add_in_order,
     matching_state,
 )
 
@@ -47,17 +46,68 @@ def _scores(totals: Any, n_characters: int) -> Any:
 
 
 @compiled
-def largest_number_of_pairs(shapes: Any, polygon_of: Any, detections: Any) -> int:
-    """Pairs of all of a level's candidates, at the unclip ratio that has most."""
+def _largest_number_of_pairs(order: Any, shapes: Any, polygon_of: Any, detections: Any) -> int:
+    """Pairs of all of an image's candidates, at the unclip ratio that has most."""
     largest = 0
     for u in range(polygon_of.shape[0]):
         n = 0
-        for shape in shapes:
-            polygon = polygon_of[u, shape]
+        for i in order:
+            polygon = polygon_of[u, shapes[i]]
             if polygon >= 0:
                 n += detections[polygon + 1, 0] - detections[polygon, 0]
         largest = max(largest, n)
     return largest
+
+
+@compiled
+def _count_image(
+    order: Any,
+    shapes: Any,
+    positions: Any,
+    polygon_of: Any,
+    tables: Any,
+    words: Any,
+    centres: Any,
+    n_characters: int,
+    max_candidates: Any,
+    max_detections: int,
+    steps: Any,
+    changes: Any,
+) -> None:
+    """What each candidate of one image changes when it is added: ``steps`` (U, M, n, N_SUMS), ``changes``
+    (U, M, n, N_TOTALS).
+
+    ``order``: the image's candidates by falling score; ``words`` and ``centres``: first and end of its own.
+    """
+    n_pairs = _largest_number_of_pairs(order, shapes, polygon_of, tables[0])
+    state = matching_state(words, centres, n_pairs, len(order))
+    sequence = np.empty(len(order), dtype=np.int64)
+    totals = np.empty((len(order) + 1, N_TOTALS), dtype=np.int64)
+    totals[0] = 0
+    for u in range(polygon_of.shape[0]):
+        for m in range(len(max_candidates)):
+            n_added = 0
+            for j in range(len(order)):
+                polygon = polygon_of[u, shapes[order[j]]]
+                if positions[order[j]] >= max_candidates[m] or n_added >= max_detections:
+                    polygon = -1
+                sequence[j] = polygon
+                n_added += polygon >= 0
+            add_in_order(sequence, tables, state, totals[1:])
+            now_h = now_p = now_r = 0
+            # Element by element: numba makes an array of its own for every expression of slices.
+            for j in range(len(order)):
+                i = order[j]
+                for t in range(N_TOTALS):
+                    changes[u, m, i, t] = totals[j + 1, t] - totals[j, t]
+                new_h, new_p, new_r = now_h, now_p, now_r
+                if sequence[j] >= 0:
+                    precision, recall, hmean = _scores(totals[j + 1], n_characters)
+                    new_h, new_p, new_r = _fixed(hmean), _fixed(precision), _fixed(recall)
+                steps[u, m, i, HMEAN], steps[u, m, i, PRECISION] = new_h - now_h, new_p - now_p
+                steps[u, m, i, RECALL] = new_r - now_r
+                steps[u, m, i, DETECTIONS] = 1 if sequence[j] >= 0 else 0
+                now_h, now_p, now_r = new_h, new_p, new_r
 
 
 @compiled
@@ -68,8 +118,8 @@ def count_level(
     scores: Any,
     polygon_of: Any,
     tables: Any,
-    n_words: int,
-    n_centres: int,
+    word_starts: Any,
+    centre_starts: Any,
     n_characters: Any,
     parts: Any,
     max_candidates: Any,
@@ -86,26 +136,46 @@ def count_level(
 
     Candidates (n,) by falling score: image, shape, index among the image's contours, score. ``polygon_of``
     (U, R) and ``tables`` as in ``CandidateLattice`` and ``cleval_matching``, with the images behind one
-    another. ``n_characters`` (I,) and ``parts`` (I,) belong to the images; ``box_thresholds`` ascend.
+    another. ``word_starts`` and ``centre_starts`` (I + 1,), ``n_characters`` (I,) and ``parts`` (I,) belong
+    to the images; ``box_thresholds`` ascend.
 
     Written: ``sums`` (U, M, B, N_SUMS); ``part_sums`` (U, M, B, parts) of H-means; ``global_sums`` (U, M,
     B, N_TOTALS); ``best`` (U, M), the largest sum of H-means at any box_thresh within the range of
     ``box_thresholds``, and ``intervals`` (U, M, 2), the box_thresh from (exclusive) and to that have it;
     and, unless it is empty, ``image_hmeans`` (U, M, B, I).
     """
-    n, n_images, n_boxes = len(images), len(n_characters), len(box_thresholds)
-    state = matching_state(n_words, n_centres, largest_number_of_pairs(shapes, polygon_of, tables[0]), n)
-    totals = np.empty((n_images, N_TOTALS), dtype=np.int64)
-    now = np.empty((n_images, 3), dtype=np.int64)
-    hmeans = np.empty(n_images, dtype=np.float32)
-    counts = np.empty(n_images, dtype=np.int64)
+    n, n_images = len(images), len(n_characters)
+    n_ratios, n_limits, n_boxes = polygon_of.shape[0], len(max_candidates), len(box_thresholds)
+    steps = np.empty((n_ratios, n_limits, n, N_SUMS), dtype=np.int64)
+    changes = np.empty((n_ratios, n_limits, n, N_TOTALS), dtype=np.int32)
+    # Image by image, so that its tables stay in the processor's cache; candidates keep their places.
+    by_image = np.argsort(images, kind="mergesort")
+    end = 0
+    for image in range(n_images):
+        start = end
+        while end < n and images[by_image[end]] == image:
+            end += 1
+        _count_image(
+            by_image[start:end],
+            shapes,
+            positions,
+            polygon_of,
+            tables,
+            word_starts[image : image + 2],
+            centre_starts[image : image + 2],
+            n_characters[image],
+            max_candidates,
+            max_detections,
+            steps,
+            changes,
+        )
     lowest, highest = box_thresholds[0], box_thresholds[n_boxes - 1]
-    for u in range(polygon_of.shape[0]):
-        for m in range(len(max_candidates)):
-            clear(state)
-            totals[:], now[:], counts[:], hmeans[:] = 0, 0, 0, 0
+    fixed_hmeans = np.zeros(n_images, dtype=np.int64)
+    for u in range(n_ratios):
+        for m in range(n_limits):
             total, in_all = np.zeros(N_SUMS, dtype=np.int64), np.zeros(N_TOTALS, dtype=np.int64)
             in_parts = np.zeros(part_sums.shape[3], dtype=np.int64)
+            fixed_hmeans[:] = 0
             best[u, m] = -1
             b = n_boxes - 1
             for i in range(n + 1):
@@ -121,31 +191,14 @@ def count_level(
                         part_sums[u, m, b] = in_parts
                         global_sums[u, m, b] = in_all
                         if len(image_hmeans):
-                            image_hmeans[u, m, b] = hmeans
+                            image_hmeans[u, m, b] = fixed_hmeans / FIXED_POINT
                         b -= 1
                     if b < 0 and score < lowest:
                         break
-                if i == n:
-                    break
-                image = images[i]
-                polygon = polygon_of[u, shapes[i]]
-                if polygon < 0 or positions[i] >= max_candidates[m] or counts[image] >= max_detections:
-                    continue
-                row = totals[image]
-                in_all -= row
-                add_detection(polygon, tables, state, row)
-                in_all += row
-                counts[image] += 1
-                total[DETECTIONS] += 1
-                precision, recall, hmean = _scores(row, n_characters[image])
-                hmeans[image] = hmean
-                change = _fixed(hmean) - now[image, HMEAN]
-                total[HMEAN] += change
-                in_parts[parts[image]] += change
-                now[image, HMEAN] += change
-                change = _fixed(precision) - now[image, PRECISION]
-                total[PRECISION] += change
-                now[image, PRECISION] += change
-                change = _fixed(recall) - now[image, RECALL]
-                total[RECALL] += change
-                now[image, RECALL] += change
+                if i < n:
+                    for t in range(N_SUMS):
+                        total[t] += steps[u, m, i, t]
+                    for t in range(N_TOTALS):
+                        in_all[t] += changes[u, m, i, t]
+                    in_parts[parts[images[i]]] += steps[u, m, i, HMEAN]
+                    fixed_hmeans[images[i]] += steps[u, m, i, HMEAN]

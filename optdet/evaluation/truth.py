@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from optdet.metrics import cleval, iou
 from optdet.metrics.cleval import CLEvalCounts
 from optdet.metrics.cleval_truth import CLEvalTruth, prepare_truth
 from optdet.metrics.iou import IoUCounts
+from optdet.metrics.rings import Index
 from optdet.structures import PROFILES, Profile, Word
 
 Polygon = NDArray[Any]
@@ -29,6 +31,14 @@ class ImageCounts:
     competition: CLEvalCounts
     official: CLEvalCounts
     iou: IoUCounts
+
+
+@dataclass(frozen=True, slots=True)
+class WordCharacters:
+    """The competition's pseudo characters of each word (G,): how many it has, and how many were found."""
+
+    n_characters: Index
+    n_found: Index
 
 
 class _Relations(Generic[R]):
@@ -73,8 +83,23 @@ class ImageTruth:
 
     def counts(self, polygons: Sequence[Polygon]) -> ImageCounts:
         """All metrics of one set of detections."""
+        return self._counts(self.cleval(polygons, "competition"), polygons)
+
+    def counts_and_characters(self, polygons: Sequence[Polygon]) -> tuple[ImageCounts, WordCharacters]:
+        """The same, and which part of each word was found, in the order of the words; the parts add up to the
+        competition's ``num_char_gt`` and ``num_char_tp``. A word that the profile drops has no characters.
+        """
+        truth = self._truths["competition"]
+        counts, found = cleval.count_found(truth, truth.relate(polygons[: cleval.MAX_DETECTIONS]))
+        n_before = np.concatenate([[0], np.cumsum(found)])[truth.centre_starts]
+        return (
+            self._counts(counts, polygons),
+            WordCharacters(n_characters=np.diff(truth.centre_starts), n_found=np.diff(n_before)),
+        )
+
+    def _counts(self, competition: CLEvalCounts, polygons: Sequence[Polygon]) -> ImageCounts:
         return ImageCounts(
-            competition=self.cleval(polygons, "competition"),
+            competition=competition,
             official=self.cleval(polygons, "official"),
             iou=iou.count(self._iou_truth, self._iou_relations.of(polygons)),
         )

@@ -3,8 +3,7 @@
 Clipper (Vatti, 1992; Johnson's version 6) first writes an outline with a rounded corner at every vertex, then
 takes the union of that outline with itself. For a convex quad the union changes nothing but the start and
 collinear points, so the outline alone is enough. Where that is not certain the answer is ``UNSURE``, and the
-caller asks Clipper: a flat or crossing quad, growth by less than a pixel, or an outline that rounding has
-given a second top.
+caller asks Clipper: a flat or crossing quad, or one that grows so little that rounding may cut it.
 """
 
 from __future__ import annotations
@@ -110,7 +109,10 @@ def _without_repeats(px: Any, py: Any, n: int) -> int:
 
 @compiled
 def grown_quad(quad: Any, distance: float, outline: Any, buffers: Any) -> int:
-    """Write the outline (n, 2) of a quad (4, 2) grown by ``distance``; n, or UNSURE.
+    """Write the outline (n, 2) of a quad (4, 2) grown by ``distance``; n, or UNSURE, or -n.
+
+    -n: these are Clipper's points, but rounding has given the outline a second top, so that Clipper may
+    begin at another one.
 
     The order of the points is Clipper's: clockwise on the screen, the topmost and rightmost one last.
     """
@@ -150,11 +152,9 @@ def grown_quad(quad: Any, distance: float, outline: Any, buffers: Any) -> int:
             n_tops += 1
         if kept_y[i] < kept_y[last] or (kept_y[i] == kept_y[last] and kept_x[i] > kept_x[last]):
             last = i
-    if n_tops != 1:
-        return UNSURE
     for i in range(size):
         index = last + 1 + i
         if index >= size:
             index -= size
         outline[i, 0], outline[i, 1] = kept_x[index], kept_y[index]
-    return size
+    return size if n_tops == 1 else -size

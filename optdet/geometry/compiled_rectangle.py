@@ -305,3 +305,32 @@ def smallest_rectangle(points: Any, n: int, quad: Any, buffers: Any) -> Any:
         px[i], py[i] = points[hull[i], 0], points[hull[i], 1]
     _calipers(px, py, size, buffers[1][2], buffers[1][3], buffers[1][4], buffers[2])
     return _corners(buffers[2], quad)
+
+
+@compiled
+def smallest_rectangle_from_anywhere(points: Any, n: int, quad: Any, buffers: Any) -> Any:
+    """The same for points that may come in another order of the same ring; -1 where that would change the
+    quad.
+
+    It matters only where two rectangles are equally small, or two corners equally far out.
+    """
+    size = convex_hull(points, n, buffers)
+    if size < 3:
+        return _F(0)
+    hull, px, py = buffers[0][0], buffers[1][0], buffers[1][1]
+    other = np.empty((4, 2), dtype=np.float32)
+    side = _F(0)
+    for start in range(size):
+        for i in range(size):
+            index = hull[(start + i) % size]
+            px[i], py[i] = points[index, 0], points[index, 1]
+        _calipers(px, py, size, buffers[1][2], buffers[1][3], buffers[1][4], buffers[2])
+        if start == 0:
+            side = _corners(buffers[2], quad)
+            continue
+        if _corners(buffers[2], other) != side:
+            return _F(-1)
+        for i in range(4):
+            if other[i, 0] != quad[i, 0] or other[i, 1] != quad[i, 1]:
+                return _F(-1)
+    return side

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from optdet.data.files import require_folder
-from optdet.data.images import image_size, list_images
+from optdet.data.images import image_size, list_images, relative_name
 from optdet.data.labels import read_labels
-from optdet.data.names import NameIndex, nfc
+from optdet.data.names import NameIndex
 from optdet.data.prediction_check import check_predictions, summarize_predictions
 from optdet.data.predictions import write_predictions
 from optdet.errors import OptdetError
@@ -35,16 +35,18 @@ def predict_folder(
         )
     paths = chosen_images(images, labels)
     found = {
-        nfc(image.path.name): image.detector.detect(thresholds).polygons
+        relative_name(image.path, images): image.detector.detect(thresholds).polygons
         for image in source.maps(paths, on_image=on_image)
     }
-    return write_checked(found, paths, out)
+    return write_checked(found, {relative_name(path, images): path for path in paths}, out)
 
 
-def write_checked(found: Mapping[str, Sequence[IntArray]], paths: Sequence[Path], out: Path) -> list[str]:
+def write_checked(found: Mapping[str, Sequence[IntArray]], paths: Mapping[str, Path], out: Path) -> list[str]:
     """Check and write the polygons of images by name; OptdetError, and nothing written, where there is a
     fault."""
-    problems = check_predictions(found, {nfc(path.name): image_size(path) for path in paths}, file=str(out))
+    problems = check_predictions(
+        found, {name: image_size(path) for name, path in paths.items()}, file=str(out)
+    )
     if problems:
         raise OptdetError(
             f"{len(problems)} faults in the predictions, the first: {problems[0]}", where=str(out)
@@ -62,7 +64,7 @@ def chosen_images(images: Path, labels: Path | None) -> list[Path]:
     if labels is not None:
         label_file = read_labels(labels)
         index = NameIndex(label_file.words, by_stem=label_file.names_are_stems)
-        paths = [path for path in paths if index.find(path.name) is not None]
+        paths = [path for path in paths if index.find(relative_name(path, images)) is not None]
     if not paths:
         raise OptdetError("no images there", where=str(images), fix="name a folder of jpg, png, ... files")
     return paths

@@ -130,7 +130,9 @@ def read_map(path: Path) -> NDArray[np.float16]:
         raise OptdetError(
             f"the map has values of {low:.4g} to {high:.4g}, outside 0..1", where=str(path), fix=fix
         )
-    return np.asarray(np.clip(values, 0, 1), dtype=np.float16)
+    # Clipping float16 takes longer than all the rest.
+    inside = values if low >= 0 and high <= 1 else np.clip(values, 0, 1)
+    return np.asarray(inside, dtype=np.float16)
 
 
 def read_shape(path: Path) -> tuple[int, int]:

@@ -6,7 +6,7 @@ A detector is opened when the first map must be made. Where every wanted map is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -112,9 +112,20 @@ class DetectorMaps:
 
 def require_content(title: str, maps: Sequence[ImageMap]) -> None:
     """Refuse maps of which none has anything to find, as those of a wrong preprocessing or activation."""
-    if maps and all(image.detector.prob_map.max(initial=0.0) < EMPTY_BELOW for image in maps):
+    for _ in with_content(title, maps):
+        pass
+
+
+def with_content(title: str, maps: Iterable[ImageMap]) -> Iterator[ImageMap]:
+    """The maps, refused as by ``require_content`` after the last of them, without keeping any."""
+    n_maps, empty = 0, True
+    for image in maps:
+        n_maps += 1
+        empty = empty and bool(image.detector.prob_map.max(initial=0.0) < EMPTY_BELOW)
+        yield image
+    if n_maps and empty:
         raise OptdetError(
-            f"all {len(maps)} maps are empty: nowhere above {EMPTY_BELOW}",
+            f"all {n_maps} maps are empty: nowhere above {EMPTY_BELOW}",
             where=title,
             fix="check mean, std, channels and activation, or what wrote the maps",
         )

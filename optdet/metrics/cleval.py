@@ -15,16 +15,17 @@ Three steps, so that a search over thresholds pays for each only once:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from optdet.metrics import scores
-from optdet.metrics.cleval_matching import count_all
+from optdet.metrics.cleval_matching import count_all, count_and_cover
 from optdet.metrics.cleval_truth import CLEvalRelations, CLEvalTruth, prepare_truth
-from optdet.structures import Profile
+from optdet.metrics.rings import Bools
+from optdet.structures import FloatArray, Profile
 
 MAX_DETECTIONS: Final = 500
 """The competition's copy reads no more than the first 500 detections of an image."""
@@ -71,6 +72,23 @@ class CLEvalCounts:
         )
 
 
+def count_rows(per_image: Sequence[CLEvalCounts]) -> FloatArray:
+    """The counts of images as rows (n, 6), whose sums ``scores_of_sums`` takes."""
+    return np.array([astuple(counts) for counts in per_image], dtype=np.float64).reshape(-1, 6)
+
+
+def scores_of_sums(sums: FloatArray) -> FloatArray:
+    """Precision, recall and H-mean (r, 3) of sums of ``count_rows`` (r, 6), as ``CLEvalCounts`` has them."""
+    n_gt, n_det, n_found, gran_recall, gran_precision, _ = sums.T
+    precision = _ratio(np.maximum(0, n_found - gran_precision), n_det)
+    recall = _ratio(np.maximum(0, n_found - gran_recall), n_gt)
+    return np.stack([precision, recall, _ratio(2 * precision * recall, precision + recall)], axis=1)
+
+
+def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+
 def cleval(
     gt: Sequence[ArrayLike],
     det: Sequence[ArrayLike],
@@ -104,6 +122,15 @@ def count(
     return counts_of(totals.tolist(), truth.n_characters)
 
 
+def count_found(truth: CLEvalTruth, relations: CLEvalRelations) -> tuple[CLEvalCounts, Bools]:
+    """``count`` of all detections, and which of the truth's centres (C,) it counts as ``num_char_tp``; those
+    of ignored words never.
+    """
+    detections = np.arange(len(relations))
+    totals, covered = count_and_cover(detections, len(truth.ignored), len(truth.centres), relations.tables())
+    return counts_of(totals.tolist(), truth.n_characters), covered > 0
+
+
 def counts_of(totals: Sequence[int], n_characters: int) -> CLEvalCounts:
     """The record of a row of ``cleval_matching``'s totals."""
     held, found, splits, merges, false_positives = totals
@@ -117,4 +144,15 @@ def counts_of(totals: Sequence[int], n_characters: int) -> CLEvalCounts:
     )
 
 
-__all__ = ["CLEvalCounts", "CLEvalRelations", "CLEvalTruth", "cleval", "count", "counts_of", "prepare_truth"]
+__all__ = [
+    "CLEvalCounts",
+    "CLEvalRelations",
+    "CLEvalTruth",
+    "cleval",
+    "count",
+    "count_found",
+    "count_rows",
+    "counts_of",
+    "prepare_truth",
+    "scores_of_sums",
+]

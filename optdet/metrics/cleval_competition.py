@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull, QhullError
 
 from optdet.metrics.rings import Index, Rings, ranges
 from optdet.structures import FloatArray
@@ -92,6 +91,8 @@ def _rounded(values: Float32Array) -> Index:
 
 
 def _hull_ratio(points: Float32Array) -> float:
+    from scipy.spatial import ConvexHull, QhullError  # seldom asked, and slow to import
+
     try:
         hull = points[ConvexHull(points).vertices]
     except QhullError:  # no area: the reference's ratio is 0

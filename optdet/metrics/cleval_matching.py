@@ -23,102 +23,111 @@ HELD, FOUND, SPLITS, MERGES, FALSE_POSITIVES = range(N_TOTALS)
 
 
 @compiled
-def matching_state(n_words: int, n_centres: int, n_entries: int, n_detections: int) -> Any:
-    """Room for up to ``n_detections`` with ``n_entries`` pairs in all; made empty by :func:`clear`.
+def matching_state(words: Any, centres: Any, n_entries: int, n_detections: int) -> Any:
+    """Room for up to ``n_detections`` with ``n_entries`` pairs in all.
 
-    By word: the newest of its entries, near detections, valid near ones, matches. By centre: matched
-    detections that hold it. By entry: the next older one of its word, pair, detection added, whether it
-    matches. By detection added: its index in the tables, words matched.
+    ``words`` and ``centres``: first and end of those that the tables may name. By word: the newest of its
+    entries, near detections, valid near ones, matches. By centre: matched detections that hold it. By
+    entry: the next older one of its word, pair, detection added, whether it matches. By detection added:
+    its index in the tables, words matched.
     """
     return (
-        np.empty((n_words, 4), dtype=np.int32),
-        np.empty(n_centres, dtype=np.int32),
+        np.empty((words[1] - words[0], 4), dtype=np.int32),
+        np.empty(centres[1] - centres[0], dtype=np.int32),
         np.empty((n_entries, 4), dtype=np.int32),
         np.empty((2, n_detections), dtype=np.int32),
-        np.zeros(2, dtype=np.int64),
+        (words[0], centres[0]),
     )
 
 
 @compiled
-def clear(state: Any) -> None:
-    by_word, covered, _, _, sizes = state
+def add_in_order(sequence: Any, tables: Any, state: Any, totals: Any) -> None:
+    """Add detections one after the other to an image that has none; ``totals`` (n, N_TOTALS) are those
+    after each.
+
+    ``sequence`` (n,) holds indices into ``tables``, or -1 for a step that adds nothing. ``tables``: by
+    detection (D + 1, 5) its first pair, ignored, merges, false-positive cost, number of near words; by pair
+    (pairs + 1, 4) word, centres inside, near, its first centre; centres.
+    """
+    # Unpacked once for the whole sequence: numba counts references at every unpacking.
+    detections, pairs, centres = tables
+    by_word, covered, entries, added, offsets = state
+    first_word, first_centre = offsets
     by_word[:, :] = 0
     by_word[:, 0] = -1
     covered[:] = 0
-    sizes[:] = 0
+    n_entries = n_added = 0
+    held = found = splits = merges = false_positives = 0
+    for step in range(len(sequence)):
+        detection = sequence[step]
+        if detection >= 0:
+            first, end = detections[detection, 0], detections[detection + 1, 0]
+            valid = detections[detection, 1] == 0
+            added[0, n_added], added[1, n_added] = detection, 0
+            if valid:
+                false_positives += detections[detection, 3]
+            for pair in range(first, end):
+                word = pairs[pair, 0] - first_word
+                entries[n_entries, 0], entries[n_entries, 1] = by_word[word, 0], pair
+                entries[n_entries, 2], entries[n_entries, 3] = n_added, 0
+                by_word[word, 0] = n_entries
+                n_entries += 1
+                if pairs[pair, 2]:
+                    by_word[word, 1] += 1
+                    if valid:
+                        by_word[word, 2] += 1
+            n_added += 1
+            for own in range(first, end):
+                word = pairs[own, 0] - first_word
+                entry = by_word[word, 0]
+                # Ignored detections match nothing, but they do stand in the way of a one-to-one match.
+                lonely, shared = by_word[word, 1] == 1, by_word[word, 2] >= 2
+                while entry >= 0:
+                    pair, number = entries[entry, 1], entries[entry, 2]
+                    other = added[0, number]
+                    matches = detections[other, 1] == 0 and (
+                        detections[other, 2] != 0
+                        or (pairs[pair, 2] != 0 and (shared or (lonely and detections[other, 4] == 1)))
+                    )
+                    if matches != (entries[entry, 3] != 0):
+                        change = 1 if matches else -1
+                        entries[entry, 3] = 1 if matches else 0
+                        held += change * pairs[pair, 1]
+                        if min(added[1, number], added[1, number] + change) > 0:
+                            merges += change
+                        else:
+                            false_positives -= change * detections[other, 3]
+                        added[1, number] += change
+                        if min(by_word[word, 3], by_word[word, 3] + change) > 0:
+                            splits += change
+                        by_word[word, 3] += change
+                        for i in range(pairs[pair, 3], pairs[pair + 1, 3]):
+                            centre = centres[i] - first_centre
+                            before = covered[centre]
+                            covered[centre] = before + change
+                            if min(before, before + change) == 0:
+                                found += change
+                    entry = entries[entry, 0]
+        totals[step, HELD], totals[step, FOUND] = held, found
+        totals[step, SPLITS], totals[step, MERGES] = splits, merges
+        totals[step, FALSE_POSITIVES] = false_positives
 
 
 @compiled
-def add_detection(detection: int, tables: Any, state: Any, totals: Any) -> None:
-    """Add a detection (an index into ``tables``) and correct ``totals`` (N_TOTALS,), its image's row.
-
-    ``tables``: by detection (D + 1, 5) its first pair, ignored, merges, false-positive cost, number of near
-    words; by pair (pairs + 1, 4) word, centres inside, near, its first centre; centres.
+def count_and_cover(detections: Any, n_words: int, n_centres: int, tables: Any) -> Any:
+    """Totals (N_TOTALS,) of one image's detections, indices into ``tables``, and by centre (n_centres,) the
+    matched detections that hold it.
     """
-    detections, pairs, centres = tables
-    by_word, covered, entries, added, sizes = state
-    number = sizes[1]
-    sizes[1] += 1
-    added[0, number], added[1, number] = detection, 0
-    first, end = detections[detection, 0], detections[detection + 1, 0]
-    valid = detections[detection, 1] == 0
-    if valid:
-        totals[FALSE_POSITIVES] += detections[detection, 3]
-    for pair in range(first, end):
-        word, entry = pairs[pair, 0], sizes[0]
-        sizes[0] += 1
-        entries[entry, 0], entries[entry, 1], entries[entry, 2], entries[entry, 3] = (
-            by_word[word, 0],
-            pair,
-            number,
-            0,
-        )
-        by_word[word, 0] = entry
-        if pairs[pair, 2]:
-            by_word[word, 1] += 1
-            if valid:
-                by_word[word, 2] += 1
-    for own in range(first, end):
-        word = pairs[own, 0]
-        entry = by_word[word, 0]
-        # Ignored detections match nothing, but they do stand in the way of a one-to-one match.
-        lonely, shared = by_word[word, 1] == 1, by_word[word, 2] >= 2
-        while entry >= 0:
-            pair, number = entries[entry, 1], entries[entry, 2]
-            other = added[0, number]
-            matches = detections[other, 1] == 0 and (
-                detections[other, 2] != 0
-                or (pairs[pair, 2] != 0 and (shared or (lonely and detections[other, 4] == 1)))
-            )
-            if matches != (entries[entry, 3] != 0):
-                step = 1 if matches else -1
-                entries[entry, 3] = 1 if matches else 0
-                totals[HELD] += step * pairs[pair, 1]
-                if min(added[1, number], added[1, number] + step) > 0:
-                    totals[MERGES] += step
-                else:
-                    totals[FALSE_POSITIVES] -= step * detections[other, 3]
-                added[1, number] += step
-                if min(by_word[word, 3], by_word[word, 3] + step) > 0:
-                    totals[SPLITS] += step
-                by_word[word, 3] += step
-                for i in range(pairs[pair, 3], pairs[pair + 1, 3]):
-                    before = covered[centres[i]]
-                    covered[centres[i]] = before + step
-                    if min(before, before + step) == 0:
-                        totals[FOUND] += step
-            entry = entries[entry, 0]
+    n_entries = 0
+    for detection in detections:
+        n_entries += tables[0][detection + 1, 0] - tables[0][detection, 0]
+    state = matching_state(np.array([0, n_words]), np.array([0, n_centres]), n_entries, len(detections))
+    totals = np.zeros((len(detections) + 1, N_TOTALS), dtype=np.int64)
+    add_in_order(detections, tables, state, totals[1:])
+    return totals[-1], state[1]
 
 
 @compiled
 def count_all(detections: Any, n_words: int, n_centres: int, tables: Any) -> Any:
-    """Totals (N_TOTALS,) of one image's detections, indices into ``tables``."""
-    n_entries = 0
-    for detection in detections:
-        n_entries += tables[0][detection + 1, 0] - tables[0][detection, 0]
-    state = matching_state(n_words, n_centres, n_entries, len(detections))
-    clear(state)
-    totals = np.zeros(N_TOTALS, dtype=np.int64)
-    for detection in detections:
-        add_detection(detection, tables, state, totals)
-    return totals
+    """The totals of ``count_and_cover`` alone."""
+    return count_and_cover(detections, n_words, n_centres, tables)[0]

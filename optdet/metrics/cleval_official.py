@@ -20,6 +20,9 @@ VERTICAL_RATIO = 0.5
 """Words narrower than this against their height are read from top to bottom."""
 
 
+_FOLLOWING = np.array([1, 2, 3, 0])
+
+
 def aspect_ratios(rings: Rings) -> FloatArray:
     """Mean of top and bottom side over mean of left and right side, (n,), by the order of the vertices."""
     return _ratios(_corners(rings))
@@ -57,7 +60,7 @@ def _rounded(values: FloatArray) -> Index:
 
 
 def _ratios(quads: FloatArray) -> FloatArray:
-    sides = np.roll(quads, -1, axis=1) - quads
+    sides = quads[:, _FOLLOWING] - quads
     top, right, bottom, left = np.sqrt((sides * sides).sum(axis=2)).T
     return np.asarray(((top + bottom) / 2 + EPSILON) / ((right + left) / 2 + EPSILON))
 

@@ -38,6 +38,17 @@ def convex_turns(points: Any, start: int, size: int) -> int:
 
 
 @compiled
+def all_convex_turns(points: Any, starts: Any) -> Any:
+    """:func:`convex_turns` of n rings, ``starts`` (n + 1,); 0 for one without points."""
+    turns = np.zeros(len(starts) - 1, dtype=np.int64)
+    for i in range(len(turns)):
+        size = starts[i + 1] - starts[i]
+        if size > 0:
+            turns[i] = convex_turns(points, starts[i], size)
+    return turns
+
+
+@compiled
 def _side(ax: float, ay: float, bx: float, by: float, px: float, py: float) -> float:
     return (bx - ax) * (py - ay) - (by - ay) * (px - ax)
 

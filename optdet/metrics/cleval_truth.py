@@ -19,7 +19,7 @@ import shapely
 from numpy.typing import ArrayLike, NDArray
 
 from optdet.metrics import cleval_competition, cleval_official
-from optdet.metrics.cleval_pairs import convex_turns, find_pairs
+from optdet.metrics.cleval_pairs import all_convex_turns, find_pairs
 from optdet.metrics.rings import (
     Bools,
     Index,
@@ -206,13 +206,7 @@ def prepare_truth(
     boxes[kept] = truncated.boxes()
     starts, centre_starts = _starts(sizes), _starts(lengths)
     centres = rules.centres(raw, lengths[kept])
-    turns = np.array(
-        [
-            convex_turns(truncated.points, start, size) if size else 0
-            for start, size in zip(starts.tolist(), sizes.tolist(), strict=False)
-        ],
-        dtype=np.intp,
-    )
+    turns = all_convex_turns(truncated.points, starts)
     for index in np.flatnonzero(flags):
         if (~flags & boxes_touch(boxes[index][None], boxes)[0]).any():
             turns[index] = 0

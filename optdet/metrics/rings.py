@@ -75,6 +75,10 @@ def read_polygons(polygons: Sequence[ArrayLike], what: str) -> list[FloatArray]:
 
     Raises ValueError with ``what`` and the polygon's index for any other shape, and for NaN and infinity.
     """
+    if polygons and all(isinstance(p, np.ndarray) and p.shape == (4, 2) for p in polygons):
+        quads = np.array(polygons, dtype=np.float64)  # the common case, in one step
+        if np.isfinite(quads).all():
+            return list(quads)
     shaped = []
     for index, polygon in enumerate(polygons):
         points = np.asarray(polygon, dtype=np.float64)

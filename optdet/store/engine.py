@@ -107,6 +107,21 @@ def write_transaction(engine: Engine, lock_name: str) -> Iterator[Connection]:
 
 
 @contextmanager
+def named_lock(storage: RDBStorage, name: str) -> Iterator[None]:
+    """One worker at a time for a name, over many transactions of Optuna's: it writes while this is held.
+
+    For SQLite it is a file beside the database that all names share: SQLite's own lock is the writer's.
+    """
+    file = _sqlite_file(storage.engine.url)
+    if file is not None:
+        with FileLock(f"{file}.names.lock"):
+            yield
+        return
+    with write_transaction(storage.engine, name):
+        yield
+
+
+@contextmanager
 def database_errors(url: URL) -> Iterator[None]:
     """Turn what a driver raises into one line without the SQL; a broken constraint is a defect of ours."""
     try:
@@ -174,8 +189,15 @@ def _sqlite_file(url: URL) -> Path | None:
     return Path(url.database) if _is_sqlite(url) and url.database else None
 
 
+def shown_url(url: str) -> str:
+    """A database as it may be shown: a URL without its password, a path as it is."""
+    return _shown(make_url(url)) if "://" in url else url
+
+
 def _shown(url: URL) -> str:
-    return url.render_as_string(hide_password=True)
+    if "password" in url.query:  # PostgreSQL takes it there too
+        url = url.update_query_dict({"password": "***"})
+    return url.render_as_string(hide_password=True).replace("password=%2A%2A%2A", "password=***")
 
 
 def _nothing_here(url: URL) -> OptdetError:

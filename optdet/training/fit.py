@@ -184,7 +184,13 @@ def _save(run: _Run, record: EpochRecord, callbacks: FitCallbacks) -> None:
     common = {"config": run.config.model_dump(mode="json"), "epoch": record.epoch}
     if best_epoch(run.history) == record.epoch:
         weights = run.validated_model.state_dict()
-        payload = {**common, "model": weights, "n_threads": torch.get_num_threads()}
+        payload = {
+            **common,
+            "model": weights,
+            "n_threads": torch.get_num_threads(),
+            # Those it was scored at: a run that ends here, pruned, is tuned no further.
+            "thresholds": record.thresholds.as_dict(),
+        }
         callbacks.on_checkpoint(run.folder.save("best", record.epoch, payload))
     last = run.folder.save("last", record.epoch, {**common, **_resumable(run)})
     callbacks.on_checkpoint(last)

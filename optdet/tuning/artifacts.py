@@ -7,23 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import optuna
-from numpy.typing import NDArray
 from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
 
 from optdet.data.images import read_image
+from optdet.data.names import file_stem
 from optdet.data.sets import ImageSet
 from optdet.drawing.curve import EpochPoint, draw_curve
+from optdet.drawing.jpeg import write_jpeg
 from optdet.drawing.overlay import draw_overlay
 from optdet.evaluation.evaluate import Evaluation
 from optdet.evaluation.scorer import ImageScorer
 from optdet.structures import Thresholds
 from optdet.training.history import EpochRecord
 from optdet.tuning.study import OpenStudy
-
-_JPEG_QUALITY = 85
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +84,9 @@ def _overlay(shown: Illustrated, index: int, folder: Path) -> Path:
         prob_map=detector.letterbox.map_to_image(detector.prob_map),
         title=f"{sample.name}   H-mean {hmean:.4f}",
     )
-    path = folder / f"{index:04d}-{_safe(Path(sample.name).stem)}.jpg"
-    path.write_bytes(_jpeg(picture))
+    path = folder / f"{index:04d}-{file_stem(sample.name)}.jpg"
+    write_jpeg(path, picture)
     return path
-
-
-def _jpeg(picture: NDArray[np.uint8]) -> bytes:
-    _, encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    return encoded.tobytes()
-
-
-def _safe(stem: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in stem)[:60]
 
 
 def _point(record: EpochRecord) -> EpochPoint:

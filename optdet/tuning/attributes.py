@@ -18,6 +18,9 @@ SEED = "seed"
 DATA_FINGERPRINT = "data_fingerprint"
 VERSIONS = "versions"
 
+# Of a trial, while it trains: what its best epoch so far was scored at.
+EPOCH_THRESHOLDS = "epoch_thresholds"
+
 # Of a trial, at its end.
 THRESHOLDS = "thresholds"
 SCORES = "scores"

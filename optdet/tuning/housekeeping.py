@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import optuna
-from optuna.storages import BaseStorage
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from optdet.config import Dimension
 from optdet.inference.map_cache import MapCache
 from optdet.metrics.scores import PRH
+from optdet.store.engine import named_lock
 from optdet.store.registry import load_inner_trials
 from optdet.structures import Thresholds
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
 from optdet.tuning.space import distributions, is_inside
 from optdet.tuning.study import OpenStudy
-from optdet.tuning.thresholds import space_of
+from optdet.tuning.threshold_search import space_of
 
 
 def sweep_finished(study: OpenStudy) -> None:
@@ -63,14 +64,25 @@ def save_inner_study(study: OpenStudy, trial: FrozenTrial) -> str:
 
 
 def fill_inner_study(
-    storage: BaseStorage,
+    storage: RDBStorage,
     name: str,
     of: str,
     space: dict[str, Dimension],
     tried: Sequence[tuple[Thresholds, PRH]],
 ) -> None:
     """Configurations and their scores as a study; one that was cut off is completed, a whole one left
-    alone."""
+    alone. Workers that finish trials at once would complete it side by side, so one does at a time."""
+    with named_lock(storage, f"optdet:inner:{name}"):
+        _fill_inner_study(storage, name, of, space, tried)
+
+
+def _fill_inner_study(
+    storage: RDBStorage,
+    name: str,
+    of: str,
+    space: dict[str, Dimension],
+    tried: Sequence[tuple[Thresholds, PRH]],
+) -> None:
     inner = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
     if inner.user_attrs.get(attr.READY):
         return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import optuna
 from optuna_dashboard import save_note
 
@@ -11,7 +13,7 @@ from optdet.study_config import StudyConfig
 
 
 def write_study_note(study: optuna.Study, config: StudyConfig, url: str, places: Places) -> None:
-    """A note that says what the study is, and how its pictures are seen."""
+    """A note that says what the study is, and how its pictures are seen; ``url`` is shown as it is."""
     space = {name: dimension.model_dump(exclude_defaults=True) for name, dimension in config.space.items()}
     images = "images left out of the tuning" if config.objective == "crossfit" else "the same images"
     lines = [
@@ -30,7 +32,7 @@ def write_study_note(study: optuna.Study, config: StudyConfig, url: str, places:
         "and the probability map, under *Artifacts*. They are shown by `optdet dashboard`, or by:",
         "",
         "```",
-        f"optuna-dashboard {url} --artifact-dir {places.artifacts_dir}",
+        shlex.join(["optuna-dashboard", url, "--artifact-dir", str(places.artifacts_dir)]),
         "```",
         "",
         "## Space",

@@ -38,7 +38,8 @@ from optdet.tuning.progress import Progress
 from optdet.tuning.sampler import derived_seed
 from optdet.tuning.space import suggest
 from optdet.tuning.study import OpenStudy
-from optdet.tuning.thresholds import Tuned, tune_thresholds
+from optdet.tuning.thresholds import tune_thresholds
+from optdet.tuning.tried import Tuned
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +136,15 @@ def final_scorers(trained: TrainedDetector, images: ImageSet, cache: MapCache | 
 
 def _callbacks(context: TrialContext, trial: optuna.Trial, run_dir: Path, *, n_epochs: int) -> FitCallbacks:
     study = context.study
-    reported = set(trial.study._storage.get_trial(trial._trial_id).intermediate_values)
+    reported = dict(trial.study._storage.get_trial(trial._trial_id).intermediate_values)
 
     def on_epoch_end(record: EpochRecord) -> None:
+        # Against the epochs before it alone: one that is replayed decides as it did the first time.
+        if all(record.hmean > value for epoch, value in reported.items() if epoch < record.epoch):
+            _set_attributes(trial, {attr.EPOCH_THRESHOLDS: record.thresholds.as_dict()})
         if record.epoch not in reported:  # a trial that goes on replays its last epoch
             trial.report(record.hmean, record.epoch)
-            reported.add(record.epoch)
+            reported[record.epoch] = record.hmean
         context.progress.epoch(record)
         context.on_epoch()
         # After the last epoch pruning saves seconds of tuning, and loses a value.

@@ -16,7 +16,8 @@ from optdet.evaluation.landscape import Landscape, detections_at
 from optdet.evaluation.scorer import ImageScorer
 from optdet.evaluation.selection import Constraint, choose, crossfit
 from optdet.structures import Thresholds
-from optdet.tuning.thresholds import Tried, Tuned, tune_thresholds
+from optdet.tuning.thresholds import tune_thresholds
+from optdet.tuning.tried import Tried, Tuned
 
 OnTrial = Callable[[int, int], None]
 

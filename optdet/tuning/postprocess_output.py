@@ -11,15 +11,13 @@ import numpy as np
 from optdet.config import Config, TuneConfig
 from optdet.config_io import differences, dump_yaml, fingerprint
 from optdet.data.files import write_atomically
-from optdet.data.names import nfc
+from optdet.data.images import relative_name
 from optdet.errors import OptdetError
 from optdet.evaluation.landscape import Landscape
 from optdet.inference.folder import chosen_images, write_checked
 from optdet.inference.predict import OnImage
-from optdet.tuning.housekeeping import fill_inner_study
 from optdet.tuning.postprocess import Entry, PostprocessReport
 from optdet.tuning.source import OpenSource, SourceOptions
-from optdet.tuning.thresholds import space_of
 
 
 def write_landscapes(landscapes: Sequence[Landscape], folder: Path) -> list[Path]:
@@ -81,10 +79,14 @@ def write_submissions(
     """A checked CSV of a folder of images for each entry; what was written, in lines."""
     paths = chosen_images(images, None)
     maps = list(source.maps.maps(paths, on_image=on_image))
+    named = {relative_name(path, images): path for path in paths}
     lines = []
     for entry in entries:
-        found = {nfc(image.path.name): image.detector.detect(entry.thresholds).polygons for image in maps}
-        lines += write_checked(found, paths, folder / f"{_safe(entry.name)}.csv")[:1]
+        found = {
+            relative_name(image.path, images): image.detector.detect(entry.thresholds).polygons
+            for image in maps
+        }
+        lines += write_checked(found, named, folder / f"{_safe(entry.name)}.csv")[:1]
     return lines
 
 
@@ -108,7 +110,9 @@ def write_config(entry: Entry, config: Config | None, path: Path, *, force: bool
 def keep_inner_study(report: PostprocessReport, tune: TuneConfig, options: SourceOptions) -> str:
     """The spread of what was tried as an Optuna study to browse; its name. The same tuning again changes
     nothing."""
+    from optdet.tuning.housekeeping import fill_inner_study
     from optdet.tuning.study import open_database
+    from optdet.tuning.threshold_search import space_of
 
     database = open_database(options.storage, options.root, create=True)
     title = re.sub(r"[^A-Za-z0-9._-]+", "-", report.title).strip("-.")

@@ -7,10 +7,17 @@ from __future__ import annotations
 
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from optdet.config import Choice, ModelConfig
+from optdet.data.sets import open_sets
+from optdet.inference.device import choose_device
+from optdet.inference.predict import OnImage
 from optdet.model.backbone import build_backbone, check_backbone_name
 from optdet.study_config import StudyConfig
+
+if TYPE_CHECKING:
+    from optdet.tuning.study import Database
 
 _NETWORK = ("backbone", "pretrained", "weights")
 """Settings of the model that decide whether it can be built."""
@@ -38,3 +45,23 @@ def check_networks(study: StudyConfig) -> None:
     for network in networks(study):
         weights = None if network.weights is None else Path(network.weights)
         build_backbone(network.backbone, pretrained=network.pretrained, weights=weights)
+
+
+def check_run(
+    database: Database, study: StudyConfig, *, device: str | None, on_image: OnImage | None
+) -> None:
+    """OptdetError for a device, data or networks that cannot be used; what is prepared is kept for the run.
+
+    Asked before a study is made of a single run: one that cannot begin should leave nothing in the database.
+    """
+    config, places = study.base_config(), database.places
+    choose_device(device or config.device)
+    open_sets(
+        config.data,
+        data_root=Path(),
+        data_dir=places.data_dir,
+        cache_dir=places.cache_dir,
+        max_cache_gb=config.cache.max_gb,
+        on_image=on_image,
+    )
+    check_networks(study)

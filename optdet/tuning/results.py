@@ -118,7 +118,8 @@ def config_of(trial: FrozenTrial, study: OpenStudy) -> Config:
 
 
 def thresholds_of(trial: FrozenTrial) -> Thresholds | None:
-    stored = trial.user_attrs.get(attr.THRESHOLDS)
+    """The tuned ones; those that its best epoch was scored at where it was pruned before any tuning."""
+    stored = trial.user_attrs.get(attr.THRESHOLDS, trial.user_attrs.get(attr.EPOCH_THRESHOLDS))
     return None if stored is None else Thresholds.from_dict(stored)
 
 
@@ -165,11 +166,19 @@ def write_best(study: OpenStudy, path: Path, *, force: bool = False) -> None:
     tree = differences(relocated(config_of(trial, study), study.data_root))
     thresholds = ", ".join(f"{name} {value}" for name, value in trial.user_attrs[attr.THRESHOLDS].items())
     head = [
-        f"# Trial {trial.number} of study {study.name}: H-mean {trial.value:.6f} (competition, macro)",
+        f"# Trial {trial.number} of study {study.name}: {_value_in_words(study, trial)}",
         f"# at {thresholds}",
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, ("\n".join(head) + "\n" + dump_yaml(tree)).encode())
+
+
+def _value_in_words(study: OpenStudy, trial: FrozenTrial) -> str:
+    """The value, and which score it is: a cross-fitted one is not that of the thresholds that are given."""
+    if study.config.objective != "crossfit" or trial.user_attrs.get(attr.CROSSFIT) is None:
+        return f"H-mean {trial.value:.6f} (competition, macro)"
+    own = trial.user_attrs[attr.SCORES]["competition"]["macro"]["hmean"]
+    return f"cross-fitted H-mean {trial.value:.6f}; H-mean {own:.6f} (competition, macro)"
 
 
 def relocated(config: Config, data_root: Path) -> Config:

@@ -1,19 +1,14 @@
-"""Run a study in this process: the worker, its signals, and what to say at the end."""
+"""Run a study in this process: the worker, its signals, and how it ended."""
 
 from __future__ import annotations
 
-import logging
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 
 from optdet.inference.device import choose_device
+from optdet.tuning.interrupts import Stopped
 from optdet.tuning.progress import Progress
 from optdet.tuning.study import OpenStudy
-from optdet.tuning.worker import RunResult, Stopped, Worker
+from optdet.tuning.worker import RunResult, Worker
 
 
 def run_study(
@@ -38,28 +33,11 @@ def run_study(
         total=total if total is not None else study.config.trials,
         deadline=None if timeout_s is None else time.monotonic() + timeout_s,
     )
-    with terminate_as_interrupt():
+    with worker.interrupts.handled():
         try:
-            return worker.run()
+            result = worker.run()
         except Stopped:
-            return RunResult("timeout", worker.n_finished(), worker.total)
-
-
-@contextmanager
-def terminate_as_interrupt() -> Iterator[None]:
-    """While the block runs, SIGTERM is a Ctrl-C: the slot is released on the way out."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        # A query that is cut short here would be logged with a traceback, which says nothing to a user.
-        logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
+            result = RunResult("timeout", worker.n_finished(), worker.total)
+    if worker.interrupts.received:  # also where the study became full before anybody looked
         raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers
-        return
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return result

@@ -93,10 +93,12 @@ class GridSampler(BaseSampler):
         return self._point(study, trial)[self._names.index(param_name)]
 
     def _point(self, study: Study, trial: FrozenTrial) -> tuple[Any, ...]:
+        # From the storage: with hyperband Optuna hands over a study that shows one bracket's trials only.
         # Numbers below this trial's only: a later one must not change what a restarted trial is given.
+        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
         taken = {
             tuple(other.params.get(name) for name in self._names)
-            for other in study.get_trials(deepcopy=False)
+            for other in trials
             if other.number < trial.number and other.state != TrialState.FAIL
         }
         free = [point for point in self._points if point not in taken]

@@ -12,7 +12,7 @@ import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import filelock
 import optuna
@@ -20,9 +20,9 @@ from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import RDBStorage
 
 from optdet.config import Config
-from optdet.config_io import fingerprint, one_trial_study, validate
+from optdet.config_io import dotted, fingerprint, one_trial_study, validate
 from optdet.errors import OptdetError
-from optdet.store.engine import open_storage, root_of, storage_url
+from optdet.store.engine import open_storage, root_of, shown_url, storage_url
 from optdet.store.places import Places, valid_study_name
 from optdet.store.study_index import StudyRow, list_studies
 from optdet.study_config import StudyConfig
@@ -39,6 +39,11 @@ class Database:
     storage: RDBStorage
     url: str
     places: Places
+
+    @property
+    def shown(self) -> str:
+        """The URL for people to see, without its password."""
+        return shown_url(self.url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,7 @@ def _complete(study: optuna.Study, config: StudyConfig, database: Database, data
     study.set_user_attr(attr.DATA_ROOT, Path(stored).as_posix())
     for params in config.queue[len(study.get_trials(deepcopy=False)) :]:
         study.enqueue_trial(dict(params))
-    write_study_note(study, config, database.url, database.places)
+    write_study_note(study, config, database.shown, database.places)
     study.set_user_attr(attr.READY, True)
 
 
@@ -144,21 +149,11 @@ def _require_same(study: optuna.Study, config: StudyConfig) -> None:
 
 
 def _first_difference(stored: StudyConfig, new: StudyConfig) -> str:
-    old_tree, new_tree = _flat(stored.as_dict()), _flat(new.as_dict())
+    old_tree, new_tree = dotted(stored.as_dict()), dotted(new.as_dict())
     for name in sorted({*old_tree, *new_tree}):
         if old_tree.get(name) != new_tree.get(name):
             return f"{name.removeprefix('config.')}: {old_tree.get(name)} there, {new_tree.get(name)} here"
     return "other values"
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, dict) and value:
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
 
 
 def _check_grid(config: StudyConfig) -> None:
@@ -186,10 +181,10 @@ def find_study(database: Database, name: str | None) -> str:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             fix = f"did you mean {near[0]}?" if near else "see `optdet study list`"
-            raise OptdetError(f"no study named {name!r}", where=database.url, fix=fix)
+            raise OptdetError(f"no study named {name!r}", where=database.shown, fix=fix)
         return name
     if not rows:
-        raise OptdetError("no study there yet", where=database.url, fix="make one: optdet study create")
+        raise OptdetError("no study there yet", where=database.shown, fix="make one: optdet study create")
     unfinished = [row for row in rows if row.n_finished < n_wanted(row)]
     return (unfinished or rows)[-1].name
 

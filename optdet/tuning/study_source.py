@@ -44,7 +44,9 @@ def trial_source(study: OpenStudy, trial: FrozenTrial, options: SourceOptions) -
 
     def labelled() -> tuple[Sample, ...]:
         val = locate(config.data, data_root=study.data_root, data_dir=study.places.data_dir).val
-        return load_source(Path(val.images), Path(val.labels), format=val.format).samples
+        source = load_source(Path(val.images), Path(val.labels), format=val.format)
+        source.require_complete()
+        return source.samples
 
     current = config.postprocess.thresholds()
     return OpenSource(title, maps, current, thresholds_of(trial) or current, config, labelled)

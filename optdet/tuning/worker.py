@@ -23,6 +23,7 @@ from optdet.store.leases import Full, Leases, Slot, SlotLost, Wait
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
 from optdet.tuning.housekeeping import keep_best, sweep_finished
+from optdet.tuning.interrupts import Interrupts, Stopped
 from optdet.tuning.objective import TrialContext, run_objective
 from optdet.tuning.preflight import check_networks
 from optdet.tuning.progress import Progress, TrialOutcome
@@ -41,15 +42,12 @@ class RunResult:
     last_failure: str | None = None
 
 
-class Stopped(Exception):
-    """The run was asked to stop; the trial in work goes on later from its checkpoint."""
-
-
 @dataclass(slots=True)
 class Worker:
     """Runs trials of one study in this process.
 
-    ``stop`` ends the run at the next epoch, leaving the trial to whoever runs the study next.
+    ``stop`` ends the run at the next epoch, leaving the trial to whoever runs the study next; a signal that
+    ``interrupts`` handles ends it at once.
     """
 
     study: OpenStudy
@@ -57,20 +55,28 @@ class Worker:
     progress: Progress
     total: int
     deadline: float | None = None
-    stop: Event = field(default_factory=Event)
+    interrupts: Interrupts = field(default_factory=Interrupts)
     _sets: dict[DataConfig, DataSets] = field(default_factory=dict)
+
+    @property
+    def stop(self) -> Event:
+        return self.interrupts.stop
 
     def run(self) -> RunResult:
         """Trials until ``total`` are finished, over all workers; OptdetError for unusable data or models."""
         study = self.study
-        if self.n_finished() < self.total:  # what would fail every trial stops the run before one begins
-            self.open_sets(study.config.base_config())
-            check_networks(study.config)
-        sweep_finished(study)
-        keep_best(study)
+        with self.interrupts.allowed():
+            if self.n_finished() < self.total:  # what would fail every trial stops the run before one begins
+                self.open_sets(study.config.base_config())
+                check_networks(study.config)
+            sweep_finished(study)
+            keep_best(study)
         leases = Leases(study.storage, study.study_id, study.uuid)
         failures, last_failure, waited = 0, None, False
         while True:
+            # No interrupt is raised in this loop, where slots change hands: it looks for itself.
+            if self.stop.is_set():
+                raise Stopped
             if self._out_of_time():
                 return RunResult("timeout", self.n_finished(), self.total)
             slot = leases.reserve(self.total)
@@ -80,7 +86,7 @@ class Worker:
                 if not waited:
                     self.progress.say(f"waiting: other workers hold the last {slot.live} trials")
                 waited = True
-                time.sleep(_POLL_S)
+                self.stop.wait(_POLL_S)
                 continue
             waited = False
             outcome = self._run_slot(leases, slot)
@@ -111,7 +117,7 @@ class Worker:
     def _run_slot(self, leases: Leases, slot: Slot) -> TrialOutcome | None:
         """The trial of a slot, told; None where the slot was lost to another worker."""
         try:
-            with Heartbeat(leases, slot) as heartbeat:
+            with self.interrupts.allowed(), Heartbeat(leases, slot) as heartbeat:
                 trial, slot = self._trial_of(leases, slot)
                 if slot.n_takeovers > self.study.config.max_takeovers:
                     reason = f"its worker died {slot.n_takeovers} times without finishing an epoch"
@@ -185,6 +191,8 @@ class Worker:
         return TrialOutcome(trial.number, name, frozen.value, seconds)  # type: ignore[arg-type]
 
     def _tell_failed(self, trial: optuna.Trial, reason: str, started: float) -> TrialOutcome:
+        if self.stop.is_set():  # as when a loader of images was interrupted too: not the trial's own failure
+            raise Stopped
         trial.set_user_attr(attr.FAILURE, reason)
         self.study.study.tell(trial, state=TrialState.FAIL)
         return TrialOutcome(trial.number, "failed", None, time.monotonic() - started, reason)

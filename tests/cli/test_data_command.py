@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import typer.main
@@ -18,6 +19,14 @@ WORD = {"points": [[5, 5], [60, 5], [60, 25], [5, 25]], "transcription": "total"
 
 def invoke(*arguments):
     return CliRunner().invoke(app, ["data", *map(str, arguments)], catch_exceptions=False)
+
+
+def complaint(*arguments, match):
+    """The result of a command that reports and then fails with one line."""
+    result = CliRunner().invoke(app, ["data", *map(str, arguments)])
+    assert isinstance(result.exception, OptdetError)
+    assert re.search(match, str(result.exception))
+    return result
 
 
 @pytest.fixture
@@ -50,10 +59,12 @@ def test_sound_labels_are_surveyed_with_exit_0(images, write):
 def test_every_problem_is_listed_with_all(images, write):
     bad = {**WORD, "points": [[1, 1], [2, 2]]}
     files = ("--images", images, "--labels", write(_1=[WORD, *[bad] * 22], _9=[WORD]))
-    first = invoke("check", *files).stdout
+    first = complaint(
+        "check", *files, match=r"22 bad rows, the first at images/1.jpg/words/1: 2 points"
+    ).stdout
     assert first.count("\n  - ") == 20
     assert "... and 3 more: --all lists them" in first
-    every = invoke("check", *files, "--all").stdout
+    every = complaint("check", *files, "--all", match="bad rows").stdout
     assert every.count("\n  - ") == 23
     assert "images/1.jpg/words/22" in every
     assert f"no image 9.jpg in {images}" in every
@@ -68,6 +79,31 @@ def test_json_holds_the_survey_and_all_problems(images, write):
     assert source["survey"]["words_per_image"] == {"low": 1, "median": 1.0, "high": 1}
     assert source["problems"] == [f"{labels}: no image 9.jpg in {images}"]
     assert source["refusal"] is None
+
+
+def test_bad_rows_are_listed_with_file_line_and_reason_and_exit_1(images, tmp_path):
+    labels = tmp_path / "gt"
+    labels.mkdir()
+    (labels / "gt_1.txt").write_text("5,5,60,5,60,25,5,25,x\n5,5,nan,5,60,25,5,25,x\n1,1,9,1,9,1,1,1,x\n")
+    result = complaint("check", "--images", images, "--labels", labels, match="2 bad rows, the first at 2: ")
+    assert f"  - {labels}/gt_1.txt:2: 2 numbers, then field 3 is 'nan'" in result.stdout
+    assert f"  - {labels}/gt_1.txt:3: the polygon has no area" in result.stdout
+
+
+def test_a_missing_validation_image_is_refused_and_a_missing_training_image_is_not(images, write, tmp_path):
+    whole, lacking = write("whole.json", _1=[WORD]), write("lacking.json", _2=[WORD], _9=[WORD])
+    config = tmp_path / "mine.yaml"
+
+    def pair(train, val):
+        config.write_text(
+            f"data: {{train: {{images: {images}, labels: {train}}}, "
+            f"val: {{images: {images}, labels: {val}}}}}"
+        )
+
+    pair(lacking, whole)
+    assert invoke("check", config).exit_code == 0
+    pair(whole, lacking)
+    complaint("check", config, match=r"training would refuse data.val: .*1 of 2 labelled images .* 9.jpg")
 
 
 def test_what_training_refuses_is_an_error_after_the_report(images, write):

@@ -178,6 +178,32 @@ def test_several_sources_stay_several(tmp_path, project):
     ]
 
 
+def test_images_in_sub_folders_get_their_own_words(tmp_path, project):
+    shops = [f"shop{number}/scan.jpg" for number in range(4)]
+    for name in shops:
+        make_images((tmp_path / "data" / "train" / name).parent, ["scan.jpg"])
+    lines = [f"{name}\t{json.dumps([{**WORD, 'transcription': name}])}\n" for name in shops]
+    (tmp_path / "data" / "train" / "Label.txt").write_text("".join(lines))
+    invoke("--data", tmp_path / "data")
+    samples = [sample for source in trained_on(project) for sample in source.samples]
+    assert sorted(sample.name for sample in samples) == shops
+    assert all(sample.words[0].text == sample.name for sample in samples)
+
+
+def test_one_label_file_of_several_folders_finds_all(tmp_path, project):
+    make_images(tmp_path / "data/imgs/batch0", NAMES[:5])
+    make_images(tmp_path / "data/imgs/batch1", NAMES[5:])
+    make_labels(tmp_path / "data/labels.json", NAMES)
+    invoke("--data", tmp_path / "data")
+    assert sum(len(source.samples) for source in trained_on(project)) == 10
+
+
+def test_unsafe_names_are_the_reason_that_is_said(data, project):
+    make_labels(data / "train.json", ["../1.jpg"])
+    with pytest.raises(OptdetError, match=r"leaves its folder"):
+        invoke("--data", data)
+
+
 def test_a_folder_without_labels_says_what_was_looked_for(data, project):
     with pytest.raises(OptdetError, match=r"data: no labelled images found; looked for UFO JSON, ICDAR text"):
         invoke("--data", data)
@@ -189,6 +215,16 @@ def test_a_folder_without_labels_says_what_was_looked_for(data, project):
         invoke("--data", data)
     with pytest.raises(OptdetError, match=r"the data folder does not exist; did you mean"):
         invoke("--data", data.with_name("dta"))
+    assert list(project.iterdir()) == []
+
+
+def test_nothing_is_written_where_the_image_to_draw_is_cut_short(data, project):
+    make_labels(data / "labels.json", NAMES)
+    for name in NAMES:
+        path = data / "images" / name
+        path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(OptdetError, match=r"0.jpg: the image cannot be read .*; replace it"):
+        invoke("--data", data)
     assert list(project.iterdir()) == []
 
 

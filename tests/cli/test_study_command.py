@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import shlex
 
 import pytest
+import typer
 import yaml
 
+from optdet.cli.again import Given
 from optdet.cli.study import _seconds
-from optdet.errors import OptdetError
 
 THRESHOLDS = {"thresh", "box_thresh", "unclip_ratio", "max_candidates", "use_polygon", "min_side"}
 
@@ -88,8 +91,35 @@ def test_times(text, seconds):
 
 @pytest.mark.parametrize("text", ["", "h", "-1h", "1d", "1h30m", "nan"])
 def test_what_is_no_time(text):
-    with pytest.raises(OptdetError, match="is not a time; write 8h"):
+    with pytest.raises(typer.BadParameter, match="is not a time; write 8h"):
         _seconds(text)
+
+
+def test_a_timeout_that_is_no_time_is_wrong_usage(optdet):
+    ran = optdet("study", "run", "--timeout", "abc")
+    assert ran.code == 2
+    assert "is not a time" in ran.err
+
+
+def test_the_line_that_goes_on_has_every_option_and_is_quoted(tiny, optdet):
+    places = ("--storage", "my studies/a.db", "--root", "the root")
+    created = optdet("study", "create", "studies/tiny.yaml", *places)
+    assert created.out.splitlines()[1] == (
+        "run it: optdet study run tiny --storage 'my studies/a.db' --root 'the root'"
+    )
+    more = ("--data-root", "my data", "--device", "cpu", "--timeout", "0s", "--trials", "3")
+    ran = optdet("study", "run", "tiny", *places, *more)
+    assert ran.code == 0, ran.err
+    line = ran.out.splitlines()[0].split("go on with: ")[1]
+    assert shlex.split(line) == ["optdet", "study", "run", "tiny", *places, *more]
+    assert optdet(*shlex.split(line)[1:]).out == ran.out
+
+
+def test_no_line_shows_a_password():
+    for url in ("postgresql://me:secret@host/name", "postgresql://me@host/name?password=secret"):
+        line = Given(storage=url).run_again("tiny")
+        assert "secret" not in line
+        assert "***" in line
 
 
 def test_smoke_goes_through_everything_and_leaves_no_trial(tiny, optdet):
@@ -99,10 +129,25 @@ def test_smoke_goes_through_everything_and_leaves_no_trial(tiny, optdet):
     heads = [line.split()[0] for line in ran.out.splitlines()]
     assert heads == ["data", "train", "validate", "tune", "predict", "time"]
     assert "for 2 trials" in ran.out
+    tune, predict = (ran.out.splitlines()[number] for number in (3, 4))
+    assert float(re.search(r"([0-9.]+) on maps like the targets", tune)[1]) > 0.5
+    assert int(re.search(r"(\d+) on maps like the targets", predict)[1]) > 4
     shown = read_json(optdet("study", "show", "--json"))
     assert [row["state"] for row in shown["trials"]] == ["waiting"]
     assert not (tiny / "studies/runs").exists()
     assert not list((tiny / "studies").glob(".smoke-*"))
+
+
+def test_smoke_takes_the_device_and_the_trials_that_are_named(tiny, optdet):
+    optdet("study", "create", "studies/tiny.yaml")
+    assert "for 7 trials" in optdet("study", "run", "--smoke", "--trials", "7", "--device", "cpu").out
+    assert "nonsense" in optdet("study", "run", "--smoke", "--device", "nonsense").error
+
+
+def test_smoke_says_a_failure_in_one_line(tiny, optdet):
+    overrides = ("optimizer.lr=1e30", "scheduler.warmup_epochs=1")  # of which the two updates take no notice
+    assert optdet("study", "create", "configs/tiny.yaml", "--name", "nan", *overrides).code == 0
+    assert "study nan: the loss became" in optdet("study", "run", "--smoke").error
 
 
 def test_list(studied, optdet):

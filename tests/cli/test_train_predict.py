@@ -41,7 +41,7 @@ def test_a_run_is_a_study_of_one_trial(trained, best, optdet):
     folder, ran = trained
     assert "created: learns in sqlite:///studies/optdet.db" in ran.err
     assert "trial 0: the config as it stands" in ran.err
-    assert "learns is full: 1 of 1 trials" in ran.out
+    assert "learns is full: 1 of 1 trials\n" in ran.out  # and no offer of more of the same
     assert best["number"] == 0
     assert best["value"] > 0.5  # so that the figures below are not those of an empty prediction
     again = optdet("train", "learns.yaml", cwd=folder)
@@ -114,3 +114,25 @@ def test_other_settings_are_another_run(tiny, optdet):
     assert "created: tiny-2 " in optdet("train", "configs/tiny.yaml", *quick, "seed=1").err
     shown = json.loads(optdet("study", "list", "--json").out)
     assert [(row["study"], row["finished"]) for row in shown] == [("tiny", 0), ("tiny-2", 1)]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        ("--device", "tpu9"),
+        ("model.weights=none.pt",),
+    ],
+)
+def test_a_run_that_cannot_begin_leaves_no_study(tiny, optdet, broken):
+    for _ in range(2):
+        assert optdet("train", "configs/tiny.yaml", *broken).error
+    assert json.loads(optdet("study", "list", "--json").out) == []
+
+
+def test_a_run_without_its_images_leaves_no_study(tiny, optdet):
+    source = "{images: none, labels: none.json}"
+    data = f"data: {{train: [{source}], val: {source}, size: 96, workers: 0}}\n"
+    text = (tiny / "configs/tiny.yaml").read_text()
+    (tiny / "configs/no-data.yaml").write_text(data + text[text.index("model:") :])
+    assert "none" in optdet("train", "configs/no-data.yaml").error
+    assert json.loads(optdet("study", "list", "--json").out) == []

@@ -13,6 +13,7 @@ from optdet.data.labels import write_ufo
 from optdet.data.sets import ImageSet, open_sets
 from optdet.data.transforms import epoch_order
 from optdet.detection.targets import build_targets
+from optdet.errors import OptdetError
 from optdet.structures import Word
 
 SIZE = 64
@@ -158,3 +159,31 @@ def test_a_batch_moves_whole(images: ImageSet) -> None:
 def test_how_many_workers() -> None:
     assert default_workers(torch.device("cpu")) == 0
     assert 1 <= default_workers(torch.device("cuda")) <= 8
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_image_that_cannot_be_read_is_one_line_from_a_worker_too(tmp_path, workers: int) -> None:
+    for number in range(2):
+        Image.new("RGB", (80, 60)).save(tmp_path / f"{number}.png")
+    quad = np.array([[5.0, 4], [60, 4], [60, 18], [5, 18]])
+    words = {f"{number}.png": (Word(quad, "a"),) for number in range(2)}
+    write_ufo(tmp_path / "labels.json", words, sizes=dict.fromkeys(words, (80, 60)))
+    source = SourceConfig(images=str(tmp_path), labels=str(tmp_path / "labels.json"))
+    train = open_sets(
+        DataConfig(train=(source,), val=source, size=SIZE),
+        data_root=tmp_path,
+        data_dir=tmp_path / "data",
+        cache_dir=tmp_path / "cache",
+        max_cache_gb=0,
+    ).train
+    damaged = tmp_path / "1.png"
+    damaged.write_bytes(damaged.read_bytes()[:60])
+    loader = training_loader(
+        training_set(train), EpochSampler(train.weights, 3), batch_size=2, workers=workers, pin_memory=False
+    )
+    with pytest.raises(OptdetError) as caught:
+        list(loader)
+    error = caught.value
+    assert "\n" not in str(error)
+    assert error.what.startswith("the image cannot be read (")
+    assert (error.where, error.fix) == (str(damaged), "replace it or remove it from the labels")

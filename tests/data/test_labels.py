@@ -248,6 +248,26 @@ def test_a_bad_icdar_row_has_its_file_and_line(tmp_path: Path, row: str, reason:
     assert re.search(reason, problem.reason)
 
 
+@pytest.mark.parametrize(
+    ("text", "read", "ignored"),
+    [
+        ('"TOTAL"', "TOTAL", False),
+        (' "1,200 ""each""" ', '1,200 "each"', False),
+        ('"###"', "###", True),
+        ('""', "", False),
+        ("", "", False),
+        ('27" x 4"', '27" x 4"', False),
+        ('"a" or "b"', '"a" or "b"', False),
+        ('"', '"', False),
+    ],
+)
+def test_a_wholly_quoted_icdar_text_loses_its_quotes(
+    tmp_path: Path, text: str, read: str, ignored: bool
+) -> None:
+    labels = read_labels(folder(tmp_path / "gt", a=f"1,2,30,2,30,12,1,12,{text}\n"))
+    assert [(word.text, word.ignored) for word in labels.words["a"]] == [(read, ignored)]
+
+
 def test_an_image_may_be_named_with_the_prefix(tmp_path: Path) -> None:
     row = "1,2,30,2,30,12,1,12,x"
     assert list(read_labels(folder(tmp_path / "gt", gt_1=row, other=row)).words) == ["gt_1", "other"]

@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from optdet.data.names import NameIndex, is_image_name, leaves_folder, stem
+from optdet.data.names import NameIndex, file_stem, is_image_name, leaves_folder, match_names, stem
 
 
 def test_a_name_is_found_in_either_normal_form() -> None:
@@ -16,6 +16,18 @@ def test_leading_folders_are_optional_on_both_sides() -> None:
     assert NameIndex(["a/1.jpg", "1.jpg"]).find("x/a/1.jpg") == "a/1.jpg"
     assert NameIndex(["images/1.jpg"]).find("1.jpg") == "images/1.jpg"
     assert NameIndex(["1.jpg"]).find("./1.jpg") == "1.jpg"
+
+
+def test_names_agree_by_as_many_last_parts_as_they_share() -> None:
+    index = NameIndex(["images/a/1.jpg", "images/b/1.jpg"])
+    assert index.find("b/1.jpg") == "images/b/1.jpg"
+    assert index.find("1.jpg") is None
+
+
+def test_two_labels_that_resemble_one_file_are_both_refused() -> None:
+    matches = match_names(["1.jpg", "2.jpg"], ["a/1.jpg", "b/1.jpg", "2.jpg", "x/2.jpg"])
+    assert matches.found == {"2.jpg": "2.jpg"}
+    assert [name for name, _ in matches.refused] == ["a/1.jpg", "b/1.jpg", "x/2.jpg"]
 
 
 def test_what_fits_two_files_finds_neither() -> None:
@@ -55,3 +67,9 @@ def test_climbing_and_absolute_names_leave_the_folder(name: str) -> None:
 @pytest.mark.parametrize("name", ["a", "a/b", "..a", "a..", "a/...b", "~a", "a b"])
 def test_other_names_stay(name: str) -> None:
     assert not leaves_folder(name)
+
+
+def test_a_name_as_part_of_another_files_name() -> None:
+    assert file_stem("a b/page.v2 (1).JPG") == "page_v2__1_"
+    assert file_stem("가게-1.png") == "가게-1"
+    assert file_stem("../" + "x" * 99) == "x" * 60

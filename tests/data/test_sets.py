@@ -193,6 +193,17 @@ def test_labels_without_a_word_to_use(place: Workplace, split: str, words: list[
     assert "bad.json: no readable words in 1 images" in refusal(place, data)
 
 
+def test_a_validation_image_that_is_missing_is_refused(place: Workplace) -> None:
+    train = place.source("train", {"a.jpg": [WORD]})
+    val = place.source("val", {"b.jpg": [WORD], "c.jpg": [WORD], "d.jpg": [WORD]})
+    (place.root / "val" / "c.jpg").unlink()
+    with pytest.raises(
+        OptdetError,
+        match=r"val.json: 1 of 3 validation images are not in .*val, the first is c.jpg; add",
+    ):
+        place.open(DataConfig(train=(train,), val=val, size=SIZE))
+
+
 @pytest.mark.parametrize(("split", "purpose"), [("train", "learn"), ("val", "score")])
 def test_words_of_missing_images_alone(place: Workplace, split: str, purpose: str) -> None:
     good = place.source("good", {"a.png": [WORD]})

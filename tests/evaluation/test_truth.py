@@ -71,3 +71,23 @@ def test_nothing_detected_and_nothing_to_detect():
     empty = ImageTruth([])
     assert empty.counts([]).competition.hmean == 0
     assert empty.counts(some_detections(np.random.default_rng(0), 2)).official.num_char_fp > 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_characters_of_words_add_up_to_the_competitions_counts(seed):
+    random = np.random.default_rng(seed)
+    truth = ImageTruth(WORDS)
+    found = some_detections(random, 30)
+    counts, characters = truth.counts_and_characters(found)
+    assert counts == truth.counts(found)
+    assert characters.n_characters.sum() == counts.competition.num_char_gt
+    assert characters.n_found.sum() == counts.competition.num_char_tp > 0
+    assert (characters.n_found <= characters.n_characters).all()
+
+
+def test_the_characters_of_each_word_are_its_own():
+    truth = ImageTruth([*WORDS, Word(rectangle(0.0, 0, 9, 9)[:3])])
+    _, characters = truth.counts_and_characters([WORDS[1].polygon, rectangle(10, 10, 40, 20)])
+    assert characters.n_characters.tolist() == [4, 3, 3, 3, 0]  # a triangle is dropped
+    assert characters.n_found.tolist() == [2, 3, 0, 0, 0]
+    assert truth.counts_and_characters([])[1].n_found.tolist() == [0] * 5

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from optdet.geometry.compiled_offset import UNSURE, grown_quad, offset_buffers, quad_distance
+from optdet.geometry.compiled_rectangle import hull_buffers, smallest_rectangle_from_anywhere
 from optdet.geometry.offset import offset_polygon, unclip_distance
 from optdet.geometry.polygons import min_area_rectangle
 
@@ -15,9 +16,9 @@ OUTLINE = np.empty((BUFFERS.shape[1], 2), np.int64)
 
 
 def grown(quad, distance):
-    """The outline, or None where the compiled code is unsure."""
+    """The outline, or None where the compiled code is unsure of it or of where it begins."""
     n = grown_quad(quad, distance, OUTLINE, BUFFERS)
-    return None if n == UNSURE else OUTLINE[:n].copy()
+    return None if n < 0 else OUTLINE[:n].copy()
 
 
 def some_rectangle(rng, thinnest=3.0):
@@ -97,5 +98,29 @@ def test_the_buffers_hold_the_longest_outline(distance):
         quad = min_area_rectangle(np.asarray(corners, np.float32)).quad
         n = grown_quad(quad, distance, outline, buffers)
         assert n <= buffers.shape[1] - 4
-        if n != UNSURE:
+        if n > 0:
             assert outline[:n].tolist() == offset_polygon(quad, distance)[0].tolist()
+
+
+def test_an_outline_with_a_second_top_has_clippers_points_and_rectangle():
+    rng = np.random.default_rng(6)
+    hull, found = hull_buffers(BUFFERS.shape[1]), np.empty((4, 2), np.float32)
+    n_seen = n_ambiguous = 0
+    for _ in range(12000):
+        quad = some_rectangle(rng)
+        distance = quad_distance(quad, float(rng.choice([1, 1.5, 2, 3])))
+        n = -grown_quad(quad, distance, OUTLINE, BUFFERS)
+        if n <= -UNSURE:
+            continue
+        n_seen += 1
+        (part,) = offset_polygon(quad, distance)
+        assert sorted(OUTLINE[:n].tolist()) == sorted(part.tolist())
+        side = smallest_rectangle_from_anywhere(OUTLINE, n, found, hull)
+        if side < 0:
+            n_ambiguous += 1
+            continue
+        expected = min_area_rectangle(part)
+        assert side == expected.short_side
+        assert np.array_equal(found, expected.quad)
+    assert n_seen > 40
+    assert n_ambiguous < n_seen / 5

@@ -3,8 +3,8 @@
 Run as a script, it imports everything once and then forks a child for each command: what a command costs is
 its work, not the imports. Each line of JSON on its standard input is an order. {"argv", "cwd", "out", "err",
 "kill"} starts ``optdet ARGV`` there and answers with its process id; {"wait": pid} answers with its exit
-code, negative for a signal. ``kill`` is null or {"at": "module:name", "call": n, "after": bool}: the process
-sends itself SIGKILL before (or after) the n-th call of that function.
+code, negative for a signal. ``kill`` is null or {"at": "module:name", "call": n, "after": bool, "ending":
+signal, "swallowed": bool}: the process sends itself that signal before (or after) the n-th call.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import signal
 import sys
 import tempfile
 import traceback
@@ -45,8 +44,18 @@ def warm_up() -> None:
         close_storage(open_storage(Path(folder) / "warm.db"))  # Optuna imports much of itself late
 
 
-def arm(at: str, call: int, after: bool) -> None:
-    """Put a wrapper that kills this process in the place of a function or method."""
+class Finalized:
+    """Sends the signal when it goes: whatever a handler raises then, Python drops."""
+
+    def __init__(self, ending: int) -> None:
+        self.ending = ending
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), self.ending)
+
+
+def arm(at: str, call: int, after: bool, ending: int, swallowed: bool) -> None:
+    """Put a wrapper that sends this process a signal in the place of a function or method."""
     module, _, path = at.partition(":")
     holder: Any = importlib.import_module(module)
     *outer, name = path.split(".")
@@ -55,14 +64,21 @@ def arm(at: str, call: int, after: bool) -> None:
     function: Callable[..., Any] = getattr(holder, name)
     n_calls = 0
 
+    def send() -> None:
+        if swallowed:
+            Finalized(ending)
+        else:
+            os.kill(os.getpid(), ending)
+
     def deadly(*args: Any, **kwargs: Any) -> Any:
         nonlocal n_calls
         n_calls += 1
-        if n_calls == call and not after:
-            os.kill(os.getpid(), signal.SIGKILL)
+        n_call = n_calls  # others may come meanwhile
+        if n_call == call and not after:
+            send()
         result = function(*args, **kwargs)
-        if n_calls == call:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if n_call == call and after:
+            send()
         return result
 
     setattr(holder, name, deadly)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +56,16 @@ class Running:
 
 @dataclass(frozen=True)
 class Moment:
-    """Where a process is killed: before, or ``after``, the n-th call of a function, as ``module:name``."""
+    """Where a process is sent a signal: before, or ``after``, the n-th call of a function, ``module:name``.
+
+    ``swallowed``: in a finalizer, where Python drops what a handler raises.
+    """
 
     at: str
     call: int = 1
     after: bool = False
+    ending: int = signal.SIGKILL
+    swallowed: bool = False
 
 
 class Commands:
@@ -86,7 +91,7 @@ class Commands:
             (folder / name).touch()
         order: dict[str, Any] = {"argv": [str(word) for word in argv], "cwd": str(cwd)}
         order |= {"out": str(folder / "out"), "err": str(folder / "err")}
-        order["kill"] = None if kill is None else {"at": kill.at, "call": kill.call, "after": kill.after}
+        order["kill"] = None if kill is None else asdict(kill)
         return Running(self._order(order), folder)
 
     def wait(self, running: Running) -> Completed:

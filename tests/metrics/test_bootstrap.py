@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from optdet.metrics import bootstrap
-from optdet.metrics.bootstrap import bootstrap_interval, paired_difference
+from optdet.metrics.bootstrap import bootstrap_interval, paired_difference, paired_difference_of_sums
 
 
 def test_interval_is_that_of_the_mean():
@@ -54,7 +54,7 @@ def test_paired_difference_sees_what_unpaired_intervals_hide():
 
 def test_no_difference():
     same = paired_difference([0.1, 0.9], [0.1, 0.9])
-    assert (same.mean, same.low, same.high, same.p_positive) == (0, 0, 0, 0)
+    assert (same.mean, same.standard_error, same.low, same.high, same.p_positive) == (0, 0, 0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,53 @@ def test_inputs_stay_unchanged():
     paired_difference(scores, scores)
     bootstrap_interval(scores)
     assert scores.tolist() == [0.3, 0.1, 0.2]
+
+
+def ratio(sums):
+    return sums[:, 0] / sums[:, 1]
+
+
+def test_sums_are_resampled_before_the_formula_and_not_the_images_scores():
+    random = np.random.default_rng(0)
+    counts = random.integers(1, 100, (40, 2))
+    better = counts + np.array([5, 0])
+    result = paired_difference_of_sums(better, counts, ratio)
+    draws = np.random.default_rng(0).integers(0, 40, (2000, 40))
+
+    def difference(draw):
+        sums = np.stack([better[draw].sum(axis=0), counts[draw].sum(axis=0)])
+        return float(ratio(sums) @ [1, -1])
+
+    assert result.mean == pytest.approx(difference(np.arange(40)))
+    bounds = np.quantile([difference(draw) for draw in draws], [0.025, 0.975])
+    assert (result.low, result.high) == pytest.approx(tuple(bounds))
+    assert result.p_positive == 1
+
+
+def test_the_standard_error_is_that_of_the_paired_difference():
+    random = np.random.default_rng(5)
+    hard = random.normal(0.9, 0.1, 400)  # what is hard for both widens neither
+    result = paired_difference(hard + random.normal(0.01, 0.02, 400), hard)
+    assert result.standard_error == pytest.approx(0.02 / 20, rel=0.1)
+    assert paired_difference([0.3] * 7, [0.1] * 7).standard_error == 0
+    counts = random.integers(1, 100, (400, 1))
+    of_sums = paired_difference_of_sums(counts, 0 * counts, lambda sums: sums[:, 0])
+    assert of_sums.standard_error == pytest.approx(counts.std() * 20, rel=0.1)
+
+
+def test_sums_do_not_hang_on_the_memory_bound(monkeypatch):
+    counts = np.random.default_rng(1).integers(1, 100, (30, 2))
+    before = paired_difference_of_sums(counts[::-1], counts, lambda sums: sums[:, 0], n_resamples=101)
+    assert before.low < before.mean == 0 < before.high
+    monkeypatch.setattr(bootstrap, "DRAWS_AT_ONCE", 70)
+    again = paired_difference_of_sums(counts[::-1], counts, lambda sums: sums[:, 0], n_resamples=101)
+    assert again == before
+
+
+def test_counts_must_match():
+    with pytest.raises(ValueError, match=r"the same images, got shapes \(2, 2\) and \(1, 2\)"):
+        paired_difference_of_sums([[1, 2], [3, 4]], [[1, 2]], ratio)
+    with pytest.raises(ValueError, match=r"counts \(n, k\) of at least one image, got shape \(2,\)"):
+        paired_difference_of_sums([1, 2], [[1, 2]], ratio)
+    with pytest.raises(ValueError, match="b: a count must be a finite number"):
+        paired_difference_of_sums([[1, 2]], [[1, float("nan")]], ratio)

@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optdet.metrics.cleval import CLEvalCounts, cleval, count, prepare_truth
+from optdet.metrics.cleval import (
+    CLEvalCounts,
+    cleval,
+    count,
+    count_found,
+    count_rows,
+    prepare_truth,
+    scores_of_sums,
+)
 from optdet.structures import PROFILES
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "cleval_cases.json"
@@ -228,3 +236,28 @@ def test_float_and_integer_arrays_agree():
     assert (
         cleval([np.array(WORD, dtype=np.int32).reshape(4, 2)], [np.array(WORD, dtype=np.float32)]).hmean == 1
     )
+
+
+def test_sums_are_scored_as_counts_are():
+    per_image = [
+        CLEvalCounts(9, 12, 7, 1, 2, 3),
+        CLEvalCounts(0, 0, 0, 0, 0, 0),
+        CLEvalCounts(5, 0, 0, 0, 0, 0),
+        CLEvalCounts(0, 4, 0, 0, 0, 4),
+        CLEvalCounts(4, 4, 2, 3, 3, 0),
+    ]
+    scored = scores_of_sums(count_rows(per_image))
+    assert scored.tolist() == [[counts.precision, counts.recall, counts.hmean] for counts in per_image]
+    total = sum(per_image[1:], per_image[0])
+    assert scores_of_sums(count_rows(per_image).sum(axis=0)[None])[0, 2] == total.hmean
+
+
+def test_found_centres_are_those_that_are_counted():
+    second = [x + 60 for x in WORD]
+    truth = prepare_truth([WORD, second], texts=["abc", "de"], ignored=[False, True], profile="official")
+    counts, found = count_found(truth, truth.relate([WORD, second]))
+    assert counts == count(truth, truth.relate([WORD, second]))
+    assert found.tolist() == [True] * 3 + [False] * (len(truth.centres) - 3)
+    nothing, missed = count_found(truth, truth.relate([]))
+    assert nothing.num_char_gt == 3
+    assert not missed.any()

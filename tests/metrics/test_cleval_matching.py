@@ -7,7 +7,7 @@ import pytest
 
 from optdet.metrics import cleval_competition, cleval_official
 from optdet.metrics.cleval import count
-from optdet.metrics.cleval_matching import N_TOTALS, add_detection, clear, count_all, matching_state
+from optdet.metrics.cleval_matching import N_TOTALS, add_in_order, count_all, matching_state
 from optdet.metrics.cleval_truth import prepare_truth
 from optdet.metrics.rings import points_inside, regions, shared_areas, stack_rings
 
@@ -130,18 +130,20 @@ def test_one_by_one_in_any_order_is_all_at_once_is_what_the_rules_say(profile):
         reference, relations = Reference(truth, detections), truth.relate(detections)
         tables = relations.tables()
         n_ignored += int(relations.ignored.sum())
-        state = matching_state(N_WORDS, len(truth.centres), len(relations.words), len(detections))
+        own = np.array([0, N_WORDS]), np.array([0, len(truth.centres)])
+        state = matching_state(*own, len(relations.words), len(detections))
         for _ in range(2):
             order = rng.permutation(len(detections))
-            clear(state)
-            totals = np.zeros(N_TOTALS, dtype=np.int64)
-            for n, detection in enumerate(order.tolist(), start=1):
-                add_detection(detection, tables, state, totals)
-                expected = reference.totals(order[:n].tolist())
-                assert totals.tolist() == expected
-                at_once = count_all(np.sort(order[:n]), N_WORDS, len(truth.centres), tables)
+            steps = np.insert(order, len(order) // 2, -1)  # a step that adds nothing
+            totals = np.empty((len(steps), N_TOTALS), dtype=np.int64)
+            add_in_order(steps, tables, state, totals)
+            for n in range(1, len(steps) + 1):
+                added = steps[:n][steps[:n] >= 0]
+                expected = reference.totals(added.tolist())
+                assert totals[n - 1].tolist() == expected
+                at_once = count_all(np.sort(added), N_WORDS, len(truth.centres), tables)
                 assert at_once.tolist() == expected
-                seen += totals
+                seen += totals[n - 1]
     assert (seen > 100).all()
     assert profile == "competition" or n_ignored > 50
 
@@ -176,9 +178,8 @@ def test_images_behind_one_another_do_not_disturb_each_other():
         np.concatenate([by_pair[:-1], by_pair + np.array([N_WORDS, 0, 0, len(centres)], np.int32)]),
         np.concatenate([centres, centres + np.int32(n_centres)]),
     )
-    state = matching_state(2 * N_WORDS, 2 * n_centres, 2 * n_pairs, 2 * n)
-    clear(state)
-    totals = np.zeros((2, N_TOTALS), dtype=np.int64)
-    for detection in rng.permutation(2 * n).tolist():
-        add_detection(detection, twice, state, totals[detection // n])
-    assert totals[0].tolist() == totals[1].tolist() == Reference(truth, detections).totals(range(n))
+    for image in range(2):
+        own = np.array([0, N_WORDS]) + image * N_WORDS, np.array([0, n_centres]) + image * n_centres
+        totals = np.empty((n, N_TOTALS), dtype=np.int64)
+        add_in_order(rng.permutation(n) + image * n, twice, matching_state(*own, n_pairs, n), totals)
+        assert totals[-1].tolist() == Reference(truth, detections).totals(range(n))

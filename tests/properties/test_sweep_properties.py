@@ -204,7 +204,7 @@ def test_the_cap_keeps_the_highest_scores(profile):
 def test_images_together_are_the_mean_of_images_alone():
     rng = np.random.default_rng(4)
     images = [some_image(rng, MAPS[number % len(MAPS)], f"{number}.jpg") for number in range(16)]
-    lattice = SweepLattice((0.2, 0.4), (0.2, 0.5, 0.7), (1.0, 2.0), (5,), False, 3.0)
+    lattice = SweepLattice((0.2, 0.4), (0.2, 0.5, 0.7), (1.0, 2.0), (4,), False, 3.0)
     together = sweep(images, lattice, by_image=True, workers=2)
     alone = [sweep([image], lattice, by_image=True) for image in images]
     assert np.array_equal(

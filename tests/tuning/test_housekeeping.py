@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
 from optdet.inference.map_cache import MapCache
 from optdet.metrics.scores import PRH
+from optdet.store.engine import close_storage
 from optdet.store.registry import InnerTrial, load_inner_trials, save_inner_trials
 from optdet.structures import Thresholds
 from optdet.training.checkpoints import CheckpointFolder
@@ -19,6 +23,7 @@ from optdet.tuning.housekeeping import (
     save_inner_study,
     sweep_finished,
 )
+from optdet.tuning.study import load_study, open_database
 
 N_INNER = 7
 OUTSIDE = Thresholds(0.3, 0.6, 1.5, 777, False, 3.0)
@@ -135,6 +140,30 @@ def test_an_inner_study_is_saved_once(study):
     trial = best_trials(study, 1)[0]
     name = save_inner_study(study, trial)
     assert save_inner_study(study, trial) == name
+    assert len(inner_of(study, trial.number).trials) == N_INNER
+
+
+def test_workers_that_save_an_inner_study_at_once_save_it_once(study, monkeypatch):
+    """Each with a storage of its own, as processes have, and none faster than the other."""
+    trial = best_trials(study, 1)[0]
+    original = optuna.Study.add_trial
+
+    def slowly(self, added):
+        time.sleep(0.02)
+        original(self, added)
+
+    monkeypatch.setattr(optuna.Study, "add_trial", slowly)
+    databases = [open_database(study.database.url) for _ in range(2)]
+    threads = [
+        threading.Thread(target=save_inner_study, args=(load_study(database, study.name), trial))
+        for database in databases
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for database in databases:
+        close_storage(database.storage)
     assert len(inner_of(study, trial.number).trials) == N_INNER
 
 

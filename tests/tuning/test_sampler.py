@@ -10,6 +10,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from optdet.config import Choice, FloatRange, IntRange
+from optdet.tuning.pruner import build_pruner
 from optdet.tuning.sampler import GridSampler, build_sampler, derived_seed, grid_values
 from optdet.tuning.space import suggest
 
@@ -120,6 +121,22 @@ def test_a_grid_is_covered_once(define):
     other = [tuple(trial.params.values()) for trial in run_grid(config.model_copy(update={"seed": 5}))]
     assert sorted(other) == sorted(points)
     assert other != points
+
+
+def test_a_grid_is_covered_once_with_hyperband(define):
+    """Optuna shows a sampler the trials of one bracket, of which there are two here."""
+    pruner = {"name": "hyperband", "min_epochs": 8, "eta": 2}
+    config = define("grid", space=GRID, sampler={"name": "grid"}, pruner=pruner, trials=6)
+    study = Restarted(config).study
+    study.pruner = build_pruner(config.pruner, 20)
+    points = set()
+    for _ in range(6):
+        trial = study.ask()
+        points.add(tuple(suggest(trial, config.space).values()))
+        trial.report(0.5, 1)
+        trial.should_prune()  # as a run does: the brackets are made here
+        study.tell(trial, 0.5)
+    assert len(points) == 6
 
 
 def test_points_of_failed_trials_are_given_again(define):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
+from dataclasses import replace
 
 import optuna
 import pytest
@@ -263,3 +264,14 @@ def test_rows_count_trials_by_state(database, define):
         "waiting": 1,
         "best": 0.75,
     }
+
+
+def test_a_password_is_not_shown(database, define):
+    secret = replace(database, url="postgresql+psycopg://me:secret@host/name")
+    create_study(secret, define("hidden"))
+    attrs = secret.storage.get_study_system_attrs(load_study(secret, "hidden").study_id)
+    assert "secret" not in str(attrs)
+    assert "me:***@host" in str(attrs)
+    with pytest.raises(OptdetError) as caught:
+        find_study(secret, "another")
+    assert "secret" not in str(caught.value)

@@ -17,13 +17,8 @@ from optdet.evaluation.scorer import ImageScorer, hmeans, macro_scores, part_of
 from optdet.geometry.letterbox import Letterbox
 from optdet.structures import Thresholds, Word
 from optdet.tuning.space import is_inside, suggest
-from optdet.tuning.thresholds import (
-    fixed_points,
-    from_params,
-    replace_thresholds,
-    space_of,
-    tune_thresholds,
-)
+from optdet.tuning.threshold_search import fixed_points, from_params, space_of
+from optdet.tuning.thresholds import replace_thresholds, tune_thresholds
 
 SIZE = 128
 CURRENT = Thresholds(0.22, 0.25, 1.7, 600, False, 3.0)
@@ -102,6 +97,19 @@ def test_the_space_is_respected(scorers, method):
         assert entry.thresholds.min_side == CURRENT.min_side
 
 
+@pytest.mark.parametrize("method", ["tpe", "random", "none"])
+def test_a_usual_point_outside_the_space_is_not_chosen_however_good(scorers, method):
+    """Here thresh 0.2 with box_thresh 0.3 finds a word, and nothing that the space allows finds any."""
+    box_thresh = FloatRange(type="float", low=0.8, high=0.95, step=0.05)
+    tune = TuneConfig(method=method, trials=3, space=ThresholdSpace(box_thresh=box_thresh))
+    current = Thresholds(0.9, 0.7, 1.7, 600, False, 3.0)  # outside as well, but in use
+    assert macro_scores(scorers, replace(current, thresh=0.2, box_thresh=0.3)).hmean > 0
+    tuned = tune_thresholds(scorers, tune, current, seed=0)
+    assert tuned.tried[0].thresholds == current
+    assert all(entry.thresholds.box_thresh >= 0.8 for entry in tuned.tried[1:])
+    assert tuned.chosen.scores.hmean == 0
+
+
 def test_tpe_knows_the_fixed_points(scorers):
     """Its first suggestion is not the one that it would make of nothing."""
     space = space_of(WIDE)
@@ -121,17 +129,18 @@ def test_progress_is_said(scorers):
 
 def test_fixed_points_are_those_in_use_the_defaults_and_lattices():
     wide = space_of(TuneConfig())
-    points = fixed_points(CURRENT, wide)
-    assert points[0] == CURRENT
+    current = replace(CURRENT, max_candidates=500)
+    points = fixed_points(current, wide)
+    assert points[0] == current
     assert replace(PostprocessConfig().thresholds(), min_side=3.0) in points
-    assert replace(CURRENT, thresh=0.3, box_thresh=0.6, unclip_ratio=1.5) in points
+    assert replace(current, thresh=0.3, box_thresh=0.6, unclip_ratio=1.5) in points
     assert {point.use_polygon for point in points} == {False, True}
     assert {point.use_polygon for point in fixed_points(CURRENT, space_of(NARROW))} == {False}
     assert len(points) == len(set(points))
 
 
 def test_polygons_in_use_are_compared_with_quads_where_searched():
-    polygons = replace(CURRENT, use_polygon=True)
+    polygons = replace(CURRENT, use_polygon=True, max_candidates=500)
     assert {point.use_polygon for point in fixed_points(polygons, space_of(TuneConfig()))} == {False, True}
 
 
@@ -195,11 +204,22 @@ class TestExhaustive:
         tried = [entry.thresholds for entry in tuned.tried]
         assert tried[0] == CURRENT
         assert PostprocessConfig().thresholds() in tried
-        assert 80 <= len(tried) < 400  # 5 values of thresh, 16 of box_thresh
-        for entry in tuned.tried[::25]:
+        assert 40 <= len(tried) < 50  # 5 values of thresh, 8 of the 16 of box_thresh, and the named ones
+        for entry in tuned.tried[::9]:
             expected = macro_scores(scorers, entry.thresholds)
             assert entry.scores.hmean == pytest.approx(expected.hmean, abs=1e-10)
             assert entry.scores.precision == pytest.approx(expected.precision, abs=1e-10)
+
+    def test_what_lies_outside_the_space_is_listed_but_not_chosen(self, scorers):
+        space = NARROW.space.model_copy(
+            update={"thresh": FloatRange(type="float", low=0.25, high=0.3, step=0.05)}
+        )
+        current = replace(CURRENT, thresh=0.16, box_thresh=0.18)  # finds both words; the space only one
+        tuned = tune_thresholds(scorers, self.ALL.model_copy(update={"space": space}), current, seed=0)
+        assert tuned.best.thresholds == current
+        assert PostprocessConfig().thresholds() in [entry.thresholds for entry in tuned.tried]
+        assert is_inside({"thresh": space.thresh}, {"thresh": tuned.chosen.thresholds.thresh})
+        assert tuned.chosen.scores.hmean < tuned.best.scores.hmean
 
     def test_a_choice_at_an_end_is_flagged(self, scorers):
         space = NARROW.space.model_copy(

@@ -11,16 +11,19 @@ from optuna.trial import TrialState
 
 from optdet.config_io import differences
 from optdet.errors import OptdetError
+from optdet.evaluation.scorer import macro_hmean
 from optdet.store.heartbeat import Heartbeat
 from optdet.store.leases import Leases, SlotLost
 from optdet.store.owners import Owner
 from optdet.store.registry import checkpoint_of
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
+from optdet.tuning.interrupts import Stopped
 from optdet.tuning.objective import trial_config
-from optdet.tuning.results import trial_rows
+from optdet.tuning.results import checkpoint_path, trial_rows, write_best
 from optdet.tuning.run import run_study
-from optdet.tuning.worker import Stopped, Worker
+from optdet.tuning.source import SourceOptions, labelled_samples, open_source, scorers_of
+from optdet.tuning.worker import Worker
 
 NAN = {"optimizer.lr": 1e30}
 
@@ -84,13 +87,17 @@ def test_total_is_over_all_runs(make, small, recorder):
     assert heard.started == [(1, False)]
 
 
-def test_the_objective_can_be_the_crossfitted_score(make, small, recorder):
+def test_the_objective_can_be_the_crossfitted_score(make, small, recorder, tmp_path):
     config = small(data={"size": 96}, train={"epochs": 3})
     study = make("by-crossfit", objective="crossfit", trials=1, config=config, space={})
     run_study(study, recorder())
     [row] = trial_rows(study)
     assert row.value == row.hmean_crossfit
-    assert row.value != row.scores["competition"]["macro"]["hmean"]
+    own = row.scores["competition"]["macro"]["hmean"]
+    assert row.value != own
+    write_best(study, tmp_path / "best.yaml")
+    head = (tmp_path / "best.yaml").read_text().splitlines()[0]
+    assert head.endswith(f": cross-fitted H-mean {row.value:.6f}; H-mean {own:.6f} (competition, macro)")
 
 
 def test_a_nan_loss_fails_the_trial_and_the_study_goes_on(make, small, recorder):
@@ -239,3 +246,18 @@ def test_a_trial_that_another_worker_took_over_is_left_alone(make, small, record
     assert taken[0].taken_over
     assert study.study.trials[0].state == TrialState.RUNNING
     assert list(study.study.trials[0].intermediate_values) == [1]
+
+
+def test_a_pruned_trial_is_used_at_what_its_best_epoch_was_scored_at(make, small, recorder, monkeypatch):
+    monkeypatch.setattr("optuna.Trial.should_prune", lambda trial: True)
+    config = small(data={"size": 96}, train={"epochs": 4})
+    study = make("pruned", trials=1, config=config, space={})
+    run_study(study, recorder())
+    [trial] = study.study.trials
+    assert trial.state == TrialState.PRUNED
+    source = open_source("pruned:0", SourceOptions(storage=study.database.url))
+    alone = open_source(str(checkpoint_path(study, trial)))
+    assert source.thresholds == alone.thresholds
+    assert source.thresholds != source.current
+    scorers = scorers_of(source, labelled_samples(source, None, None))
+    assert macro_hmean(scorers, source.thresholds) == max(trial.intermediate_values.values())

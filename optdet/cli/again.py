@@ -1,0 +1,33 @@
+"""The line that a user copies to go on: every option that was given, quoted for the shell."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Options of a command that a later `optdet study run` of the same study needs again."""
+
+    storage: str | None = None
+    root: str | None = None
+    data_root: str | None = None
+    device: str | None = None
+    timeout: str | None = None
+    trials: int | None = None
+
+    def run_again(self, name: str, *, trials: int | None = None) -> str:
+        """The command; ``trials`` takes the place of the number given. A password is not shown."""
+        from optdet.store.engine import shown_url
+
+        options = {
+            "--storage": shown_url(self.storage) if self.storage else None,
+            "--root": self.root,
+            "--data-root": self.data_root,
+            "--device": self.device,
+            "--timeout": self.timeout,
+            "--trials": trials or self.trials,
+        }
+        words = [word for key, value in options.items() if value for word in (key, str(value))]
+        return shlex.join(["optdet", "study", "run", name, *words])

@@ -1,0 +1,36 @@
+"""What threshold tuning tried and what it chose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from optdet.evaluation.landscape import Landscape
+from optdet.metrics.scores import PRH
+from optdet.structures import Thresholds
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One configuration and its competition macro scores."""
+
+    thresholds: Thresholds
+    scores: PRH
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What was tried, in order; the ``chosen`` one; and what its choice is worth on images left out of it.
+
+    ``at_bounds``: axes at whose end the choice lies. ``landscapes``: the whole sweeps of ``exhaustive``.
+    """
+
+    tried: tuple[Tried, ...]
+    chosen: Tried
+    crossfit: float | None
+    at_bounds: tuple[str, ...] = ()
+    landscapes: tuple[Landscape, ...] = ()
+
+    @property
+    def best(self) -> Tried:
+        """The highest of all that was tried, the first of equals."""
+        return max(self.tried, key=lambda entry: entry.scores.hmean)

@@ -1,0 +1,219 @@
+"""``optdet postprocess tune``: studies, folders of maps, candidates, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from optdet.config_io import load_config
+from optdet.detection.targets import build_targets
+from optdet.shipped import shipped_folder
+
+SIZE = 128
+NAMES = ("b", "a", "e", "g", "r")  # one of each cross-fit part
+LABELLED = ("--images", "images", "--labels", "labels.json")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Five pages with two words each; maps are blurred targets of them and of a smear. To be read."""
+    folder = tmp_path_factory.mktemp("pages")
+    labels = {}
+    for place in ("images", "maps", "empty"):
+        (folder / place).mkdir()
+    for index, name in enumerate(NAMES):
+        quads = [
+            np.array([[16.0, y], [80 + 6 * index, y], [80 + 6 * index, y + 20], [16, y + 20]])
+            for y in (12, 48, 88)
+        ]
+        word, other, smear = (build_targets([quad], [False], SIZE).shrink_map for quad in quads)
+        prob_map = cv2.GaussianBlur(word * 0.9 + other * 0.5 + smear * 0.3, (0, 0), 1.5)
+        np.save(folder / f"maps/{name}.npy", prob_map.astype(np.float16))
+        np.save(folder / f"empty/{name}.npy", np.zeros_like(prob_map, dtype=np.float16))
+        Image.new("RGB", (SIZE, SIZE), "white").save(folder / f"images/{name}.png")
+        words = {str(i): {"points": quad.tolist()} for i, quad in enumerate(quads[:2])}
+        labels[f"{name}.png"] = {"words": words}
+    (folder / "labels.json").write_text(json.dumps({"images": labels}))
+    (folder / "others.json").write_text(json.dumps({"images": {"zz.png": labels["a.png"]}}))
+    return folder
+
+
+def scores_of(shown):
+    return shown["competition"]["macro"]["hmean"]
+
+
+def test_a_folder_of_maps(pages, run_in):
+    ran = run_in(pages)("postprocess", "tune", "maps", *LABELLED, "--json")
+    assert ran.code == 0, ran.err
+    shown = json.loads(ran.out)
+    for name in ("default", "current", "best", "robust"):
+        entry = shown[name]
+        assert set(entry["thresholds"]) >= {
+            "thresh",
+            "box_thresh",
+            "unclip_ratio",
+            "max_candidates",
+            "use_polygon",
+        }
+        assert set(entry) >= {"competition", "official", "iou", "interval"}
+        low, high = entry["interval"]
+        assert low <= scores_of(entry) <= high
+    assert scores_of(shown["best"]) >= scores_of(shown["robust"])
+    assert scores_of(shown["best"]) > scores_of(shown["default"])
+    assert shown["images"] == 5
+    assert shown["configurations"] > 100_000
+    assert not list(pages.glob("studies/*.db")), "a folder of maps leaves no study unless it is asked to"
+
+
+def test_the_best_is_what_predict_and_evaluate_give(pages, run_in):
+    optdet = run_in(pages)
+    best = json.loads(optdet("postprocess", "tune", "maps", *LABELLED, "--json").out)["best"]
+    changes = [
+        part for name, value in best["thresholds"].items() for part in ("-t", f"{name}={json.dumps(value)}")
+    ]
+    ran = optdet("predict", "maps", "--images", "images", "--out", "best.csv", *changes)
+    assert ran.code == 0, ran.err
+    evaluated = json.loads(optdet("evaluate", "best.csv", "--labels", "labels.json", "--json").out)
+    for metric in ("competition", "official", "iou"):
+        assert evaluated[metric] == best[metric]
+
+
+def test_the_table_fits_a_terminal(pages, run_in):
+    ran = run_in(pages)("postprocess", "tune", "maps", *LABELLED)
+    assert ran.code == 0, ran.err
+    lines = ran.out.splitlines()
+    assert max(map(len, lines)) <= 80, ran.out
+    assert [line.split()[0] for line in lines[2:6]] == ["default", "current", "best", "robust*"]
+    assert "robust: " in ran.out
+    assert "cross-fitted" in ran.out
+
+
+def test_candidates_submissions_landscapes_config_and_study(pages, run_in, tmp_path):
+    (tmp_path / "named.yaml").write_text(
+        "postprocess: {max_candidates: 600}\n"
+        "candidates:\n"
+        "  - {label: low one, thresh: 0.1, box_thresh: 0.2}\n"
+        "  - {phase: 2, thresh: 0.3, box_thresh: 0.4}\n"
+    )
+    out = tmp_path / "out"
+    ran = run_in(pages)(
+        *("postprocess", "tune", "maps", *LABELLED, "--candidates", tmp_path / "named.yaml"),
+        *("--test-images", "images", "--out", out, "--write", tmp_path / "tuned.yaml", "--study"),
+        *("--root", tmp_path / "root", "--storage", tmp_path / "some.db", "--json"),
+    )
+    assert ran.code == 0, ran.err
+    shown = json.loads(ran.out)
+    assert list(shown["candidates"]) == ["low one", "0.3/0.4"]
+    assert shown["candidates"]["low one"]["thresholds"]["max_candidates"] == 600
+    assert {path.name for path in out.iterdir()} == {
+        "landscape-quads.npz",
+        "landscape-quads.png",
+        "landscape-quads.html",
+        "low-one.csv",
+        "0.3-0.4.csv",
+    }
+    with (out / "low-one.csv").open() as file:
+        assert [row["filename"] for row in csv.DictReader(file)] == [f"{name}.png" for name in sorted(NAMES)]
+    with np.load(out / "landscape-quads.npz") as landscape:
+        k, u, m, b = np.unravel_index(landscape["hmean"].argmax(), landscape["hmean"].shape)
+        best = shown["best"]
+        assert landscape["hmean"][k, u, m, b] <= scores_of(best) + 1e-6
+        assert landscape["thresh"].shape + landscape["unclip_ratio"].shape == landscape["hmean"].shape[:2]
+    robust = shown["robust"]["thresholds"]
+    written = load_config(tmp_path / "tuned.yaml").postprocess.thresholds()
+    assert written.as_dict() == robust
+    (line,) = (line for line in ran.err.splitlines() if line.startswith("study "))
+    listed = run_in(pages)("study", "list", "--all", "--storage", tmp_path / "some.db", "--json")
+    assert [row["study"] for row in json.loads(listed.out)] == [line.split()[1].rstrip(":")]
+
+
+def test_a_phase(pages, run_in):
+    nine = shipped_folder("studies") / "postproc_nine.yaml"
+    counts = []
+    for phase in (1, 2, 3):
+        ran = run_in(pages)(
+            "postprocess", "tune", "maps", *LABELLED, "--candidates", nine, "--phase", phase, "--json"
+        )
+        named = json.loads(ran.out)["candidates"]
+        counts.append(list(named))
+        assert all(entry["thresholds"]["max_candidates"] == 600 for entry in named.values())
+    assert counts == [
+        ["conservative", "medium", "aggressive"],
+        ["0.24/0.28", "0.24/0.3", "0.26/0.28"],
+        ["balanced", "safe", "high precision"],
+    ]
+
+
+def test_a_constraint(pages, run_in):
+    free = json.loads(run_in(pages)("postprocess", "tune", "maps", *LABELLED, "--json").out)
+    boxes = free["best"]["boxes"]
+    ran = run_in(pages)(
+        "postprocess", "tune", "maps", *LABELLED, "--constraint", f"boxes<={boxes - 1}", "--json"
+    )
+    bound = json.loads(ran.out)
+    assert bound["best"]["boxes"] < boxes
+    assert scores_of(bound["best"]) < scores_of(free["best"])
+    assert bound["best"]["hmean_crossfit"] is None
+
+
+def test_a_study(studied, run_in):
+    folder, _ = studied
+    optdet = run_in(folder)
+    best = json.loads(optdet("study", "best", "tiny", "--json").out)
+    ran = optdet("postprocess", "tune", "tiny", "--no-study", "--json")
+    assert ran.code == 0, ran.err
+    shown = json.loads(ran.out)
+    assert shown["source"] == f"tiny:{best['number']}"
+    assert shown["robust"]["thresholds"] == best["thresholds"]
+    assert scores_of(shown["robust"]) == best["value"]
+    searched = json.loads(
+        optdet(
+            "postprocess", "tune", "tiny", "--no-study", "-s", "method=tpe", "-s", "trials=5", "--json"
+        ).out
+    )
+    assert scores_of(searched["best"]) <= scores_of(shown["best"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("maps",), "this source has no labelled images of its own"),
+        (("maps", "--images", "images"), "--images and --labels go together"),
+        (("maps", "--images", "images", "--labels", "others.json"), "zz.png"),
+        (("empty", *LABELLED), "all 5 maps are empty"),
+        (("maps", *LABELLED, "--thresh", "0.3:0.3"), "'0.3:0.3' has no width"),
+        (("maps", *LABELLED, "--thresh", "0.3:1.3"), "'0.3:1.3' leaves 0..1"),
+        (("maps", *LABELLED, "--box-thresh", "low"), "'low' is not a range"),
+        (("maps", *LABELLED, "--unclip-ratio", "0:2"), "'0:2' is not above 0"),
+        (("maps", *LABELLED, "--thresh", "0.1:0.9:0"), "the step 0 is not above 0"),
+        (("maps", *LABELLED, "--thresh", "0.1:0.9:0.001"), "801 values of thresh"),
+        (("maps", *LABELLED, "--constraint", "recall>=1.1"), "no thresholds keep recall>=1.1"),
+        (("maps", *LABELLED, "--constraint", "recall"), "'recall' is not a constraint"),
+        (("maps", *LABELLED, "--select", "median"), "select"),
+        (("maps", *LABELLED, "--test-images", "images"), "--test-images needs a folder to write to"),
+        (("maps", *LABELLED, "--phase", "1"), "--phase is for --candidates"),
+        (("maps", *LABELLED, "--candidates", "absent.yaml"), "absent.yaml"),
+        (("maps", *LABELLED, "--write", "labels.json"), "the file exists"),
+        (("maps", *LABELLED, "-s", "method=none"), "method none searches nothing"),
+        (("absent.onnx", *LABELLED), "no such ONNX file"),
+    ],
+)
+def test_what_is_refused(pages, run_in, arguments, message):
+    ran = run_in(pages)("postprocess", "tune", *arguments)
+    assert message in ran.error
+    assert ran.out == ""
+
+
+def test_a_label_given_twice_and_a_threshold_outside(pages, run_in, tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("candidates: [{thresh: 0.2, label: x}, {thresh: 0.3, label: x}]")
+    ran = run_in(pages)("postprocess", "tune", "maps", *LABELLED, "--candidates", path)
+    assert "the label 'x' is given twice" in ran.error
+    path.write_text("candidates: [{thresh: 1.2}]")
+    ran = run_in(pages)("postprocess", "tune", "maps", *LABELLED, "--candidates", path)
+    assert "thresh" in ran.error
