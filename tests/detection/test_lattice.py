@@ -10,6 +10,7 @@ import pytest
 
 from optdet.detection import exactness, lattice
 from optdet.detection.candidates import expand, find_contours, in_image, polygon_candidate, quad_candidate
+from optdet.detection.compiled_quads import expand_all
 from optdet.detection.lattice import find_candidates
 from optdet.geometry.letterbox import Letterbox
 from optdet.geometry.raster import mean_inside
@@ -100,6 +101,12 @@ def test_without_compiled_loops_the_same_is_found(use_polygon, monkeypatch):
     monkeypatch.setattr(lattice, "compiled_is_exact", lambda: False)
     for name in ("trace_contours", "rectangles", "mean_inside_quads"):
         monkeypatch.delattr(lattice, name)  # not even asked
+
+    def wrong(*args):
+        polygons, state = expand_all(*args)
+        return polygons + 1, np.ones_like(state)
+
+    monkeypatch.setattr(lattice, "expand_all", wrong)
     assert check(some_map(5), letterbox, use_polygon=use_polygon, min_side=3.0) > 30
     empty = np.zeros((SIZE, SIZE), np.float16)
     assert check(empty, letterbox, use_polygon=use_polygon, min_side=3.0) == 0

@@ -90,6 +90,30 @@ def test_the_best_holds_throughout_its_interval_and_not_beyond():
     assert hmean(low) != pytest.approx(best.hmean, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("thresh", "box_thresh", "found"),
+    [
+        ((0.3, 0.4), (0.3, 0.5), 2),
+        ((0.3, 0.4), (0.3, 0.7), 1),
+        ((0.3, 0.4), (0.92, 0.99), 0),
+        ((0.3, 0.7), (0.3, 0.5), 1),
+    ],
+)
+def test_the_best_lies_within_the_range_of_box_thresh(thresh, box_thresh, found):
+    # A word, and a smear that only a thresh or a box_thresh above 0.6 leaves out.
+    prob_map = np.zeros((SIZE, SIZE), np.float16)
+    prob_map[10:20, 10:50], prob_map[40:50, 10:50] = 0.9, 0.6
+    image = SweepImage("a.jpg", prob_map, Letterbox(SIZE, SIZE, SIZE), (Word(rectangle(8, 8, 44, 14)),))
+    best = sweep([image], replace(LATTICE, thresh=thresh, box_thresh=box_thresh)).best
+    assert box_thresh[0] <= best.thresholds.box_thresh <= box_thresh[1]
+    detections = MapDetector(prob_map, image.letterbox).detect(best.thresholds)
+    assert len(detections) == found
+    assert best.hmean == pytest.approx(
+        ImageTruth(image.words).cleval(detections.polygons, "competition").hmean
+    )
+    assert (best.hmean == 1) == (found == 1)
+
+
 def test_a_score_equal_to_box_thresh_is_kept():
     prob_map = np.zeros((SIZE, SIZE), np.float16)
     prob_map[10:20, 10:50] = 0.75

@@ -189,12 +189,14 @@ def test_the_cap_keeps_the_highest_scores(profile):
     size, step = 192, 8
     shades = np.random.default_rng(3).choice([0.5, 0.6, 0.7, 0.8], (size // step, size // step))
     prob_map = np.kron(shades, np.pad(np.ones((4, 4)), ((2, 2), (2, 2)))).astype(np.float16)
-    quads = [np.array([[x, 2], [x + 12, 2], [x + 12, 14], [x, 14]], float) for x in range(2, 180, 16)]
+    # The words are squares of the top row, whose contours come last.
+    quads = [np.array([[x, 1], [x + 6, 1], [x + 6, 7], [x, 7]], float) for x in range(1, size, step)]
     image = SweepImage(
         "many", prob_map, Letterbox(size, size, size), tuple(Word(quad, "word") for quad in quads)
     )
     lattice = SweepLattice((0.3,), (0.3, 0.55, 0.65), (1.0, 1.5), (3, 499, 501, 1000), False, 3.0)
     landscape = sweep([image], lattice, profile=profile)
+    assert landscape.hmean[0, 0, -1, 0] > 0
     assert landscape.n_detections[0, :, :, 0].tolist() == [[3, 499, 500, 500]] * 2
     check(image, lattice, profile)
 
