@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from optdet.data.discovery import MAX_DEPTH, Candidate, Discovery, Split, find_sources
+from optdet.data.discovery import MAX_DEPTH, Candidate, Discovery, Split, find_sources, guess_split
 from optdet.data.source import Source, load_source
 from optdet.errors import OptdetError
 
@@ -36,11 +36,13 @@ def choose_sources(folder: Path) -> Choice:
     usable = [found for found in discovery.candidates if found.n_words]
     if not usable:
         raise _nothing(folder, discovery)
+    _require_train_labels(folder, discovery, usable)
     by_split = {split: _largest_first(usable, split) for split in _TRAIN_FIRST}
     of_train = next(split for split in _TRAIN_FIRST if by_split[split])
     of_val = by_split["val"] if of_train in ("train", None) else []
     train, dropped = _distinct(by_split[of_train])
-    notes = list(discovery.problems)
+    notes = [f"{images}: its images have no labels, left out" for images in discovery.unlabelled]
+    notes += discovery.problems
     chosen = {found.labels for found in (*by_split[of_train], *of_val[:1])}
     notes += [
         f"{found.labels} is left out: {_why_not(found, of_val)}"
@@ -49,6 +51,22 @@ def choose_sources(folder: Path) -> Choice:
     ]
     val = _load(of_val[0]) if of_val else None
     return Choice(train, val, (*notes, *dropped, *_overlaps(train, val)))
+
+
+def _require_train_labels(folder: Path, discovery: Discovery, usable: Sequence[Candidate]) -> None:
+    """Images named train without labels must not be replaced in silence by those to validate on."""
+    if any(found.split == "train" for found in usable):
+        return
+    without = [
+        images for images in discovery.unlabelled if guess_split(images.relative_to(folder)) == "train"
+    ]
+    if without:
+        reasons = "; ".join(discovery.problems[:_LISTED_PROBLEMS])
+        raise OptdetError(
+            f"the images to train on have no labels that can be used{': ' if reasons else ''}{reasons}",
+            where=str(without[0]),
+            fix="add or mend their label file, or name another folder",
+        )
 
 
 def _largest_first(candidates: Sequence[Candidate], split: Split | None) -> list[Candidate]:

@@ -50,11 +50,12 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class Discovery:
     """Candidates, train first; ``problems`` are label files that could not be read or whose images are
-    nowhere.
+    nowhere; ``unlabelled`` folders hold images, and no label file goes with them.
     """
 
     candidates: tuple[Candidate, ...]
     problems: tuple[str, ...]
+    unlabelled: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ def find_sources(folder: Path) -> Discovery:
         if images:
             image_folders.append(_ImageFolder(path, images))
         label_paths += _label_paths(path, names)
+    holding = [found.path for found in image_folders]
     image_folders = _with_parents(folder, image_folders)
     candidates: list[Candidate] = []
     problems: list[str] = []
@@ -83,12 +85,15 @@ def find_sources(folder: Path) -> Discovery:
         except OptdetError as error:
             problems.append(str(error))
     candidates.sort(key=lambda found: (_SPLIT_ORDER[found.split], found.labels))
-    return Discovery(tuple(candidates), tuple(problems))
+    taken = {found.images for found in candidates if found.n_words}
+    unlabelled = tuple(path for path in holding if not taken & {path, *path.parents})
+    return Discovery(tuple(candidates), tuple(problems), unlabelled)
 
 
 def _with_parents(root: Path, folders: list[_ImageFolder]) -> list[_ImageFolder]:
     """Folders and those above them, each with the images of its sub-folders as a source lists them: labels
-    may name images by ``shop0/1.jpg``, or those of several folders in one file."""
+    may name images by ``shop0/1.jpg``, or those of several folders in one file.
+    """
     below: dict[Path, list[str]] = {}
     for folder in folders:
         for parent in folder.path.parents:

@@ -5,9 +5,9 @@ Three layouts: a folder with a ``.txt`` or ``.csv`` file for each image (``gt_NA
 name.
 
 A text that is quoted as a whole (``"a ""b"" c"``, as CSV quotes) is read without its quotes. A text may
-itself be numbers, so eight numbers then text is the rule, whatever follows. Only a row of 16 or more
-numbers is a polygon of all of them (as in Total-Text or CTW1500): no text is eight numbers between commas.
-The place of a problem is its line, counted from 1.
+itself be numbers, so eight numbers then text is the rule, whatever follows. Only a row of 16 or more numbers
+is a polygon of all of them (as in Total-Text or CTW1500): no text is eight numbers between commas. The place
+of a problem is its line, counted from 1.
 """
 
 from __future__ import annotations

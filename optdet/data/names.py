@@ -91,7 +91,7 @@ def _ends(name: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class NameMatches:
-    """Labelled names by file; ``refused`` are those with a reason, ``missing`` those of no file."""
+    """Labelled names by file; ``refused`` are others with the reason, ``missing`` those of no file."""
 
     found: dict[str, str]
     refused: list[tuple[str, str]]

@@ -87,7 +87,7 @@ def plan_project(folder: Path, data: Path, *, name: str, size: int) -> DataProje
     _check_files(settings, Config(data=DataConfig(train=train, val=val, size=size)).data)
     return DataProject(
         name=name,
-        lines=(*lines, *choice.notes),
+        lines=(*choice.notes, *lines),
         files=(*split, *settings),
         typical=typical_sample(choice.train[0], surveys[0]),
     )

@@ -52,8 +52,8 @@ class Source:
         """
         if self.missing:
             raise OptdetError(
-                f"{self.n_missing} of {self.n_missing + len(self.samples)} validation images are "
-                f"not in {self.images}, the first is {self.missing[0]}",
+                f"{self.n_missing} of {self.n_missing + len(self.samples)} labelled images to validate on "
+                f"are not in {self.images}, the first is {self.missing[0]}",
                 where=str(self.label_file.path),
                 fix="add them, or take them out of the labels",
             )

@@ -95,10 +95,8 @@ def test_a_missing_validation_image_is_refused_and_a_missing_training_image_is_n
     config = tmp_path / "mine.yaml"
 
     def pair(train, val):
-        config.write_text(
-            f"data: {{train: {{images: {images}, labels: {train}}}, "
-            f"val: {{images: {images}, labels: {val}}}}}"
-        )
+        sources = [f"{{images: {images}, labels: {labels}}}" for labels in (train, val)]
+        config.write_text(f"data: {{train: {sources[0]}, val: {sources[1]}}}")
 
     pair(lacking, whole)
     assert invoke("check", config).exit_code == 0

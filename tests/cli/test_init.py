@@ -204,6 +204,25 @@ def test_unsafe_names_are_the_reason_that_is_said(data, project):
         invoke("--data", data)
 
 
+@pytest.mark.parametrize("train", [None, ["../1.jpg"]], ids=["missing", "unsafe"])
+def test_val_is_not_trained_on_where_train_has_no_labels(tmp_path, project, train):
+    for split in ("train", "val"):
+        make_images(tmp_path / "data" / split / "images")
+    make_labels(tmp_path / "data/val/labels.json", NAMES)
+    if train is not None:
+        make_labels(tmp_path / "data/train/labels.json", train)
+    reason = "have no labels that can be used" + ("" if train is None else ".*leaves its folder")
+    with pytest.raises(OptdetError, match=f"data/train/images: the images to train on {reason}"):
+        invoke("--data", tmp_path / "data")
+    assert list(project.iterdir()) == []
+
+
+def test_images_without_labels_are_said_first(data, project):
+    make_labels(data / "labels.json", NAMES)
+    make_images(data / "more", ["other.jpg"])
+    assert invoke("--data", data).stdout.startswith(f"{data}/more: its images have no labels, left out")
+
+
 def test_a_folder_without_labels_says_what_was_looked_for(data, project):
     with pytest.raises(OptdetError, match=r"data: no labelled images found; looked for UFO JSON, ICDAR text"):
         invoke("--data", data)

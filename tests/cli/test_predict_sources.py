@@ -49,6 +49,15 @@ def test_a_folder_of_maps(project, optdet):
     assert np.abs(np.mean(polygons[0], axis=0) - [100, 50]).max() < 2
 
 
+def test_images_in_sub_folders_are_named_from_the_folder(project, optdet):
+    nested = project / "images" / "batch"
+    nested.mkdir()
+    (project / "images/page.png").rename(nested / "page.png")
+    ran = optdet("predict", "blue.onnx", "--images", "images", "--out", "out.csv")
+    assert ran.code == 0, ran.err
+    assert list(read_predictions(project / "out.csv")) == ["batch/page.png"]
+
+
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
