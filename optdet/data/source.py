@@ -52,7 +52,7 @@ class Source:
         """
         if self.missing:
             raise OptdetError(
-                f"{self.n_missing} of {self.n_missing + len(self.samples)} labelled images to validate on "
+                f"{self.n_missing} of {self.n_missing + len(self.samples)} validation images "
                 f"are not in {self.images}, the first is {self.missing[0]}",
                 where=str(self.label_file.path),
                 fix="add them, or take them out of the labels",
