@@ -107,17 +107,17 @@ def crossfit(landscapes: Sequence[Landscape], select: Select) -> float | None:
     parts = np.flatnonzero(sizes)
     if len(parts) < 2:
         return None
-    total = 0.0
+    totals = [landscape.part_hmeans.sum(axis=-1) for landscape in landscapes]
+    score = 0.0
     for part in parts:
-        n_others = int(sizes.sum() - sizes[part])
         found = []
-        for landscape in landscapes:
-            others = (landscape.part_hmeans.sum(axis=-1) - landscape.part_hmeans[..., part]) / n_others
-            values = _ranked(landscape, others, select)
+        for landscape, total in zip(landscapes, totals, strict=True):
+            own = landscape.part_hmeans[..., part]
+            values = _ranked(landscape, (total - own) / int(sizes.sum() - sizes[part]), select)
             index = int(np.argmax(values))
-            found.append((float(values.flat[index]), float(landscape.part_hmeans[..., part].flat[index])))
-        total += max(found, key=lambda entry: entry[0])[1]
-    return total / int(sizes.sum())
+            found.append((float(values.flat[index]), float(own.flat[index])))
+        score += max(found, key=lambda entry: entry[0])[1]
+    return score / int(sizes.sum())
 
 
 def _ranked(landscape: Landscape, hmeans: FloatArray, select: Select) -> FloatArray:

@@ -104,7 +104,9 @@ def tune_postprocess(
             chosen = choose(tuned.landscapes, name, constraint)
             entry = _entry(name, chosen.thresholds, scorers, tuned.landscapes)
             # Cross-fitting knows no constraint: where there is one, its score would be another choice's.
-            worth = crossfit(tuned.landscapes, name) if constraint is None else None
+            worth = None
+            if constraint is None:
+                worth = tuned.crossfit if name == tune.select else crossfit(tuned.landscapes, name)
             entries.append(replace(entry, crossfit=worth, at_bounds=chosen.at_bounds))
     else:
         entries += [
