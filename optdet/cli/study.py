@@ -94,7 +94,7 @@ def run(
     """
     study = _open(name, storage, root, data_root)
     if smoke:
-        _smoke(study)
+        _smoke(study, device, trials)
         return
     seconds = None if timeout is None else _seconds(timeout)
     run_and_report(study, total=trials, timeout=seconds, storage=storage, device=device)
@@ -269,10 +269,10 @@ def run_and_report(
         )
 
 
-def _smoke(study: OpenStudy) -> None:
+def _smoke(study: OpenStudy, device: str | None, trials: int | None) -> None:
     from optdet.tuning.smoke import smoke_test
 
-    for line in smoke_test(study):
+    for line in smoke_test(study, device=device, trials=trials):
         typer.echo(line)
 
 

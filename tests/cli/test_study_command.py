@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 
 import pytest
 import yaml
@@ -99,10 +100,25 @@ def test_smoke_goes_through_everything_and_leaves_no_trial(tiny, optdet):
     heads = [line.split()[0] for line in ran.out.splitlines()]
     assert heads == ["data", "train", "validate", "tune", "predict", "time"]
     assert "for 2 trials" in ran.out
+    tune, predict = (ran.out.splitlines()[number] for number in (3, 4))
+    assert float(re.search(r"([0-9.]+) on maps like the targets", tune)[1]) > 0.5
+    assert int(re.search(r"(\d+) on maps like the targets", predict)[1]) > 4
     shown = read_json(optdet("study", "show", "--json"))
     assert [row["state"] for row in shown["trials"]] == ["waiting"]
     assert not (tiny / "studies/runs").exists()
     assert not list((tiny / "studies").glob(".smoke-*"))
+
+
+def test_smoke_takes_the_device_and_the_trials_that_are_named(tiny, optdet):
+    optdet("study", "create", "studies/tiny.yaml")
+    assert "for 7 trials" in optdet("study", "run", "--smoke", "--trials", "7", "--device", "cpu").out
+    assert "nonsense" in optdet("study", "run", "--smoke", "--device", "nonsense").error
+
+
+def test_smoke_says_a_failure_in_one_line(tiny, optdet):
+    overrides = ("optimizer.lr=1e30", "scheduler.warmup_epochs=1")  # of which the two updates take no notice
+    assert optdet("study", "create", "configs/tiny.yaml", "--name", "nan", *overrides).code == 0
+    assert "study nan: the loss became" in optdet("study", "run", "--smoke").error
 
 
 def test_list(studied, optdet):
