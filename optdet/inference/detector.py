@@ -124,4 +124,5 @@ def new_model(config: Config, *, for_training: bool) -> DBNet:
         inner_channels=settings.inner_channels,
         k=settings.k,
         thresh_branch=settings.thresh_branch,
+        image_size=config.data.size,
     )

@@ -1,9 +1,10 @@
 """The backbone: any timm network with ``features_only``, its four levels of strides 4, 8, 16 and 32.
 
 Images are (B, 3, S, S), S a multiple of 32; level i is (B, channels[i], S / STRIDES[i], S / STRIDES[i]),
-channels first, fine to coarse. ``feature_info`` of timm says which levels have those strides; one small
-forward pass on building proves it, so that a network that only takes images of one size, or whose maps
-do not divide evenly, is refused by name here and not by a shape error in the neck.
+channels first, fine to coarse. ``feature_info`` of timm says which levels have those strides; one
+forward pass on building proves it, so that a network whose maps do not divide evenly is refused by name
+here and not by a shape error in the neck. One that takes images of a single size (windows, position
+tables) is built to take any, as timm's Swin can, or else for the size of the canvas.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -25,10 +27,14 @@ STRIDES = (4, 8, 16, 32)
 _PROBE_SIDE = 96
 
 
+class _OtherSize(OptdetError):
+    """The network does not run on images of the size that it was tried on."""
+
+
 class Backbone(nn.Module):
     """A timm feature network reduced to the levels of ``STRIDES``; ``channels`` are theirs."""
 
-    def __init__(self, net: nn.Module, *, name: str) -> None:
+    def __init__(self, net: nn.Module, *, name: str, side: int | None = None) -> None:
         super().__init__()
         self.net = net
         self.name = name
@@ -36,7 +42,7 @@ class Backbone(nn.Module):
         channels = net.feature_info.channels()  # type: ignore[union-attr,operator]
         self.channels: tuple[int, ...] = tuple(int(channels[level]) for level in self._levels)
         self._channels_last = str(getattr(net, "output_fmt", None)).endswith("NHWC")
-        _check_features(self)
+        _check_features(self, side)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """The four levels, fine to coarse."""
@@ -45,8 +51,12 @@ class Backbone(nn.Module):
         return tuple(level.permute(0, 3, 1, 2) for level in levels) if self._channels_last else levels
 
 
-def build_backbone(name: str, *, pretrained: bool = False, weights: Path | None = None) -> Backbone:
+def build_backbone(
+    name: str, *, pretrained: bool = False, weights: Path | None = None, image_size: int | None = None
+) -> Backbone:
     """A backbone with random weights, timm's (``pretrained``) or those of a file, which wins over timm's.
+
+    ``image_size``, the canvas's side, is for a network that must be built for one size.
 
     Raises OptdetError for a name that timm does not have, a network without the four levels, weights that
     cannot be had, and a file that does not fit. A file costs no network; neither do timm's weights once
@@ -54,12 +64,32 @@ def build_backbone(name: str, *, pretrained: bool = False, weights: Path | None 
     """
     check_backbone_name(name)
     # Built without weights first: what is wrong with the network is then known before anything is fetched.
-    backbone = Backbone(_create(name), name=name)
+    backbone, side, options = _build(name, image_size)
     if weights is not None:
         load_weights_file(backbone.net, weights, backbone_name=name)
     elif pretrained:
-        backbone = Backbone(_create_pretrained(name), name=name)
+        backbone = Backbone(_create_pretrained(name, options), name=name, side=side)
     return backbone
+
+
+def _build(name: str, image_size: int | None) -> tuple[Backbone, int | None, dict[str, Any]]:
+    """Without weights: for any size where the network can, else for ``image_size``; and how it was built."""
+    try:
+        return Backbone(_create(name), name=name), None, {}
+    except _OtherSize as error:
+        refusal = error
+    any_size: dict[str, Any] = {"strict_img_size": False}
+    attempts = [(None, any_size)] + ([(image_size, {"img_size": image_size})] if image_size else [])
+    for side, options in attempts:
+        try:
+            net = timm.create_model(name, pretrained=False, features_only=True, **options)
+        except Exception:  # it does not take the option, or not this size: each family says so in its own way
+            continue
+        try:
+            return Backbone(net, name=name, side=side), side, options
+        except _OtherSize as error:
+            refusal = error
+    raise refusal
 
 
 def check_backbone_name(name: str) -> None:
@@ -83,11 +113,11 @@ def _create(name: str) -> nn.Module:
     return net
 
 
-def _create_pretrained(name: str) -> nn.Module:
+def _create_pretrained(name: str, options: dict[str, Any]) -> nn.Module:
     overlay = pretrained_overlay(name)
     try:
         net: nn.Module = timm.create_model(
-            name, pretrained=True, features_only=True, pretrained_cfg_overlay=overlay
+            name, pretrained=True, features_only=True, pretrained_cfg_overlay=overlay, **options
         )
     except Exception as error:  # the network was built a moment ago: this is the download or its file
         raise pretrained_unavailable(name, error) from error
@@ -107,16 +137,18 @@ def _levels_of_strides(reductions: Sequence[int], name: str) -> tuple[int, ...]:
     return tuple(deepest[stride] for stride in STRIDES)
 
 
-def _check_features(backbone: Backbone) -> None:
-    """Runs one small image through, in eval mode so that no statistics and no random state move."""
+def _check_features(backbone: Backbone, only_side: int | None) -> None:
+    """Runs one image through, in eval mode so that no statistics and no random state move; a small one where
+    the network is to take any size."""
+    side = only_side or _PROBE_SIDE
     expected = [
-        (channels, _PROBE_SIDE // stride) for channels, stride in zip(backbone.channels, STRIDES, strict=True)
+        (channels, side // stride) for channels, stride in zip(backbone.channels, STRIDES, strict=True)
     ]
     training = backbone.training
     backbone.eval()
     try:
         with torch.no_grad():
-            features = backbone(torch.zeros(1, 3, _PROBE_SIDE, _PROBE_SIDE))
+            features = backbone(torch.zeros(1, 3, side, side))
         problem = (
             None
             if [(f.shape[1], f.shape[3]) for f in features] == expected
@@ -126,8 +158,9 @@ def _check_features(backbone: Backbone) -> None:
         problem = str(error).partition("\n")[0] or type(error).__name__
     backbone.train(training)
     if problem is not None:
-        raise OptdetError(
-            f"backbone {backbone.name!r} does not take images of any multiple of 32 pixels: {problem}",
+        sizes = f"{only_side} pixels" if only_side else "any multiple of 32 pixels"
+        raise _OtherSize(
+            f"backbone {backbone.name!r} does not take images of {sizes}: {problem}",
             where="model.backbone",
             fix="take a convolutional network such as resnet50 or efficientnet_b4",
         )

@@ -49,15 +49,19 @@ def build_dbnet(
     inner_channels: int = 256,
     k: float = 50.0,
     thresh_branch: bool = True,
+    image_size: int | None = None,
 ) -> DBNet:
-    """A DBNet on a timm backbone; the random parts follow torch's global seed. Raises OptdetError."""
+    """A DBNet on a timm backbone; the random parts follow torch's global seed. Raises OptdetError.
+
+    A backbone that takes images of one size alone is built for ``image_size``.
+    """
     if inner_channels <= 0 or inner_channels % 16:
         raise OptdetError(
             f"inner_channels is {inner_channels}; the neck and the head each take a quarter of them",
             where="model.inner_channels",
             fix="set it to a multiple of 16, such as 256",
         )
-    backbone = build_backbone(backbone_name, pretrained=pretrained, weights=weights)
+    backbone = build_backbone(backbone_name, pretrained=pretrained, weights=weights, image_size=image_size)
     neck = FPN(backbone.channels, inner_channels)
     return DBNet(backbone, neck, DBHead(neck.out_channels, k=k, thresh_branch=thresh_branch))
 

@@ -44,7 +44,12 @@ def check_networks(study: StudyConfig) -> None:
     """Build every backbone once, with its weights; OptdetError for one that trials could not build."""
     for network in networks(study):
         weights = None if network.weights is None else Path(network.weights)
-        build_backbone(network.backbone, pretrained=network.pretrained, weights=weights)
+        build_backbone(
+            network.backbone,
+            pretrained=network.pretrained,
+            weights=weights,
+            image_size=study.config.data.size,
+        )
 
 
 def check_run(

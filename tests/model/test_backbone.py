@@ -97,11 +97,33 @@ def _build_without_feature_support() -> None:
     build_backbone("tiny_vit_none")
 
 
-def test_a_network_for_one_image_size_is_an_error() -> None:
+def assert_levels(backbone: torch.nn.Module, side: int) -> None:
+    with torch.no_grad():
+        levels = backbone.eval()(torch.zeros(1, 3, side, side))
+    assert [tuple(level.shape) for level in levels] == [
+        (1, channels, side // stride, side // stride)
+        for channels, stride in zip(backbone.channels, STRIDES, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "swinv2_tiny_window8_256"])
+def test_a_swin_takes_images_of_any_size(name: str) -> None:
+    backbone = build_backbone(name)
+    for side in (96, 160):
+        assert_levels(backbone, side)
+
+
+@pytest.mark.parametrize("name", ["test_maxvit", "hiera_tiny_224"])
+def test_a_network_for_one_image_size_is_built_for_the_canvas(name: str) -> None:
+    assert_levels(build_backbone(name, image_size=192), 192)
+
+
+def test_a_network_for_one_image_size_is_an_error_where_the_canvas_is_not_known() -> None:
     with pytest.raises(OptdetError, match="does not take images of any multiple of 32 pixels"):
-        build_backbone("swin_tiny_patch4_window7_224")
+        build_backbone("test_maxvit")
 
 
 def test_maps_that_do_not_divide_evenly_are_an_error() -> None:
-    with pytest.raises(OptdetError, match="its maps do not divide evenly"):
-        build_backbone("inception_v3")
+    for image_size in (None, 192):
+        with pytest.raises(OptdetError, match="its maps do not divide evenly"):
+            build_backbone("inception_v3", image_size=image_size)
