@@ -160,6 +160,13 @@ def load_study(path: Path, overrides: Sequence[str] = (), *, name: str | None = 
         tree["name"] = name
     study = validate(StudyConfig, tree, where)
     for override in overrides:
+        varied = parse_override(override)[0]
+        if varied in study.space:
+            raise OptdetError(
+                f"{varied} is varied by the study's space, so one value for it would change nothing",
+                where=f"override {override}",
+                fix="queue the value with `optdet study enqueue`, or take the name out of the space",
+            )
         tree = _override_study(tree, override)
         study = validate(StudyConfig, tree, f"override {override}")
     check_space(study, where)

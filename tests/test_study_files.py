@@ -197,3 +197,10 @@ def test_a_study_is_the_same_whatever_the_order_of_its_space(study_file):
     second = load_study(study_file(f"space: {{{EPOCHS}, {LR}}}\nconfig: {{}}"))
     assert list(first.space) != list(second.space)
     assert fingerprint(first) == fingerprint(second)
+
+
+def test_one_value_for_what_the_space_varies_is_refused(study_file):
+    path = study_file("config: {}\nspace: {optimizer.lr: {type: float, low: 0.001, high: 0.01}}")
+    with pytest.raises(OptdetError, match=r"optimizer.lr is varied by the study's space.*enqueue"):
+        load_study(path, ["optimizer.lr=0.002"])
+    assert load_study(path, ["optimizer.weight_decay=0.002"]).config.optimizer.weight_decay == 0.002

@@ -41,7 +41,7 @@ def create(
 
       optdet study create
 
-      optdet study create studies/mine.yaml optimizer.lr=0.0004 trials=30
+      optdet study create studies/mine.yaml train.epochs=30 trials=40
     """
     from optdet.config_io import load_study as read_study
     from optdet.shipped import quickstart_file

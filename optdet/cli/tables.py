@@ -104,9 +104,10 @@ def run_summary(study: OpenStudy, result: RunResult, given: Given) -> None:
 
     if result.reason == "full":
         # Where nothing varies, not even the seed, more trials would be the same run over and over.
+        total = max(result.total, result.finished)  # fewer may be asked for than there are
         varies = bool(study.config.space) or study.config.vary_seed
-        more = f"; for more: {given.run_again(study.name, trials=result.total + 10)}" if varies else ""
-        typer.echo(f"{study.name} is full: {result.finished} of {result.total} trials{more}")
+        more = f"; for more: {given.run_again(study.name, trials=total + 10)}" if varies else ""
+        typer.echo(f"{study.name} is full: {result.finished} of {total} trials{more}")
     elif result.reason == "timeout":
         again = given.run_again(study.name)
         typer.echo(f"time is up: {result.finished} of {result.total} trials; go on with: {again}")
@@ -115,7 +116,8 @@ def run_summary(study: OpenStudy, result: RunResult, given: Given) -> None:
     except OptdetError:
         typer.echo("no trial is complete yet")
         return
-    typer.echo(f"look: optdet dashboard   or: {shlex.join(['optuna-dashboard', study.database.shown])}")
+    served = ["optuna-dashboard", study.database.shown, "--artifact-dir", str(study.places.artifacts_dir)]
+    typer.echo(f"look: optdet dashboard   or: {shlex.join(served)}")
 
 
 def new_table(*columns: str) -> Table:

@@ -6,7 +6,9 @@ optdet's would take SQLite's write lock for each of them, which running workers 
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import threading
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -61,13 +63,16 @@ class Dashboard:
         return is_loopback(self.host)
 
     def serve(self) -> None:
-        """Answer until interrupted; a Ctrl-C is how it ends, not an error."""
-        try:
-            self.server.serve_forever()
-        except KeyboardInterrupt:
-            return
-        finally:
-            self.server.server_close()
+        """Answer until interrupted; a Ctrl-C is how it ends, not an error.
+
+        Requests are answered in a thread: raised inside one, an interrupt would be taken for its failure.
+        """
+        answering = threading.Thread(target=self.server.serve_forever, daemon=True)
+        answering.start()
+        with contextlib.suppress(KeyboardInterrupt):
+            answering.join()
+        self.server.shutdown()
+        self.server.server_close()
 
 
 def is_loopback(host: str) -> bool:

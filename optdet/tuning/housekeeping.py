@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import optuna
@@ -45,8 +46,21 @@ def keep_best(study: OpenStudy) -> None:
         key = trial.user_attrs.get(attr.MAP_KEY)
         if key is not None and key not in kept:
             MapCache.of(study.places.cache_dir, key).remove()
-    for trial in best_trials(study, keep.inner_studies):
+    best = best_trials(study, keep.inner_studies)
+    for trial in best:
         save_inner_study(study, trial)
+    _drop_inner_studies(study, kept={trial.number for trial in best})
+
+
+def _drop_inner_studies(study: OpenStudy, kept: set[int]) -> None:
+    """Remove the inner studies of trials that are no longer among the best; their results stay in the
+    registry."""
+    there = set(optuna.get_all_study_names(study.storage))
+    for trial in study.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        name = inner_study_name(study.name, trial.number)
+        if trial.number not in kept and name in there:
+            with named_lock(study.storage, f"optdet:inner:{name}"), contextlib.suppress(KeyError):
+                optuna.delete_study(study_name=name, storage=study.storage)
 
 
 def inner_study_name(study: str, number: int) -> str:

@@ -59,7 +59,8 @@ def test_run_says_what_happens_in_plain_lines_and_what_came_of_it(studied):
     assert sum(line.startswith("trial 0 epoch ") for line in lines) == 2
     assert sum(" complete " in line for line in lines) == 2
     assert ran.out.startswith("tiny is full: 2 of 2 trials; for more: optdet study run tiny --trials 12\n")
-    assert ran.out.endswith("look: optdet dashboard   or: optuna-dashboard sqlite:///studies/optdet.db\n")
+    served = "optuna-dashboard sqlite:///studies/optdet.db --artifact-dir "
+    assert f"look: optdet dashboard   or: {served}" in ran.out.splitlines()[-1]
     assert max(len(line) for line in ran.err.splitlines()) < 140
 
 

@@ -83,6 +83,15 @@ def test_maps_of_all_but_the_best_are_removed(study):
     keep_best(study)  # and again, when there is nothing left to remove
 
 
+def test_the_inner_study_of_a_trial_that_was_beaten_goes_and_its_results_stay(study):
+    beaten = next(trial for trial in best_trials(study, 2) if trial.number != 1)
+    name = save_inner_study(study, beaten)
+    keep_best(study)
+    assert name not in optuna.get_all_study_names(study.storage)
+    assert len(load_inner_trials(study.storage, study.uuid, beaten.number)) == N_INNER
+    keep_best(study)
+
+
 def test_the_best_trials_thresholds_become_a_study(study):
     keep_best(study)
     names = [name for name in optuna.get_all_study_names(study.storage) if name.startswith(f"{study.name}.")]
