@@ -25,7 +25,7 @@ study: $(INSTALLED)
 
 test: lint
 	$(BIN)/pytest
-	$(BIN)/pytest -m "$(SLOW)"
+	$(BIN)/pytest -m "$(SLOW)" --dist worksteal
 
 lint: $(TESTABLE)
 	$(BIN)/ruff check .

@@ -32,6 +32,12 @@ def atomic_file(path: Path) -> Iterator[BufferedRandom]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed writers left in a folder and those below it; for whoever alone writes there."""
+    for path in folder.rglob(f".*{SUFFIX}"):
+        path.unlink(missing_ok=True)
+
+
 def _sync_folder(folder: Path) -> None:
     """Without it a power cut can undo the rename."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -100,9 +100,3 @@ class CheckpointFolder:
         for checkpoint in self.found(kind):
             if checkpoint.path not in keep:
                 checkpoint.path.unlink(missing_ok=True)
-
-    def clear_unfinished(self) -> None:
-        """Remove what a killed save left behind."""
-        if self.folder.is_dir():
-            for path in self.folder.glob(".*.tmp"):
-                path.unlink(missing_ok=True)

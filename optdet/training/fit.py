@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from optdet.atomic import remove_unfinished
 from optdet.config import Config
 from optdet.data.dataset import EpochSampler, TrainingSet, default_workers, training_loader
 from optdet.data.sets import DataSets
@@ -215,7 +216,7 @@ def _resumable(run: _Run) -> dict[str, Any]:
 
 def _resume(run: _Run, callbacks: FitCallbacks) -> None:
     """Load the newest whole checkpoint, and let ``on_epoch_end`` hear of its epoch again."""
-    run.folder.clear_unfinished()
+    remove_unfinished(run.folder.folder)
     payload = run.folder.load_newest_last(callbacks.say)
     if payload is None:
         return

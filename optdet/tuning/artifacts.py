@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import optuna
 from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
 
+from optdet.data.files import write_atomically
 from optdet.data.images import read_image
 from optdet.data.names import file_stem
 from optdet.data.sets import ImageSet
@@ -98,10 +100,11 @@ def _point(record: EpochRecord) -> EpochPoint:
 
 def _write_table(path: Path, evaluation: Evaluation) -> None:
     rows = evaluation.image_rows()
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(
-            {key: f"{value:.4f}" if isinstance(value, float) else value for key, value in row.items()}
-            for row in rows
-        )
+    text = StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(
+        {key: f"{value:.4f}" if isinstance(value, float) else value for key, value in row.items()}
+        for row in rows
+    )
+    write_atomically(path, text.getvalue().encode())

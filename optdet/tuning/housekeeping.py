@@ -9,6 +9,7 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from optdet.atomic import remove_unfinished
 from optdet.config import Dimension
 from optdet.inference.map_cache import MapCache
 from optdet.metrics.scores import PRH
@@ -26,9 +27,9 @@ def sweep_finished(study: OpenStudy) -> None:
     """Remove what a worker that was killed after telling a trial left of it."""
     for trial in study.study.get_trials(deepcopy=False):
         if trial.state.is_finished():
-            folder = CheckpointFolder(study.places.run_dir(study.name, trial.number) / "checkpoints")
-            folder.clear_unfinished()
-            folder.keep_only("last", [])
+            run_dir = study.places.run_dir(study.name, trial.number)
+            remove_unfinished(run_dir)
+            CheckpointFolder(run_dir / "checkpoints").keep_only("last", [])
 
 
 def best_trials(study: OpenStudy, n_trials: int) -> list[FrozenTrial]:

@@ -19,6 +19,7 @@ from typing import Any
 import optuna
 import torch
 
+from optdet.atomic import remove_unfinished
 from optdet.config import Config
 from optdet.config_io import apply_params
 from optdet.data.sets import DataSets, ImageSet
@@ -77,6 +78,7 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
     sets = context.open_sets(config)
     _set_attributes(trial, _start_attributes(config, sets))
     run_dir = study.places.run_dir(study.name, trial.number)
+    remove_unfinished(run_dir)  # this worker holds the trial's lease: nobody else writes there
     callbacks = _callbacks(context, trial, run_dir, n_epochs=config.train.epochs)
     fitted = fit(config, sets, run_dir, device=context.device, callbacks=callbacks)
     started = time.perf_counter()
@@ -88,6 +90,7 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
         title=f"{study.name}:{trial.number}",
         preprocessing=trained.detector.preprocessing.as_json(),
     )
+    remove_unfinished(cache.folder)
     scorers = final_scorers(trained, sets.val, cache)
     current = config.postprocess.thresholds()
     tuned = tune_thresholds(

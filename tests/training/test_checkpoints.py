@@ -156,15 +156,6 @@ def test_keeping_only_some(folder: CheckpointFolder) -> None:
     assert folder.found("best") == []
 
 
-def test_what_a_killed_save_left_is_removed(folder: CheckpointFolder) -> None:
-    folder.clear_unfinished()
-    saved = save(folder, "last", 1)
-    for name in (".last-0002.tmp", "..last-0002.tmp.0123abcd.tmp"):
-        (folder.folder / name).write_bytes(b"half")
-    folder.clear_unfinished()
-    assert list(folder.folder.iterdir()) == [saved.path]
-
-
 def test_a_failed_save_leaves_the_folder_as_it_was(folder: CheckpointFolder) -> None:
     saved = save(folder, "last", 1)
     with pytest.raises(TypeError, match="plain values"):
