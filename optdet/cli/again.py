@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,18 +16,26 @@ class Given:
     device: str | None = None
     timeout: str | None = None
     trials: int | None = None
+    workers: str | None = None
 
     def run_again(self, name: str, *, trials: int | None = None) -> str:
         """The command; ``trials`` takes the place of the number given. A password is not shown."""
         from optdet.store.engine import shown_url
 
+        storage = shown_url(self.storage) if self.storage else None
+        shown = replace(self, storage=storage, trials=trials or self.trials)
+        workers = ["--workers", self.workers] if self.workers else []
+        return shlex.join(["optdet", *shown.run_words(name), *workers])
+
+    def run_words(self, name: str) -> list[str]:
+        """What follows ``optdet`` for one worker of the study, as it was given."""
         options = {
-            "--storage": shown_url(self.storage) if self.storage else None,
+            "--storage": self.storage,
             "--root": self.root,
             "--data-root": self.data_root,
             "--device": self.device,
             "--timeout": self.timeout,
-            "--trials": trials or self.trials,
+            "--trials": self.trials,
         }
         words = [word for key, value in options.items() if value for word in (key, str(value))]
-        return shlex.join(["optdet", "study", "run", name, *words])
+        return ["study", "run", name, *words]

@@ -22,13 +22,14 @@ def choose_progress() -> PlainProgress:
 
 
 class PlainProgress(Progress):
-    """Lines, each complete in itself."""
+    """Lines, each complete in itself; ``best_of`` says whose best value they name."""
 
-    def __init__(self) -> None:
+    def __init__(self, best_of: str = "this run") -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._epochs = 0
         self._number = 0
         self._best: float | None = None
+        self._best_of = best_of
         self._prepared_at = 0.0
 
     def say(self, message: str) -> None:
@@ -61,7 +62,7 @@ class PlainProgress(Progress):
             self._best = max(outcome.value, self._best or 0.0)
         value = "" if outcome.value is None else f" {outcome.value:.4f}"
         reason = f": {outcome.reason}" if outcome.reason else ""
-        best = f", best of this run {self._best:.4f}" if self._best is not None else ""
+        best = f", best of {self._best_of} {self._best:.4f}" if self._best is not None else ""
         return (
             f"trial {outcome.number} {outcome.state}{value}{reason} "
             f"({outcome.seconds:.0f} s; {n_finished} of {total} finished{best})"

@@ -11,6 +11,7 @@ import typer
 
 from optdet.cli import options
 from optdet.cli.again import Given
+from optdet.cli.running import run_and_report, run_as_worker, run_with_workers
 from optdet.errors import OptdetError
 
 if TYPE_CHECKING:
@@ -79,27 +80,46 @@ def run(
         bool,
         typer.Option("--smoke", help="Take one batch through everything, and say how long the study takes."),
     ] = False,
+    workers: Annotated[
+        str,
+        typer.Option(
+            "--workers",
+            metavar="N|auto",
+            help="Processes that share the study; auto is one a GPU (CUDA_VISIBLE_DEVICES), one without any.",
+        ),
+    ] = "1",
     device: options.Device = None,
     storage: options.Storage = None,
     root: options.Root = None,
     data_root: options.DataRoot = None,
+    worker: Annotated[
+        int | None, typer.Option("--worker", hidden=True, help="Which of several this one is.")
+    ] = None,
 ) -> None:
     """Run trials until the study is full. After a kill, the same command goes on.
 
-    Several terminals may run the same study at once.
+    Several terminals may run the same study at once, and --workers starts several here.
 
     Examples:
 
       optdet study run --trials 20
 
       optdet study run mine --timeout 8h
+
+      optdet study run mine --workers auto
     """
     seconds = None if timeout is None else _seconds(timeout)
     study = _open(name, storage, root, data_root)
     if smoke:
         _smoke(study, device, trials)
         return
-    run_and_report(study, Given(storage, root, data_root, device, timeout, trials), timeout_s=seconds)
+    given = Given(storage, root, data_root, device, timeout, trials, workers if workers != "1" else None)
+    if worker is not None:
+        run_as_worker(study, given, timeout_s=seconds)
+    elif workers == "1":
+        run_and_report(study, given, timeout_s=seconds)
+    else:
+        run_with_workers(study, workers, given)
 
 
 @app.command("list")
@@ -238,28 +258,6 @@ def export(
     else:
         out.write_text(text, encoding="utf-8")
         typer.echo(f"wrote {out}", err=True)
-
-
-def run_and_report(study: OpenStudy, given: Given, *, timeout_s: float | None = None) -> None:
-    """Run a study and say what came of it; exit 1 after too many failures, 130 when interrupted."""
-    from optdet.cli.progress import choose_progress
-    from optdet.cli.tables import run_summary
-    from optdet.tuning.run import run_study
-
-    again = given.run_again(study.name)
-    try:
-        with choose_progress() as progress:
-            result = run_study(study, progress, total=given.trials, timeout_s=timeout_s, device=given.device)
-        run_summary(study, result, given)
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted; go on with: {again}", err=True)
-        raise typer.Exit(130) from None
-    if result.reason == "failures":
-        raise OptdetError(
-            f"{study.config.max_failures} trials failed in a row, the last: {result.last_failure}",
-            where=f"study {study.name}",
-            fix=f"mend it, then: {again}",
-        )
 
 
 def _smoke(study: OpenStudy, device: str | None, trials: int | None) -> None:

@@ -32,7 +32,7 @@ def train(
       optdet train configs/mine.yaml optimizer.lr=0.0004 train.epochs=22
     """
     from optdet.cli.progress import choose_progress
-    from optdet.cli.study import run_and_report
+    from optdet.cli.running import run_and_report
     from optdet.config_io import load_config, one_trial_study
     from optdet.tuning.preflight import check_run
     from optdet.tuning.study import create_study, load_study, open_database, outer_studies, run_name

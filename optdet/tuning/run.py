@@ -37,7 +37,7 @@ def run_study(
         try:
             result = worker.run()
         except Stopped:
-            result = RunResult("timeout", worker.n_finished(), worker.total)
+            result = RunResult("timeout", study.n_finished(), worker.total)
     if worker.interrupts.received:  # also where the study became full before anybody looked
         raise KeyboardInterrupt
     return result

@@ -18,6 +18,7 @@ import filelock
 import optuna
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import RDBStorage
+from optuna.trial import TrialState
 
 from optdet.config import Config
 from optdet.config_io import dotted, fingerprint, one_trial_study, validate
@@ -71,6 +72,10 @@ class OpenStudy:
     @property
     def study_id(self) -> int:
         return int(self.study._study_id)
+
+    def n_finished(self) -> int:
+        """Complete and pruned trials."""
+        return len(self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
 
 
 def open_database(storage: str | None, root: str | None = None, *, create: bool = False) -> Database:

@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from optdet.config import Config, DataConfig
 from optdet.data.sets import DataSets, open_sets
 from optdet.errors import OptdetError, TrialFailed
+from optdet.evaluation.compiling import make_compiled
 from optdet.store.heartbeat import Heartbeat
 from optdet.store.leases import Full, Leases, Slot, SlotLost, Wait
 from optdet.training.checkpoints import CheckpointFolder
@@ -66,9 +67,12 @@ class Worker:
         """Trials until ``total`` are finished, over all workers; OptdetError for unusable data or models."""
         study = self.study
         with self.interrupts.allowed():
-            if self.n_finished() < self.total:  # what would fail every trial stops the run before one begins
+            if (
+                self.study.n_finished() < self.total
+            ):  # what would fail every trial stops the run before one begins
                 self.open_sets(study.config.base_config())
                 check_networks(study.config)
+                make_compiled(study.places.cache_dir, self.progress.say)
             sweep_finished(study)
             keep_best(study)
         leases = Leases(study.storage, study.study_id, study.uuid)
@@ -78,13 +82,13 @@ class Worker:
             if self.stop.is_set():
                 raise Stopped
             if self._out_of_time():
-                return RunResult("timeout", self.n_finished(), self.total)
+                return RunResult("timeout", self.study.n_finished(), self.total)
             slot = leases.reserve(self.total)
             if isinstance(slot, Full):
                 return RunResult("full", slot.finished, self.total)
             if isinstance(slot, Wait):
                 if not waited:
-                    self.progress.say(f"waiting: other workers hold the last {slot.live} trials")
+                    self.progress.say(f"waiting: other workers have what is left ({_trials(slot.live)})")
                 waited = True
                 self.stop.wait(_POLL_S)
                 continue
@@ -94,9 +98,9 @@ class Worker:
                 continue
             failed = outcome.state == "failed"
             failures, last_failure = (failures + 1, outcome.reason) if failed else (0, last_failure)
-            self.progress.trial_finished(outcome, self.n_finished(), self.total)
+            self.progress.trial_finished(outcome, self.study.n_finished(), self.total)
             if failures >= study.config.max_failures:
-                return RunResult("failures", self.n_finished(), self.total, last_failure)
+                return RunResult("failures", self.study.n_finished(), self.total, last_failure)
 
     def open_sets(self, config: Config) -> DataSets:
         """The images of a config; opened once for all trials that share them."""
@@ -197,9 +201,9 @@ class Worker:
         self.study.study.tell(trial, state=TrialState.FAIL)
         return TrialOutcome(trial.number, "failed", None, time.monotonic() - started, reason)
 
-    def n_finished(self) -> int:
-        trials = self.study.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-        return len(trials)
-
     def _out_of_time(self) -> bool:
         return self.deadline is not None and time.monotonic() >= self.deadline
+
+
+def _trials(n: int) -> str:
+    return f"{n} trial{'' if n == 1 else 's'}"

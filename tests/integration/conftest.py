@@ -78,7 +78,7 @@ class Commands:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=environment(),
+            env=one_thread(),
             start_new_session=True,
         )
 
@@ -110,7 +110,7 @@ class Commands:
         return int(self._process.stdout.readline())
 
 
-def environment() -> dict[str, str]:
+def one_thread() -> dict[str, str]:
     """One thread: equal bits are promised for equal thread counts, and small networks are no slower."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OPTDET_")}
     return kept | {"OMP_NUM_THREADS": "1"}
@@ -121,6 +121,11 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
     started = Commands(tmp_path_factory.mktemp("output"))
     yield started
     started.end()
+
+
+@pytest.fixture(scope="session")
+def environment() -> dict[str, str]:
+    return one_thread()
 
 
 @pytest.fixture(scope="session")
@@ -153,7 +158,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedStudy:
         subprocess.run(
             [sys.executable, "-m", "optdet", *words],
             cwd=folder,
-            env=environment(),
+            env=one_thread(),
             capture_output=True,
             text=True,
             check=False,

@@ -1,0 +1,85 @@
+"""Running a study from the command line: in this process, as one of several workers, or with several."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from optdet.cli.again import Given
+from optdet.errors import OptdetError
+
+if TYPE_CHECKING:
+    from optdet.tuning.study import OpenStudy
+    from optdet.tuning.worker import RunResult
+
+
+def run_and_report(study: OpenStudy, given: Given, *, timeout_s: float | None = None) -> None:
+    """Run a study and say what came of it; exit 1 after too many failures, 130 when interrupted."""
+    from optdet.cli.progress import choose_progress
+    from optdet.cli.tables import run_summary
+    from optdet.tuning.run import run_study
+
+    try:
+        with choose_progress() as progress:
+            result = run_study(study, progress, total=given.trials, timeout_s=timeout_s, device=given.device)
+        run_summary(study, result, given)
+    except KeyboardInterrupt:
+        raise _interrupted(study, given) from None
+    _check(study, result, given)
+
+
+def run_as_worker(study: OpenStudy, given: Given, *, timeout_s: float | None = None) -> None:
+    """The same for one of several workers: whoever started it says what came of all of them."""
+    from optdet.cli.progress import PlainProgress
+    from optdet.tuning.run import run_study
+    from optdet.tuning.workers import INTERRUPTED, end_with_starter
+
+    end_with_starter()
+    try:
+        result = run_study(
+            study, PlainProgress("this worker"), total=given.trials, timeout_s=timeout_s, device=given.device
+        )
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    _check(study, result, given)
+
+
+def run_with_workers(study: OpenStudy, workers: str, given: Given) -> None:
+    """Run a study in processes of their own, and say what came of it; exits as ``run_and_report`` does."""
+    from optdet.cli.tables import run_summary
+    from optdet.tuning.worker import RunResult
+    from optdet.tuning.workers import environments, n_workers, run_workers, visible_gpus
+
+    on_gpus = (given.device or study.config.base_config().device) in ("auto", "cuda")
+    gpus = visible_gpus() if on_gpus else []
+    n = n_workers(workers, len(gpus))
+    environs = environments(n, gpus, given=os.environ, n_processors=os.cpu_count() or 1)
+    typer.echo(
+        f"{n} worker{'' if n == 1 else 's'}{' on ' + str(len(gpus)) + ' GPUs' if gpus else ''}", err=True
+    )
+    command = [sys.executable, "-m", "optdet", *given.run_words(study.name)]
+    ended = run_workers(command, environs, lambda line: typer.echo(line, err=True))
+    if ended.interrupted:
+        raise _interrupted(study, given)
+    total = given.trials or study.config.trials
+    finished = study.n_finished()
+    if finished < total and ended.errors:
+        raise OptdetError("; ".join(ended.errors))
+    run_summary(study, RunResult("full" if finished >= total else "timeout", finished, total), given)
+
+
+def _interrupted(study: OpenStudy, given: Given) -> typer.Exit:
+    typer.echo(f"interrupted; go on with: {given.run_again(study.name)}", err=True)
+    return typer.Exit(130)
+
+
+def _check(study: OpenStudy, result: RunResult, given: Given) -> None:
+    if result.reason == "failures":
+        raise OptdetError(
+            f"{study.config.max_failures} trials failed in a row, the last: {result.last_failure}",
+            where=f"study {study.name}",
+            fix=f"mend it, then: {given.run_again(study.name)}",
+        )
