@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+_LONGEST = 400
+"""Characters of a part that are shown: what stands in a file may be of any length."""
+
 
 class OptdetError(Exception):
     """Something outside the program is wrong: a file, a setting, a name.
@@ -15,7 +18,8 @@ class OptdetError(Exception):
         self.what = what
         self.where = where
         self.fix = fix
-        super().__init__(": ".join(part for part in (where, what) if part) + (f"; {fix}" if fix else ""))
+        line = ": ".join(part for part in (_shown(where), _shown(what)) if part)
+        super().__init__(line + (f"; {_shown(fix)}" if fix else ""))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travels between processes by its parts; Exception's own way would make the whole line its what."""
@@ -24,6 +28,12 @@ class OptdetError(Exception):
 
 def _rebuilt(kind: type[OptdetError], what: str, where: str | None, fix: str | None) -> OptdetError:
     return kind(what, where=where, fix=fix)
+
+
+def _shown(part: str | None) -> str:
+    """On one line, of a length that can be read, and without what a terminal would obey or cannot print."""
+    text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in part or "")
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 105]} ... {text[-100:]}"
 
 
 class TrialFailed(Exception):

@@ -25,6 +25,13 @@ def test_one_line(where, fix, text):
     assert (error.what, error.where, error.fix) == ("broken", where, fix)
 
 
+def test_what_stands_in_a_file_cannot_make_the_line_long_or_two_or_move_the_cursor():
+    error = OptdetError("bad\nname \x1b[2J \ud800 \u2028", where="x" * 5000 + "end", fix="한글 é 🧾")
+    assert str(error).endswith("end: bad\\nname \\x1b[2J \\ud800 \\u2028; 한글 é 🧾")
+    assert len(str(error)) < 500
+    str(error).encode()
+
+
 def test_it_travels_between_processes_whole():
     error = OptdetError("broken", where="a.yaml:3", fix="mend it")
     for copied in (pickle.loads(pickle.dumps(error)), copy.copy(error)):

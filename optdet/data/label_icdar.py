@@ -112,8 +112,12 @@ def parse_table(path: Path, text: str) -> LabelFile:
     for number, line in enumerate(split_lines(text), start=1):
         if not line.strip() or (number == 1 and _is_header(line)):
             continue
-        # Line by line: a stray quotation mark must not swallow the rows after it.
-        name, *fields = next(csv.reader([line]))
+        try:
+            # Line by line: a stray quotation mark must not swallow the rows after it.
+            name, *fields = next(csv.reader([line]))
+        except csv.Error as error:  # a carriage return within the line, a cell of 128 KiB
+            labels.problem(str(number), str(error))
+            continue
         if name not in images:
             images[name] = labels.image(name, str(number))
         image = images[name]

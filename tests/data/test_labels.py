@@ -441,3 +441,11 @@ def test_a_failing_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest
         write_ufo(path, {"b.jpg": ()})
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_table_row_that_is_no_csv_is_a_problem_of_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_bytes(b"a.jpg,1,2,30,2,30,12,1,12,To\rtal\nb.jpg,1,2,30,2,30,12,1,12,Total\n")
+    labels = read_labels(path)
+    assert list(labels.words) == ["b.jpg"]
+    assert [problem.where for problem in labels.problems] == ["1"]
