@@ -21,7 +21,7 @@ from optdet.evaluation.sweep import sweep
 from optdet.evaluation.truth import ImageTruth
 from optdet.geometry.letterbox import Letterbox
 from optdet.metrics.cleval import CLEvalTruth, cleval, count
-from optdet.structures import Profile, Thresholds, Word
+from optdet.structures import Metric, Thresholds, Word
 
 MIN_SIDE = 3.0
 SEED = 20260801
@@ -86,7 +86,7 @@ def load(maps_dir: Path, images: Path, labels: Path) -> list[LabelledMap]:
 def our_sweep(
     samples: Sequence[LabelledMap],
     lattice: Lattice,
-    profile: Profile = "competition",
+    metric: Metric = "competition",
     *,
     by_image: bool = False,
 ) -> Landscape:
@@ -100,7 +100,7 @@ def our_sweep(
         use_polygon=lattice.use_polygon,
         min_side=MIN_SIDE,
     )
-    return sweep(images, swept, profile=profile, by_image=by_image)
+    return sweep(images, swept, metric=metric, by_image=by_image)
 
 
 def our_configuration(

@@ -162,7 +162,7 @@ def test_outlines_of_three_points_count_as_they_do_elsewhere(profile):
     lattice = SweepLattice((0.5,), (0.5,), (0.001,), (10,), use_polygon=True, min_side=0.0)
     polygons = MapDetector(prob_map, image.letterbox).detect(lattice.at(0, 0, 0, 0)).polygons
     assert [len(polygon) for polygon in polygons] == [3]
-    landscape = sweep([image], lattice, profile=profile)
+    landscape = sweep([image], lattice, metric=profile)
     counts = ImageTruth(image.words).cleval(polygons, profile)
     assert landscape.global_counts[0, 0, 0, 0, -1] == counts.num_char_fp
     assert landscape.hmean[0, 0, 0, 0] == pytest.approx(counts.hmean)
