@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import add
-from typing import Protocol, Self, TypeVar
+from typing import Final, Protocol, Self, TypeVar
 
 from optdet.structures import Metric
 
@@ -63,6 +63,14 @@ class Aggregate:
 
     def as_json(self) -> dict[str, dict[str, float]]:
         return {"macro": asdict(self.macro), "global": asdict(self.global_)}
+
+
+METRIC_NAMES: Final[dict[Metric, str]] = {
+    "competition": "CLEval competition",
+    "official": "CLEval official",
+    "iou": "IoU@0.5",
+}
+"""How texts and titles call them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,12 +141,14 @@ def our_evaluation(
     ]
 
 
-def mismatches(samples: Sequence[LabelledMap], lattice: Lattice, n: int) -> tuple[int, int]:
+def mismatches(
+    samples: Sequence[LabelledMap], lattice: Lattice, n: int, metric: Metric = "competition"
+) -> tuple[int, int]:
     """How many of n random image-configurations differ from the plain path, and how many were compared.
 
     Detections have to be the same, polygon for polygon and score for score, and H-means in float32.
     """
-    landscape = our_sweep(samples, lattice, by_image=True)
+    landscape = our_sweep(samples, lattice, metric, by_image=True)
     assert landscape.image_hmeans is not None
     n_limits = len(landscape.lattice.max_candidates)
     rng = random.Random(SEED)
@@ -163,5 +165,5 @@ def mismatches(samples: Sequence[LabelledMap], lattice: Lattice, n: int) -> tupl
             hmean = landscape.image_hmeans[t, u, min(m, n_limits - 1), b, index]
             same = ours is not None and len(ours) == len(plain) and np.array_equal(ours.scores, plain.scores)
             same = same and all(map(np.array_equal, ours.polygons, plain.polygons))
-            wrong += not same or hmean != np.float32(truth.cleval(plain.polygons, "competition").hmean)
+            wrong += not same or hmean != np.float32(truth.counts_of(metric, plain.polygons).hmean)
     return wrong, each * len(samples)

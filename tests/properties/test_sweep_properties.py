@@ -316,12 +316,14 @@ def test_the_cap_keeps_the_highest_scores(metric):
     check(image, lattice, metric)
 
 
-def test_images_together_are_the_mean_of_images_alone():
+@pytest.mark.parametrize("metric", METRICS)
+def test_images_together_are_the_mean_of_images_alone(metric):
     rng = np.random.default_rng(4)
     images = [some_image(rng, MAPS[number % len(MAPS)], f"{number}.jpg") for number in range(16)]
     lattice = SweepLattice((0.2, 0.4), (0.2, 0.5, 0.7), (1.0, 2.0), (4,), False, 3.0)
-    together = sweep(images, lattice, by_image=True, workers=2)
-    alone = [sweep([image], lattice, by_image=True) for image in images]
+    together = sweep(images, lattice, metric=metric, by_image=True, workers=2)
+    alone = [sweep([image], lattice, metric=metric, by_image=True) for image in images]
+    assert together.hmean.max() > 0
     assert np.array_equal(
         together.image_hmeans, np.concatenate([each.image_hmeans for each in alone], axis=-1)
     )
