@@ -23,6 +23,9 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]
 Profile = Literal["competition", "official"]
 PROFILES: tuple[Profile, ...] = ("competition", "official")
+Metric = Literal["competition", "official", "iou"]
+"""CLEval in a profile, or IoU matching at 0.5."""
+METRICS: tuple[Metric, ...] = (*PROFILES, "iou")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from optdet.cli import options, source_options
 
 if TYPE_CHECKING:
     from optdet.config import TuneConfig
-    from optdet.structures import Thresholds
+    from optdet.structures import Metric, Thresholds
     from optdet.tuning.source import OpenSource
 
 app = typer.Typer(no_args_is_help=True)
@@ -51,6 +51,10 @@ def tune(
     select: Annotated[
         str | None, typer.Option("--select", help="robust or best: what is recommended.")
     ] = None,
+    metric: Annotated[
+        str,
+        typer.Option("--metric", help="competition, official or iou: what thresholds are tuned for."),
+    ] = "competition",
     constraint: Annotated[
         str | None, typer.Option("--constraint", help="recall>=0.955; also precision, boxes, and <=.")
     ] = None,
@@ -96,6 +100,8 @@ def tune(
 
     optdet postprocess tune maps/ --images val --labels val.json --constraint "recall>=0.955" --out tuned
 
+    optdet postprocess tune maps/ --images val --labels val.json --metric iou
+
     optdet postprocess tune mine:7 --candidates studies/postproc_nine.yaml --phase 1 --test-images test
     --out csv
     """
@@ -126,6 +132,7 @@ def tune(
         placement=placement,
     )
     bound = None if constraint is None else Constraint.parse(constraint)
+    tuned_for = _metric(metric)
     opened = open_source(source, opening)
     ranges = {"thresh": thresh, "box_thresh": box_thresh, "unclip_ratio": unclip_ratio}
     search = _search(opened, settings or [], ranges, polygons=polygons, select=select)
@@ -142,6 +149,7 @@ def tune(
             opened.current,
             candidates=named,
             constraint=bound,
+            metric=tuned_for,
             workers=workers or os.cpu_count() or 1,
             on_trial=on_trial,
         )
@@ -204,6 +212,16 @@ def _search(
             "method none searches nothing", where="--set method", fix="use exhaustive, tpe or random"
         )
     return search
+
+
+def _metric(name: str) -> Metric:
+    from optdet.errors import OptdetError
+    from optdet.structures import METRICS
+
+    for metric in METRICS:
+        if name == metric:
+            return metric
+    raise OptdetError(f"{name!r} is no metric", where="--metric", fix=f"they are {', '.join(METRICS)}")
 
 
 def _range(name: str, text: str) -> dict[str, object]:

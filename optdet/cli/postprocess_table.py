@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from optdet.metrics.scores import METRIC_NAMES
+from optdet.structures import METRICS, Metric
+
 if TYPE_CHECKING:
     from optdet.tuning.postprocess import Entry, PostprocessReport
+
+_HEADINGS: Final[dict[Metric, str]] = {"competition": "compet.", "official": "official", "iou": "IoU"}
 
 
 def report_table(report: PostprocessReport) -> None:
@@ -17,14 +23,17 @@ def report_table(report: PostprocessReport) -> None:
     typer.echo(f"{report.title}: {report.n_configurations:,} configurations on {report.n_images} images")
     entries = (*report.entries, *report.candidates)
     names = [f"{entry.name}{'*' if entry.name == report.selected else ''}" for entry in entries]
-    scores = _table("", "P", "R", "H", "P-R", "95 % interval", "official", "IoU", "boxes")
+    others = [metric for metric in METRICS if metric != report.metric]
+    headings = (_HEADINGS[metric] for metric in others)
+    scores = _table("", "P", "R", "H", "P-R", "95 % interval", *headings, "boxes")
     thresholds = _table("", "thresh", "box_thresh", "unclip_ratio", "max_candidates", "outlines")
     for name, entry in zip(names, entries, strict=True):
-        scores.add_row(name, *_scores(entry))
+        scores.add_row(name, *_scores(entry, others))
         thresholds.add_row(name, *_thresholds(entry))
     console = Console(highlight=False)
     console.print(scores)
-    typer.echo("P, R, H: CLEval competition, macro; official and IoU@0.5: their macro H-means")
+    beside = " and ".join(METRIC_NAMES[metric].removeprefix("CLEval ") for metric in others)
+    typer.echo(f"P, R, H: {METRIC_NAMES[report.metric]}, macro; {beside}: their macro H-means")
     console.print(thresholds)
     for entry in report.entries:
         if entry.crossfit is not None:
@@ -44,18 +53,16 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _scores(entry: Entry) -> list[str]:
-    scores = entry.evaluation.scores
-    macro = scores.competition.macro
-    low, high = entry.evaluation.interval()
+def _scores(entry: Entry, others: Sequence[Metric]) -> list[str]:
+    macro = entry.macro
+    low, high = entry.interval()
     return [
         f"{macro.precision:.4f}",
         f"{macro.recall:.4f}",
         f"{macro.hmean:.4f}",
         f"{macro.precision - macro.recall:+.4f}",
         f"{low:.4f}-{high:.4f}",
-        f"{scores.official.macro.hmean:.4f}",
-        f"{scores.iou.macro.hmean:.4f}",
+        *(f"{entry.evaluation.scores.of(metric).macro.hmean:.4f}" for metric in others),
         f"{entry.n_boxes}",
     ]
 

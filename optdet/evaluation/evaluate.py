@@ -11,7 +11,7 @@ import numpy as np
 from optdet.evaluation.truth import ImageCounts, ImageTruth, Polygon
 from optdet.metrics.bootstrap import bootstrap_interval
 from optdet.metrics.scores import Scores, aggregate
-from optdet.structures import FloatArray, Word
+from optdet.structures import FloatArray, Metric, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,17 @@ class Evaluation:
     @property
     def hmeans(self) -> FloatArray:
         """Competition H-mean of each image."""
-        return np.array([count.competition.hmean for count in self.counts], dtype=np.float64)
+        return self.hmeans_of("competition")
 
-    def interval(self) -> tuple[float, float]:
-        """95 % bootstrap interval over images of the competition macro H-mean.
+    def hmeans_of(self, metric: Metric) -> FloatArray:
+        return np.array([count.of(metric).hmean for count in self.counts], dtype=np.float64)
+
+    def interval(self, metric: Metric = "competition") -> tuple[float, float]:
+        """95 % bootstrap interval over images of the macro H-mean.
 
         The H-means are sorted, so that the order in which labels list the images does not move it.
         """
-        return bootstrap_interval(np.sort(self.hmeans))
+        return bootstrap_interval(np.sort(self.hmeans_of(metric)))
 
     def image_rows(self) -> list[dict[str, Any]]:
         """One row an image, worst first: what a table of errors shows."""

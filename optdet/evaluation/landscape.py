@@ -14,7 +14,7 @@ from optdet.detection.postprocess import MAX_DETECTIONS
 from optdet.evaluation.scorer import ImageScorer
 from optdet.geometry.placement import Placement
 from optdet.metrics.scores import PRH
-from optdet.structures import Detections, FloatArray, Profile, Thresholds, Word
+from optdet.structures import Detections, FloatArray, Metric, Thresholds, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +92,16 @@ class SweepBest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Landscape:
-    """Scores at every point of a lattice, indexed [thresh, unclip_ratio, max_candidates, box_thresh].
+    """A metric's scores at every point of a lattice: [thresh, unclip_ratio, max_candidates, box_thresh].
 
     ``precision``, ``recall``, ``hmean``: macro means over images. ``n_detections`` of all images together.
-    ``global_counts`` (..., N_TOTALS) as in ``cleval_matching``. ``part_hmeans`` (..., N_PARTS): sums over
+    ``global_counts`` (..., N_TOTALS) as in ``metrics.matching``. ``part_hmeans`` (..., N_PARTS): sums over
     the images of a cross-fit part, ``part_sizes`` their numbers. ``image_hmeans`` (..., images), if it was
     asked for.
     """
 
     lattice: SweepLattice
-    profile: Profile
+    metric: Metric
     names: tuple[str, ...]
     precision: FloatArray
     recall: FloatArray

@@ -17,44 +17,50 @@ from optdet.detection.postprocess import MapDetector
 from optdet.evaluation.evaluate import Evaluation, summarize
 from optdet.evaluation.truth import ImageTruth
 from optdet.metrics.cleval import CLEvalCounts
-from optdet.metrics.scores import PRH, aggregate
-from optdet.structures import FloatArray, Thresholds, Word
+from optdet.metrics.iou import IoUCounts
+from optdet.metrics.scores import PRH, macro
+from optdet.structures import FloatArray, Metric, Thresholds, Word
 
 N_PARTS = 5
 """Parts of a cross-fit."""
 
 
 class ImageScorer:
-    """One image's map and words: its competition counts at any thresholds, remembered."""
+    """One image's map and words: its counts at any thresholds, remembered."""
 
     def __init__(self, name: str, detector: MapDetector, words: Sequence[Word]) -> None:
         self.name = name
         self.detector = detector
         self.words = tuple(words)
-        self._counts: dict[Thresholds, CLEvalCounts] = {}
+        self._counts: dict[tuple[Thresholds, Metric], CLEvalCounts | IoUCounts] = {}
 
     @cached_property
     def truth(self) -> ImageTruth:
         return ImageTruth(self.words)
 
-    def counts(self, thresholds: Thresholds) -> CLEvalCounts:
-        if thresholds not in self._counts:
+    def counts(self, thresholds: Thresholds, metric: Metric = "competition") -> CLEvalCounts | IoUCounts:
+        key = (thresholds, metric)
+        if key not in self._counts:
             polygons = self.detector.detect(thresholds).polygons
-            self._counts[thresholds] = self.truth.cleval(polygons, "competition")
-        return self._counts[thresholds]
+            self._counts[key] = self.truth.counts_of(metric, polygons)
+        return self._counts[key]
 
-    def hmean(self, thresholds: Thresholds) -> float:
-        return self.counts(thresholds).hmean
-
-
-def hmeans(scorers: Sequence[ImageScorer], thresholds: Thresholds) -> FloatArray:
-    """Competition H-mean of each image at one configuration."""
-    return np.array([scorer.hmean(thresholds) for scorer in scorers], dtype=np.float64)
+    def hmean(self, thresholds: Thresholds, metric: Metric = "competition") -> float:
+        return self.counts(thresholds, metric).hmean
 
 
-def macro_hmean(scorers: Sequence[ImageScorer], thresholds: Thresholds) -> float:
-    """Their mean, to the last digit what :func:`evaluate_at` calls the competition's macro H-mean."""
-    return _mean(hmeans(scorers, thresholds).tolist())
+def hmeans(
+    scorers: Sequence[ImageScorer], thresholds: Thresholds, metric: Metric = "competition"
+) -> FloatArray:
+    """H-mean of each image at one configuration."""
+    return np.array([scorer.hmean(thresholds, metric) for scorer in scorers], dtype=np.float64)
+
+
+def macro_hmean(
+    scorers: Sequence[ImageScorer], thresholds: Thresholds, metric: Metric = "competition"
+) -> float:
+    """Their mean, to the last digit what :func:`evaluate_at` calls the metric's macro H-mean."""
+    return _mean(hmeans(scorers, thresholds, metric).tolist())
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -64,9 +70,11 @@ def _mean(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
 
 
-def macro_scores(scorers: Sequence[ImageScorer], thresholds: Thresholds) -> PRH:
-    """Competition macro scores at one configuration."""
-    return aggregate([scorer.counts(thresholds) for scorer in scorers]).macro
+def macro_scores(
+    scorers: Sequence[ImageScorer], thresholds: Thresholds, metric: Metric = "competition"
+) -> PRH:
+    """Macro scores at one configuration."""
+    return macro([scorer.counts(thresholds, metric) for scorer in scorers])
 
 
 def evaluate_at(scorers: Sequence[ImageScorer], thresholds: Thresholds) -> Evaluation:

@@ -2,11 +2,11 @@
 
 thresh and unclip_ratio lie on a lattice, max_candidates on a list; box_thresh is continuous, every value at
 which anything changes, and is recorded on a lattice as well. What is found at a point is what the plain
-pipeline (``MapDetector.detect``, clipping and the cap included, then ``cleval``) gives there, count for
-count.
+pipeline (``MapDetector.detect``, clipping and the cap included, then ``cleval`` or ``match_iou``) gives
+there, count for count.
 
 Contours, shapes, polygons and their relations to the words are computed once, by image
-(``detection.lattice``, ``metrics.cleval_truth``); after that a configuration costs the detections by which
+(``detection.lattice``, ``sweep_relations``); after that a configuration costs the detections by which
 it differs from its neighbour. Threads share the work over images, then over thresholds: compiled code holds
 no lock.
 """
@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,34 +35,18 @@ from optdet.evaluation.sweep_counting import (
     RECALL,
     count_level,
 )
-from optdet.evaluation.truth import cleval_truth
-from optdet.metrics.cleval import CLEvalCounts, CLEvalRelations, CLEvalTruth, count
-from optdet.metrics.cleval_matching import N_TOTALS
-from optdet.structures import FloatArray, Profile, Thresholds
+from optdet.evaluation.sweep_relations import ImageRelations, JoinedRelations, join, relate_candidates
+from optdet.metrics.matching import N_TOTALS
+from optdet.structures import FloatArray, Metric
 
 OnImage = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Joined:
-    """The tables of all images behind one another, with indices that run through."""
-
-    candidates: list[CandidateLattice]
-    relations: list[CLEvalRelations]
-    truths: list[CLEvalTruth]
-    tables: tuple[NDArray[Any], ...]
-    polygon_of: NDArray[np.int32]
-    shape_offsets: NDArray[np.int64]
-    word_starts: NDArray[np.int64]
-    centre_starts: NDArray[np.int64]
-    n_characters: NDArray[np.int64]
 
 
 def sweep(
     images: Sequence[SweepImage],
     lattice: SweepLattice,
     *,
-    profile: Profile = "competition",
+    metric: Metric = "competition",
     workers: int = 1,
     by_image: bool = False,
     on_image: OnImage | None = None,
@@ -77,19 +61,19 @@ def sweep(
     """
     if not images:
         raise ValueError("no images to score")
-    joined = _prepare(images, lattice, profile, workers, on_image)
+    joined = _prepare(images, lattice, metric, workers, on_image)
     lattice = replace(lattice, max_candidates=_effective(lattice.max_candidates, joined.candidates))
-    return _count(images, lattice, profile, joined, workers, by_image)
+    return _count(images, lattice, metric, joined, workers, by_image)
 
 
 def _prepare(
     images: Sequence[SweepImage],
     lattice: SweepLattice,
-    profile: Profile,
+    metric: Metric,
     workers: int,
     on_image: OnImage | None,
-) -> _Joined:
-    def one(image: SweepImage) -> tuple[CandidateLattice, CLEvalRelations, CLEvalTruth]:
+) -> JoinedRelations:
+    def one(image: SweepImage) -> tuple[CandidateLattice, ImageRelations]:
         candidates = find_candidates(
             image.prob_map,
             image.letterbox,
@@ -98,9 +82,7 @@ def _prepare(
             use_polygon=lattice.use_polygon,
             min_side=lattice.min_side,
         )
-        truth = cleval_truth(image.words, profile)
-        relations = truth.relate_rings(candidates.points, candidates.point_starts)
-        return candidates, relations, truth
+        return candidates, relate_candidates(image.words, candidates, metric)
 
     prepared = []
     with ThreadPoolExecutor(max(1, workers)) as pool:
@@ -108,55 +90,14 @@ def _prepare(
             prepared.append(result)
             if on_image is not None:
                 on_image(done, len(images))
-    return _join([c for c, _, _ in prepared], [r for _, r, _ in prepared], [t for _, _, t in prepared])
-
-
-def _join(
-    candidates: list[CandidateLattice], relations: list[CLEvalRelations], truths: list[CLEvalTruth]
-) -> _Joined:
-    def before(lengths: Sequence[int]) -> NDArray[np.int64]:
-        return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-
-    words = before([len(t.ignored) for t in truths])
-    centres = before([len(t.centres) for t in truths])
-    pairs = before([len(r.words) for r in relations])
-    held = before([len(r.centres) for r in relations])
-    polygons = before([len(r) for r in relations])
-    shapes = before([len(c.scores) for c in candidates])
-    tables = [r.tables() for r in relations]
-    for i, table in enumerate(tables):
-        table[0][:, 0] += pairs[i]
-        table[1][:, 0] += words[i]
-        table[1][:, 3] += held[i]
-    # The last row of each only closes its image, as the first of the next one does.
-    by_detection = np.concatenate([*(table[0][:-1] for table in tables), tables[-1][0][-1:]])
-    by_pair = np.concatenate([*(table[1][:-1] for table in tables), tables[-1][1][-1:]])
-    joined = (
-        by_detection,
-        by_pair,
-        np.concatenate([table[2] + np.int32(centres[i]) for i, table in enumerate(tables)]),
-    )
-    polygon_of = np.concatenate(
-        [np.where(c.polygon_of < 0, -1, c.polygon_of + polygons[i]) for i, c in enumerate(candidates)], axis=1
-    ).astype(np.int32)
-    return _Joined(
-        candidates=candidates,
-        relations=relations,
-        truths=truths,
-        tables=joined,
-        polygon_of=polygon_of,
-        shape_offsets=shapes,
-        word_starts=words,
-        centre_starts=centres,
-        n_characters=np.array([t.n_characters for t in truths], dtype=np.int64),
-    )
+    return join([candidates for candidates, _ in prepared], [relations for _, relations in prepared])
 
 
 def _count(
     images: Sequence[SweepImage],
     lattice: SweepLattice,
-    profile: Profile,
-    joined: _Joined,
+    metric: Metric,
+    joined: JoinedRelations,
     workers: int,
     by_image: bool,
 ) -> Landscape:
@@ -189,7 +130,8 @@ def _count(
             joined.tables,
             joined.word_starts,
             joined.centre_starts,
-            joined.n_characters,
+            joined.n_expected,
+            joined.one_to_one,
             parts,
             limits,
             boxes,
@@ -210,7 +152,7 @@ def _count(
     means = sums[..., :DETECTIONS] / (FIXED_POINT * len(images))
     return Landscape(
         lattice=lattice,
-        profile=profile,
+        metric=metric,
         names=tuple(image.name for image in images),
         precision=means[..., PRECISION],
         recall=means[..., RECALL],
@@ -225,7 +167,9 @@ def _count(
     )
 
 
-def _level_candidates(joined: _Joined, k: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], FloatArray]:
+def _level_candidates(
+    joined: JoinedRelations, k: int
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], FloatArray]:
     """Image, shape, contour index and score of the candidates of all images at threshold k, by falling
     score."""
     own = [c.shapes[c.starts[k] : c.starts[k + 1]] for c in joined.candidates]
@@ -241,7 +185,7 @@ def _level_candidates(joined: _Joined, k: int) -> tuple[NDArray[Any], NDArray[An
     )
     kept = np.flatnonzero(local >= 0)
     order = kept[np.lexsort((positions[kept], -scores[kept]))]
-    shapes = local[order] + joined.shape_offsets[images[order]]
+    shapes = local[order] + joined.shape_starts[images[order]]
     return images[order], shapes, positions[order], scores[order]
 
 
@@ -259,21 +203,17 @@ def _limits(max_candidates: Sequence[int], positions: NDArray[np.int64]) -> NDAr
 
 
 def _best(
-    lattice: SweepLattice, joined: _Joined, best: NDArray[np.int64], intervals: FloatArray
+    lattice: SweepLattice, joined: JoinedRelations, best: NDArray[np.int64], intervals: FloatArray
 ) -> SweepBest:
     k, u, m = (int(index) for index in np.unravel_index(int(np.argmax(best)), best.shape))
     low, high = (float(value) for value in intervals[k, u, m])
     box_thresh = shortest_between(max(low, lattice.box_thresh[0]), min(high, lattice.box_thresh[-1]))
     thresholds = replace(lattice.at(k, u, m, 0), box_thresh=box_thresh)
-    hmeans = [_counts(joined, index, k, u, thresholds).hmean for index in range(len(joined.candidates))]
+    hmeans = []
+    for candidates, count in zip(joined.candidates, joined.counts, strict=True):
+        shapes = chosen_shapes(candidates, k, u, thresholds)
+        hmeans.append(count(candidates.polygon_of[u, shapes]).hmean)
     return SweepBest(thresholds, math.fsum(hmeans) / len(hmeans), (low, high))
-
-
-def _counts(joined: _Joined, index: int, k: int, u: int, thresholds: Thresholds) -> CLEvalCounts:
-    """One image's counts at a point of the lattice, box_thresh anywhere."""
-    candidates = joined.candidates[index]
-    shapes = chosen_shapes(candidates, k, u, thresholds)
-    return count(joined.truths[index], joined.relations[index], candidates.polygon_of[u, shapes])
 
 
 def shortest_between(low: float, high: float) -> float:

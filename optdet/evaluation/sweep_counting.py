@@ -13,14 +13,15 @@ from typing import Any, Final
 import numpy as np
 
 from optdet.compiled import compiled
-from optdet.metrics.cleval_matching import (
+from optdet.metrics.cleval_matching import add_in_order
+from optdet.metrics.iou_matching import match_in_order
+from optdet.metrics.matching import (
     FALSE_POSITIVES,
     FOUND,
     HELD,
     MERGES,
     N_TOTALS,
     SPLITS,
-    add_in_order,
     matching_state,
 )
 
@@ -36,11 +37,12 @@ def _fixed(value: float) -> int:
 
 
 @compiled
-def _scores(totals: Any, n_characters: int) -> Any:
-    """Precision, recall and H-mean of one image's totals, as ``CLEvalCounts`` has them."""
+def _scores(totals: Any, n_expected: int) -> Any:
+    """Precision, recall and H-mean of one image's totals, as ``CLEvalCounts`` and ``IoUCounts`` have
+    them."""
     found, detected = totals[FOUND], totals[HELD] + totals[FALSE_POSITIVES]
     precision = max(0, found - totals[MERGES]) / detected if detected else 0.0
-    recall = max(0, found - totals[SPLITS]) / n_characters if n_characters else 0.0
+    recall = max(0, found - totals[SPLITS]) / n_expected if n_expected else 0.0
     both = precision + recall
     return precision, recall, 2 * precision * recall / both if both else 0.0
 
@@ -68,7 +70,8 @@ def _count_image(
     tables: Any,
     words: Any,
     centres: Any,
-    n_characters: int,
+    n_expected: int,
+    one_to_one: bool,
     max_candidates: Any,
     max_detections: int,
     steps: Any,
@@ -82,6 +85,7 @@ def _count_image(
     n_pairs = _largest_number_of_pairs(order, shapes, polygon_of, tables[0])
     state = matching_state(words, centres, n_pairs, len(order))
     sequence = np.empty(len(order), dtype=np.int64)
+    places = positions[order]
     totals = np.empty((len(order) + 1, N_TOTALS), dtype=np.int64)
     totals[0] = 0
     for u in range(polygon_of.shape[0]):
@@ -89,11 +93,14 @@ def _count_image(
             n_added = 0
             for j in range(len(order)):
                 polygon = polygon_of[u, shapes[order[j]]]
-                if positions[order[j]] >= max_candidates[m] or n_added >= max_detections:
+                if places[j] >= max_candidates[m] or n_added >= max_detections:
                     polygon = -1
                 sequence[j] = polygon
                 n_added += polygon >= 0
-            add_in_order(sequence, tables, state, totals[1:])
+            if one_to_one:
+                match_in_order(sequence, places, tables, state[0], words[0], totals[1:])
+            else:
+                add_in_order(sequence, tables, state, totals[1:])
             now_h = now_p = now_r = 0
             # Element by element: numba makes an array of its own for every expression of slices.
             for j in range(len(order)):
@@ -102,7 +109,7 @@ def _count_image(
                     changes[u, m, i, t] = totals[j + 1, t] - totals[j, t]
                 new_h, new_p, new_r = now_h, now_p, now_r
                 if sequence[j] >= 0:
-                    precision, recall, hmean = _scores(totals[j + 1], n_characters)
+                    precision, recall, hmean = _scores(totals[j + 1], n_expected)
                     new_h, new_p, new_r = _fixed(hmean), _fixed(precision), _fixed(recall)
                 steps[u, m, i, HMEAN], steps[u, m, i, PRECISION] = new_h - now_h, new_p - now_p
                 steps[u, m, i, RECALL] = new_r - now_r
@@ -120,7 +127,8 @@ def count_level(
     tables: Any,
     word_starts: Any,
     centre_starts: Any,
-    n_characters: Any,
+    n_expected: Any,
+    one_to_one: bool,
     parts: Any,
     max_candidates: Any,
     box_thresholds: Any,
@@ -135,16 +143,16 @@ def count_level(
     """Everything at one thresh, for U unclip ratios, M values of max_candidates and B of box_thresh.
 
     Candidates (n,) by falling score: image, shape, index among the image's contours, score. ``polygon_of``
-    (U, R) and ``tables`` as in ``CandidateLattice`` and ``cleval_matching``, with the images behind one
-    another. ``word_starts`` and ``centre_starts`` (I + 1,), ``n_characters`` (I,) and ``parts`` (I,) belong
-    to the images; ``box_thresholds`` ascend.
+    (U, R) and ``tables`` as in ``CandidateLattice`` and ``metrics.matching``, with the images behind one
+    another. ``word_starts`` and ``centre_starts`` (I + 1,), ``n_expected`` (I,) and ``parts`` (I,) belong
+    to the images; ``one_to_one`` takes IoU's matcher in CLEval's place; ``box_thresholds`` ascend.
 
     Written: ``sums`` (U, M, B, N_SUMS); ``part_sums`` (U, M, B, parts) of H-means; ``global_sums`` (U, M,
     B, N_TOTALS); ``best`` (U, M), the largest sum of H-means at any box_thresh within the range of
     ``box_thresholds``, and ``intervals`` (U, M, 2), the box_thresh from (exclusive) and to that have it;
     and, unless it is empty, ``image_hmeans`` (U, M, B, I).
     """
-    n, n_images = len(images), len(n_characters)
+    n, n_images = len(images), len(n_expected)
     n_ratios, n_limits, n_boxes = polygon_of.shape[0], len(max_candidates), len(box_thresholds)
     steps = np.empty((n_ratios, n_limits, n, N_SUMS), dtype=np.int64)
     changes = np.empty((n_ratios, n_limits, n, N_TOTALS), dtype=np.int32)
@@ -163,7 +171,8 @@ def count_level(
             tables,
             word_starts[image : image + 2],
             centre_starts[image : image + 2],
-            n_characters[image],
+            n_expected[image],
+            one_to_one,
             max_candidates,
             max_detections,
             steps,

@@ -1,4 +1,4 @@
-"""An image's words, prepared for each metric once, and the relations of detections to them remembered.
+"""An image's words, prepared for each metric once.
 
 Who uses what: the ``competition`` profile knows neither texts nor ignored words; ``official`` knows both, a
 word without a text having a pseudo length; IoU@0.5 knows ignored words.
@@ -6,9 +6,9 @@ word without a text having a pseudo length; IoU@0.5 knows ignored words.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from optdet.metrics import cleval, iou
 from optdet.metrics.cleval import CLEvalCounts
 from optdet.metrics.cleval_truth import CLEvalTruth, prepare_truth
-from optdet.metrics.iou import IoUCounts
+from optdet.metrics.iou import IoUCounts, IoUTruth
 from optdet.metrics.rings import Index
-from optdet.structures import PROFILES, Profile, Word
+from optdet.structures import PROFILES, Metric, Profile, Word
 
 Polygon = NDArray[Any]
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +31,10 @@ class ImageCounts:
     official: CLEvalCounts
     iou: IoUCounts
 
+    def of(self, metric: Metric) -> CLEvalCounts | IoUCounts:
+        found: CLEvalCounts | IoUCounts = getattr(self, metric)
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class WordCharacters:
@@ -39,21 +42,6 @@ class WordCharacters:
 
     n_characters: Index
     n_found: Index
-
-
-class _Relations(Generic[R]):
-    """Relations of detections to an image's words, computed once for each distinct polygon."""
-
-    def __init__(self, relate: Callable[[Sequence[Polygon]], list[R]]) -> None:
-        self._relate = relate
-        self._known: dict[bytes, R] = {}
-
-    def of(self, polygons: Sequence[Polygon]) -> list[R]:
-        keys = [polygon.tobytes() for polygon in polygons]
-        new = {key: polygon for key, polygon in zip(keys, polygons, strict=True) if key not in self._known}
-        if new:
-            self._known.update(zip(new, self._relate(list(new.values())), strict=True))
-        return [self._known[key] for key in keys]
 
 
 def cleval_truth(words: Sequence[Word], profile: Profile) -> CLEvalTruth:
@@ -65,21 +53,30 @@ def cleval_truth(words: Sequence[Word], profile: Profile) -> CLEvalTruth:
     return prepare_truth(polygons, texts=texts, ignored=ignored, profile=profile)
 
 
+def iou_truth(words: Sequence[Word]) -> IoUTruth:
+    """An image's words as IoU matching reads them."""
+    return iou.prepare_truth([word.polygon for word in words], [word.ignored for word in words])
+
+
 class ImageTruth:
     """The words of one image; answers for any set of detections (polygons in image pixels)."""
 
     def __init__(self, words: Sequence[Word]) -> None:
         self._truths = {profile: cleval_truth(words, profile) for profile in PROFILES}
-        polygons = [word.polygon for word in words]
-        ignored = [word.ignored for word in words]
-        self._iou_truth = iou.prepare_truth(polygons, ignored)
-        self._iou_relations = _Relations(self._iou_truth.relate)
+        self._iou_truth = iou_truth(words)
 
     def cleval(self, polygons: Sequence[Polygon], profile: Profile) -> CLEvalCounts:
         """As ``cleval.cleval``: the competition profile reads the first 500 detections."""
         read = polygons[: cleval.MAX_DETECTIONS] if profile == "competition" else polygons
         truth = self._truths[profile]
         return cleval.count(truth, truth.relate(read))
+
+    def iou(self, polygons: Sequence[Polygon]) -> IoUCounts:
+        return iou.count(self._iou_truth, self._iou_truth.relate(polygons))
+
+    def counts_of(self, metric: Metric, polygons: Sequence[Polygon]) -> CLEvalCounts | IoUCounts:
+        """One metric alone."""
+        return self.iou(polygons) if metric == "iou" else self.cleval(polygons, metric)
 
     def counts(self, polygons: Sequence[Polygon]) -> ImageCounts:
         """All metrics of one set of detections."""
@@ -101,5 +98,5 @@ class ImageTruth:
         return ImageCounts(
             competition=competition,
             official=self.cleval(polygons, "official"),
-            iou=iou.count(self._iou_truth, self._iou_relations.of(polygons)),
+            iou=self.iou(polygons),
         )

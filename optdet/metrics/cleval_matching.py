@@ -4,40 +4,24 @@ A threshold search adds detections by falling score and wants the counts after e
 only the matches of the words that it has a centre of, so these are looked at again and the counts
 corrected. The rules are those of Baek et al. (2020), arXiv:2006.06244, detection only; ``cleval.count``
 says them in words.
-
-Words, centres, pairs and detections of several images may stand behind one another in the same arrays:
-nothing here connects one image with another but the row of totals that a detection is counted in.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from optdet.compiled import compiled
-
-N_TOTALS: Final = 5
-"""Columns of the totals: characters in matches, distinct ones, the two penalties, false positives."""
-HELD, FOUND, SPLITS, MERGES, FALSE_POSITIVES = range(N_TOTALS)
-
-
-@compiled
-def matching_state(words: Any, centres: Any, n_entries: int, n_detections: int) -> Any:
-    """Room for up to ``n_detections`` with ``n_entries`` pairs in all.
-
-    ``words`` and ``centres``: first and end of those that the tables may name. By word: the newest of its
-    entries, near detections, valid near ones, matches. By centre: matched detections that hold it. By
-    entry: the next older one of its word, pair, detection added, whether it matches. By detection added:
-    its index in the tables, words matched.
-    """
-    return (
-        np.empty((words[1] - words[0], 4), dtype=np.int32),
-        np.empty(centres[1] - centres[0], dtype=np.int32),
-        np.empty((n_entries, 4), dtype=np.int32),
-        np.empty((2, n_detections), dtype=np.int32),
-        (words[0], centres[0]),
-    )
+from optdet.metrics.matching import (
+    FALSE_POSITIVES,
+    FOUND,
+    HELD,
+    MERGES,
+    N_TOTALS,
+    SPLITS,
+    matching_state,
+)
 
 
 @compiled
@@ -45,9 +29,7 @@ def add_in_order(sequence: Any, tables: Any, state: Any, totals: Any) -> None:
     """Add detections one after the other to an image that has none; ``totals`` (n, N_TOTALS) are those
     after each.
 
-    ``sequence`` (n,) holds indices into ``tables``, or -1 for a step that adds nothing. ``tables``: by
-    detection (D + 1, 5) its first pair, ignored, merges, false-positive cost, number of near words; by pair
-    (pairs + 1, 4) word, centres inside, near, its first centre; centres.
+    ``sequence`` (n,) holds indices into ``tables``, or -1 for a step that adds nothing.
     """
     # Unpacked once for the whole sequence: numba counts references at every unpacking.
     detections, pairs, centres = tables

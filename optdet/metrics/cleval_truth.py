@@ -19,7 +19,9 @@ import shapely
 from numpy.typing import ArrayLike, NDArray
 
 from optdet.metrics import cleval_competition, cleval_official
-from optdet.metrics.cleval_pairs import all_convex_turns, find_pairs
+from optdet.metrics.cleval_pairs import find_pairs
+from optdet.metrics.clipping import all_convex_turns
+from optdet.metrics.matching import Tables
 from optdet.metrics.rings import (
     Bools,
     Index,
@@ -29,14 +31,13 @@ from optdet.metrics.rings import (
     ranges,
     read_polygons,
     regions,
+    ring_starts,
     shared_areas,
     stack_rings,
 )
 from optdet.structures import PROFILES, FloatArray, Profile
 
 T = TypeVar("T")
-
-Tables = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
 
 AREA_PRECISION: Final = 0.3
 """A detection belongs to a word when at least this share of its area lies on the word."""
@@ -155,7 +156,7 @@ class CLEvalTruth:
         kept = np.flatnonzero(rings.sizes >= rules.min_points)
         if len(kept) == len(rings):
             return _relate(self, rings, rules)
-        return _spread(_relate(self, _subset(rings, kept), rules), kept, len(rings))
+        return _spread(_relate(self, rings.subset(kept), rules), kept, len(rings))
 
     def regions(self, words: Index) -> Regions:
         """The words' regions; ignored ones lose what valid words cover: a detection there is about the
@@ -204,7 +205,7 @@ def prepare_truth(
     sizes[kept] = raw.sizes
     boxes = np.full((len(shaped), 4), np.nan)
     boxes[kept] = truncated.boxes()
-    starts, centre_starts = _starts(sizes), _starts(lengths)
+    starts, centre_starts = ring_starts(sizes), ring_starts(lengths)
     centres = rules.centres(raw, lengths[kept])
     turns = all_convex_turns(truncated.points, starts)
     for index in np.flatnonzero(flags):
@@ -222,10 +223,6 @@ def prepare_truth(
         centre_starts=centre_starts,
         n_characters=int(lengths[~flags].sum()),
     )
-
-
-def _starts(sizes: Index) -> Index:
-    return np.concatenate([np.zeros(1, dtype=np.intp), np.cumsum(sizes)])
 
 
 def _reach(boxes: FloatArray, centres: FloatArray, starts: Index) -> FloatArray:
@@ -260,7 +257,7 @@ def _relate(truth: CLEvalTruth, raw: Rings, rules: _Rules) -> CLEvalRelations:
     areas = rings.outline_areas()
     pair_starts, words, n_inside, shares, centre_starts, centres = find_pairs(
         rings.points,
-        _starts(rings.sizes),
+        ring_starts(rings.sizes),
         areas,
         truth.points,
         truth.starts,
@@ -285,7 +282,7 @@ def _relate(truth: CLEvalTruth, raw: Rings, rules: _Rules) -> CLEvalRelations:
     always_matches = merges | ((n_near > 0) & (not truth.ignored.any()))
     costs = np.zeros(n_detections, dtype=np.intp)
     chargeable = np.flatnonzero(~ignored & ~always_matches)
-    costs[chargeable] = rules.false_positive_costs(rules.aspect_ratios(_subset(raw, chargeable)))
+    costs[chargeable] = rules.false_positive_costs(rules.aspect_ratios(raw.subset(chargeable)))
     related = CLEvalRelations(
         pair_starts, words, n_inside, near, centre_starts, centres, ignored, merges, costs, n_near
     )
@@ -316,7 +313,7 @@ def _settled(
     if len(index):
         met, which = np.unique(detections[index], return_inverse=True)
         asked, of = np.unique(words[index], return_inverse=True)
-        shared = shared_areas(truth.regions(asked)[of], regions(_subset(rings, met))[which])
+        shared = shared_areas(truth.regions(asked)[of], regions(rings.subset(met))[which])
         shares = shares.copy()
         shares[index] = shared / areas[detections[index]]
     return shares.astype(np.float32)
@@ -340,11 +337,11 @@ def _without_pairs(related: CLEvalRelations, detections: Index, dropped: Bools) 
     sizes = np.diff(related.centre_starts)[kept]
     return replace(
         related,
-        pair_starts=_starts(np.bincount(detections[kept], minlength=len(related))),
+        pair_starts=ring_starts(np.bincount(detections[kept], minlength=len(related))),
         words=related.words[kept],
         n_inside=related.n_inside[kept],
         near=related.near[kept],
-        centre_starts=_starts(sizes),
+        centre_starts=ring_starts(sizes),
         centres=related.centres[ranges(related.centre_starts[kept], sizes)],
     )
 
@@ -361,14 +358,9 @@ def _spread(related: CLEvalRelations, kept: Sequence[int] | Index, n_detections:
 
     return replace(
         related,
-        pair_starts=_starts(n_pairs),
+        pair_starts=ring_starts(n_pairs),
         ignored=placed(related.ignored, True),
         merges=placed(related.merges, False),
         costs=placed(related.costs, 0),
         n_near=placed(related.n_near, 0),
     )
-
-
-def _subset(rings: Rings, indices: Index) -> Rings:
-    sizes = rings.sizes[indices]
-    return Rings(rings.points[ranges(rings.starts[indices], sizes)], sizes)

@@ -54,6 +54,10 @@ class Rings:
         start = self.starts[index]
         return self.points[start : start + self.sizes[index]]
 
+    def subset(self, indices: Index) -> Rings:
+        sizes = self.sizes[indices]
+        return Rings(self.points[ranges(self.starts[indices], sizes)], sizes)
+
     def boxes(self) -> FloatArray:
         """Bounding boxes, (n, 4) as x1, y1, x2, y2."""
         if not len(self):
@@ -102,6 +106,11 @@ def stack_rings(polygons: Sequence[FloatArray], what: str) -> Rings:
         index = int(np.argmax(sizes < 3))
         raise ValueError(f"{what} {index}: a polygon needs at least 3 points, got {sizes[index]}")
     return Rings(np.concatenate([np.zeros((0, 2)), *polygons]), sizes)
+
+
+def ring_starts(sizes: Index) -> Index:
+    """First index of each of n rings, or other things of these sizes, and the end of the last, (n + 1,)."""
+    return np.concatenate([np.zeros(1, dtype=np.intp), np.cumsum(sizes)])
 
 
 def ranges(starts: Index, lengths: Index) -> Index:

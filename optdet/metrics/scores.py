@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import reduce
 from operator import add
-from typing import Protocol, Self, TypeVar
+from typing import Final, Protocol, Self, TypeVar
+
+from optdet.structures import Metric
 
 
 def hmean(precision: float, recall: float) -> float:
@@ -21,8 +23,8 @@ def hmean(precision: float, recall: float) -> float:
     return 2 * precision * recall / total if total else 0.0
 
 
-class Counts(Protocol):
-    """What a metric counts on one image: it adds up, and knows its own scores."""
+class ImageScores(Protocol):
+    """What every metric says of one image."""
 
     @property
     def precision(self) -> float: ...
@@ -32,6 +34,10 @@ class Counts(Protocol):
 
     @property
     def hmean(self) -> float: ...
+
+
+class Counts(ImageScores, Protocol):
+    """What a metric counts on one image: it adds up, and knows its own scores."""
 
     def __add__(self, other: Self, /) -> Self: ...
 
@@ -59,6 +65,14 @@ class Aggregate:
         return {"macro": asdict(self.macro), "global": asdict(self.global_)}
 
 
+METRIC_NAMES: Final[dict[Metric, str]] = {
+    "competition": "CLEval competition",
+    "official": "CLEval official",
+    "iou": "IoU@0.5",
+}
+"""How texts and titles call them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scores:
     """Everything that is reported about a set of images: both CLEval profiles and IoU at 0.5."""
@@ -66,6 +80,10 @@ class Scores:
     competition: Aggregate
     official: Aggregate
     iou: Aggregate
+
+    def of(self, metric: Metric) -> Aggregate:
+        found: Aggregate = getattr(self, metric)
+        return found
 
     def as_json(self) -> dict[str, dict[str, dict[str, float]]]:
         return {
@@ -81,12 +99,17 @@ def aggregate(per_image: Sequence[C]) -> Aggregate:
         raise ValueError("no images to aggregate: scores need the counts of at least one image")
     total = reduce(add, per_image)
     return Aggregate(
-        macro=PRH(
-            precision=_mean([counts.precision for counts in per_image]),
-            recall=_mean([counts.recall for counts in per_image]),
-            hmean=_mean([counts.hmean for counts in per_image]),
-        ),
+        macro=macro(per_image),
         global_=PRH(precision=total.precision, recall=total.recall, hmean=total.hmean),
+    )
+
+
+def macro(per_image: Sequence[ImageScores]) -> PRH:
+    """Means over at least one image."""
+    return PRH(
+        precision=_mean([counts.precision for counts in per_image]),
+        recall=_mean([counts.recall for counts in per_image]),
+        hmean=_mean([counts.hmean for counts in per_image]),
     )
 
 

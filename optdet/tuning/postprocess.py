@@ -15,7 +15,8 @@ from optdet.evaluation.evaluate import Evaluation, summarize
 from optdet.evaluation.landscape import Landscape, detections_at
 from optdet.evaluation.scorer import ImageScorer
 from optdet.evaluation.selection import Constraint, choose, crossfit
-from optdet.structures import Thresholds
+from optdet.metrics.scores import PRH
+from optdet.structures import Metric, Thresholds
 from optdet.tuning.thresholds import tune_thresholds
 from optdet.tuning.tried import Tried, Tuned
 
@@ -24,22 +25,33 @@ OnTrial = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One configuration with all its scores. ``crossfit`` is that of the rule that chose it, ``at_bounds``
-    the axes at whose end it lies; a configuration that was given has neither."""
+    """One configuration with all its scores. ``metric`` is the one that was tuned for. ``crossfit`` is that
+    of the rule that chose it, ``at_bounds`` the axes at whose end it lies; a configuration that was given
+    has neither."""
 
     name: str
     thresholds: Thresholds
     evaluation: Evaluation
     n_boxes: int
+    metric: Metric
     crossfit: float | None = None
     at_bounds: tuple[str, ...] = ()
+
+    @property
+    def macro(self) -> PRH:
+        """Its scores in the metric that was tuned for."""
+        return self.evaluation.scores.of(self.metric).macro
+
+    def interval(self) -> tuple[float, float]:
+        """95 % bootstrap interval of the H-mean of ``macro``."""
+        return self.evaluation.interval(self.metric)
 
     def as_json(self) -> dict[str, Any]:
         """The contract of ``postprocess tune --json``: scores as ``evaluate --json`` names them."""
         return {
             "thresholds": self.thresholds.as_dict(),
             **self.evaluation.scores.as_json(),
-            "interval": list(self.evaluation.interval()),
+            "interval": list(self.interval()),
             "boxes": self.n_boxes,
             "hmean_crossfit": self.crossfit,
             "at_bounds": list(self.at_bounds),
@@ -50,10 +62,11 @@ class Entry:
 class PostprocessReport:
     """The table: default, current, best, robust, then the candidates; and the landscapes behind it.
 
-    ``selected`` names the entry that the command recommends.
+    ``metric`` is what was tuned for, ``selected`` names the entry that the command recommends.
     """
 
     title: str
+    metric: Metric
     n_images: int
     n_configurations: int
     entries: tuple[Entry, ...]
@@ -72,6 +85,7 @@ class PostprocessReport:
     def as_json(self) -> dict[str, Any]:
         return {
             "source": self.title,
+            "metric": self.metric,
             "images": self.n_images,
             "configurations": self.n_configurations,
             "selected": self.selected,
@@ -89,20 +103,27 @@ def tune_postprocess(
     *,
     candidates: Mapping[str, Thresholds] | None = None,
     constraint: Constraint | None = None,
+    metric: Metric = "competition",
     seed: int = 0,
     workers: int = 1,
     on_trial: OnTrial | None = None,
 ) -> PostprocessReport:
-    """Tune, and score what is named. OptdetError where no thresholds keep the constraint."""
-    tuned = tune_thresholds(scorers, tune, current, seed=seed, workers=workers, on_trial=on_trial)
+    """Tune for a metric, and score what is named. OptdetError where no thresholds keep the constraint."""
+    tuned = tune_thresholds(
+        scorers, tune, current, seed=seed, metric=metric, workers=workers, on_trial=on_trial
+    )
+
+    def scored(name: str, thresholds: Thresholds) -> Entry:
+        return _entry(name, thresholds, scorers, tuned.landscapes, metric)
+
     default = replace(PostprocessConfig().thresholds(), min_side=current.min_side)
-    usual = _entry("default", default, scorers, tuned.landscapes)
-    in_use = usual if current == default else _entry("current", current, scorers, tuned.landscapes)
+    usual = scored("default", default)
+    in_use = usual if current == default else scored("current", current)
     entries = [usual, replace(in_use, name="current")]
     if tuned.landscapes:
         for name in ("best", "robust"):
             chosen = choose(tuned.landscapes, name, constraint)
-            entry = _entry(name, chosen.thresholds, scorers, tuned.landscapes)
+            entry = scored(name, chosen.thresholds)
             # Cross-fitting knows no constraint: where there is one, its score would be another choice's.
             worth = None
             if constraint is None:
@@ -110,18 +131,16 @@ def tune_postprocess(
             entries.append(replace(entry, crossfit=worth, at_bounds=chosen.at_bounds))
     else:
         entries += [
-            _entry("best", _kept(tuned.tried, constraint).thresholds, scorers, ()),
-            replace(_entry("robust", tuned.chosen.thresholds, scorers, ()), crossfit=tuned.crossfit),
+            scored("best", _kept(tuned.tried, constraint).thresholds),
+            replace(scored("robust", tuned.chosen.thresholds), crossfit=tuned.crossfit),
         ]
     return PostprocessReport(
         title=title,
+        metric=metric,
         n_images=len(scorers),
         n_configurations=sum(len(found.lattice) for found in tuned.landscapes) or len(tuned.tried),
         entries=tuple(entries),
-        candidates=tuple(
-            _entry(name, thresholds, scorers, tuned.landscapes)
-            for name, thresholds in (candidates or {}).items()
-        ),
+        candidates=tuple(scored(name, thresholds) for name, thresholds in (candidates or {}).items()),
         selected=tune.select,
         constraint=constraint,
         tuned=tuned,
@@ -137,17 +156,21 @@ def _kept(tried: Sequence[Tried], constraint: Constraint | None) -> Tried:
 
 
 def _entry(
-    name: str, thresholds: Thresholds, scorers: Sequence[ImageScorer], landscapes: Sequence[Landscape]
+    name: str,
+    thresholds: Thresholds,
+    scorers: Sequence[ImageScorer],
+    landscapes: Sequence[Landscape],
+    metric: Metric,
 ) -> Entry:
     found = detections_at(scorers, landscapes, thresholds)
     counts = {
         scorer.name: scorer.truth.counts(detections.polygons)
         for scorer, detections in zip(scorers, found, strict=True)
     }
-    return Entry(name, thresholds, summarize(counts), sum(map(len, found)))
+    return Entry(name, thresholds, summarize(counts), sum(map(len, found)), metric)
 
 
 def standard_error(entry: Entry) -> float | None:
     """Of the macro H-mean over images; None for a single image."""
-    hmeans = entry.evaluation.hmeans
+    hmeans = entry.evaluation.hmeans_of(entry.metric)
     return float(np.std(hmeans, ddof=1) / np.sqrt(len(hmeans))) if len(hmeans) > 1 else None

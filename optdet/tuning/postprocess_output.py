@@ -16,13 +16,14 @@ from optdet.errors import OptdetError
 from optdet.evaluation.landscape import Landscape
 from optdet.inference.folder import chosen_images, write_checked
 from optdet.inference.predict import OnImage
+from optdet.metrics.scores import METRIC_NAMES
 from optdet.tuning.postprocess import Entry, PostprocessReport
 from optdet.tuning.source import OpenSource, SourceOptions
 
 
 def write_landscapes(landscapes: Sequence[Landscape], folder: Path) -> list[Path]:
-    """One ``landscape-quads.npz`` or ``-polygons`` each: the axes, macro scores and detections at every
-    point.
+    """One ``landscape-quads.npz`` or ``-polygons`` each: the metric's name, the axes, its macro scores and
+    the detections at every point.
 
     Scores are indexed [thresh, unclip_ratio, max_candidates, box_thresh], float32; H-means of cross-fit
     parts stay in memory.
@@ -34,6 +35,7 @@ def write_landscapes(landscapes: Sequence[Landscape], folder: Path) -> list[Path
         path = folder / f"landscape-{_kind(landscape)}.npz"
         np.savez_compressed(
             path,
+            metric=np.array(landscape.metric),
             thresh=np.array(lattice.thresh),
             unclip_ratio=np.array(lattice.unclip_ratio),
             max_candidates=np.array(lattice.max_candidates),
@@ -102,7 +104,7 @@ def write_config(entry: Entry, config: Config | None, path: Path, *, force: bool
     tuned = base.model_copy(update={"postprocess": base.postprocess.with_thresholds(entry.thresholds)})
     path.parent.mkdir(parents=True, exist_ok=True)
     head = (
-        f"# thresholds tuned to H-mean {entry.evaluation.scores.competition.macro.hmean:.6f} ({entry.name})\n"
+        f"# thresholds tuned to {METRIC_NAMES[entry.metric]} H-mean {entry.macro.hmean:.6f} ({entry.name})\n"
     )
     write_atomically(path, (head + dump_yaml(differences(tuned))).encode())
 
@@ -116,7 +118,8 @@ def keep_inner_study(report: PostprocessReport, tune: TuneConfig, options: Sourc
 
     database = open_database(options.storage, options.root, create=True)
     title = re.sub(r"[^A-Za-z0-9._-]+", "-", report.title).strip("-.")
-    name = f"{title}.postprocess.{fingerprint(tune)[:8]}-{report.n_images}"
+    of_metric = "" if report.metric == "competition" else f"-{report.metric}"
+    name = f"{title}.postprocess.{fingerprint(tune)[:8]}-{report.n_images}{of_metric}"
     tried = [(entry.thresholds, entry.scores) for entry in report.tuned.tried]
     fill_inner_study(database.storage, name, report.title, space_of(tune), tried)
     return name

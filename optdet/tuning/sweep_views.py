@@ -7,6 +7,7 @@ import numpy as np
 
 from optdet.drawing.sweep_view import NamedPoint, SweepConstraint, SweepView
 from optdet.evaluation.landscape import Landscape
+from optdet.metrics.scores import METRIC_NAMES
 from optdet.tuning.postprocess import Entry, PostprocessReport, standard_error
 
 
@@ -38,12 +39,12 @@ def sweep_view(report: PostprocessReport, landscape: Landscape) -> SweepView:
         named=tuple(_point(entry) for entry in shown),
         standard_error=standard_error(report.entry("best")),
         constraint=drawn,
-        title=f"{report.title}: {kind}, {report.n_images} images",
+        title=f"{report.title}: {METRIC_NAMES[landscape.metric]}, {kind}, {report.n_images} images",
     )
 
 
 def _point(entry: Entry) -> NamedPoint:
-    macro = entry.evaluation.scores.competition.macro
+    macro = entry.macro
     return NamedPoint(
         name=entry.name,
         thresh=entry.thresholds.thresh,

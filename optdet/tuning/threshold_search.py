@@ -15,7 +15,7 @@ from optdet.config import Dimension, PostprocessConfig, TuneConfig
 from optdet.evaluation.scorer import ImageScorer, hmeans, macro_scores, part_of
 from optdet.evaluation.selection import Select, smoothed_points
 from optdet.metrics.scores import PRH
-from optdet.structures import FloatArray, Thresholds
+from optdet.structures import FloatArray, Metric, Thresholds
 from optdet.tuning.space import distributions, is_inside, suggest
 from optdet.tuning.tried import Tried, Tuned
 
@@ -28,21 +28,23 @@ def search_thresholds(
     current: Thresholds,
     seed: int,
     on_trial: OnTrial | None,
+    metric: Metric = "competition",
 ) -> Tuned:
     space = space_of(tune)
-    tried = {thresholds: macro_scores(scorers, thresholds) for thresholds in fixed_points(current, space)}
+    fixed = fixed_points(current, space)
+    tried = {thresholds: macro_scores(scorers, thresholds, metric) for thresholds in fixed}
     if tune.method != "none":
         study = optuna.create_study(direction="maximize", sampler=_sampler(tune, seed))
         study.add_trials(_known(tried, space))
         for number in range(tune.trials):
             trial = study.ask()
             thresholds = from_params(suggest(trial, space), current)
-            tried.setdefault(thresholds, macro_scores(scorers, thresholds))
+            tried.setdefault(thresholds, macro_scores(scorers, thresholds, metric))
             study.tell(trial, tried[thresholds].hmean)
             if on_trial is not None:
                 on_trial(number + 1, tune.trials)
     points = list(tried)
-    by_image = np.array([hmeans(scorers, thresholds) for thresholds in points])
+    by_image = np.array([hmeans(scorers, thresholds, metric) for thresholds in points])
     index = _choice(points, np.array([tried[point].hmean for point in points]), tune.select)
     return Tuned(
         tried=tuple(Tried(thresholds, scores) for thresholds, scores in tried.items()),

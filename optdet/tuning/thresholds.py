@@ -17,8 +17,8 @@ from optdet.evaluation.landscape import Landscape, SweepImage, detections_at
 from optdet.evaluation.scorer import ImageScorer
 from optdet.evaluation.selection import choose, crossfit
 from optdet.evaluation.sweep import sweep
-from optdet.metrics.scores import PRH, aggregate
-from optdet.structures import Thresholds
+from optdet.metrics.scores import PRH, macro
+from optdet.structures import Metric, Thresholds
 from optdet.tuning.sweep_space import lattices
 from optdet.tuning.tried import Tried, Tuned
 
@@ -31,35 +31,37 @@ def tune_thresholds(
     current: Thresholds,
     *,
     seed: int,
+    metric: Metric = "competition",
     workers: int = 1,
     on_trial: OnTrial | None = None,
 ) -> Tuned:
     """Tune on all of ``scorers``; ``on_trial(done, total)`` is called after each configuration, or image."""
     if tune.method == "exhaustive":
-        return _exhaustive(scorers, tune, current, workers, on_trial)
+        return _exhaustive(scorers, tune, current, metric, workers, on_trial)
     # Not above: a sweep needs no Optuna, which takes half a second to import.
     from optdet.tuning.threshold_search import search_thresholds
 
-    return search_thresholds(scorers, tune, current, seed, on_trial)
+    return search_thresholds(scorers, tune, current, seed, on_trial, metric)
 
 
 def _exhaustive(
     scorers: Sequence[ImageScorer],
     tune: TuneConfig,
     current: Thresholds,
+    metric: Metric,
     workers: int,
     on_trial: OnTrial | None,
 ) -> Tuned:
     images = [SweepImage.of(scorer) for scorer in scorers]
     found = tuple(
-        sweep(images, lattice, workers=workers, on_image=on_trial)
+        sweep(images, lattice, metric=metric, workers=workers, on_image=on_trial)
         for lattice in lattices(tune, current.min_side)
     )
     choice = choose(found, tune.select)
     best = choose(found, "best").thresholds
     usual = replace(PostprocessConfig().thresholds(), min_side=current.min_side)
     named = dict.fromkeys((current, usual, best, choice.thresholds))
-    tried = {thresholds: _scores_at(scorers, found, thresholds) for thresholds in named}
+    tried = {thresholds: _scores_at(scorers, found, thresholds, metric) for thresholds in named}
     chosen = Tried(choice.thresholds, tried[choice.thresholds])
     for landscape in found:
         for thresholds, scores in landscape.spread():
@@ -74,15 +76,18 @@ def _exhaustive(
 
 
 def _scores_at(
-    scorers: Sequence[ImageScorer], landscapes: Sequence[Landscape], thresholds: Thresholds
+    scorers: Sequence[ImageScorer],
+    landscapes: Sequence[Landscape],
+    thresholds: Thresholds,
+    metric: Metric,
 ) -> PRH:
     found = detections_at(scorers, landscapes, thresholds)
-    return aggregate(
+    return macro(
         [
-            scorer.truth.cleval(detections.polygons, "competition")
+            scorer.truth.counts_of(metric, detections.polygons)
             for scorer, detections in zip(scorers, found, strict=True)
         ]
-    ).macro
+    )
 
 
 def replace_thresholds(thresholds: Thresholds, changes: Sequence[str]) -> Thresholds:

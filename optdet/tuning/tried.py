@@ -11,7 +11,7 @@ from optdet.structures import Thresholds
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One configuration and its competition macro scores."""
+    """One configuration and its macro scores, in the metric that was tuned for."""
 
     thresholds: Thresholds
     scores: PRH

@@ -21,7 +21,7 @@ from optdet.evaluation.sweep import sweep
 from optdet.evaluation.truth import ImageTruth
 from optdet.geometry.letterbox import Letterbox
 from optdet.metrics.cleval import CLEvalTruth, cleval, count
-from optdet.structures import Profile, Thresholds, Word
+from optdet.structures import Metric, Thresholds, Word
 
 MIN_SIDE = 3.0
 SEED = 20260801
@@ -86,7 +86,7 @@ def load(maps_dir: Path, images: Path, labels: Path) -> list[LabelledMap]:
 def our_sweep(
     samples: Sequence[LabelledMap],
     lattice: Lattice,
-    profile: Profile = "competition",
+    metric: Metric = "competition",
     *,
     by_image: bool = False,
 ) -> Landscape:
@@ -100,7 +100,7 @@ def our_sweep(
         use_polygon=lattice.use_polygon,
         min_side=MIN_SIDE,
     )
-    return sweep(images, swept, profile=profile, by_image=by_image)
+    return sweep(images, swept, metric=metric, by_image=by_image)
 
 
 def our_configuration(
@@ -141,12 +141,14 @@ def our_evaluation(
     ]
 
 
-def mismatches(samples: Sequence[LabelledMap], lattice: Lattice, n: int) -> tuple[int, int]:
+def mismatches(
+    samples: Sequence[LabelledMap], lattice: Lattice, n: int, metric: Metric = "competition"
+) -> tuple[int, int]:
     """How many of n random image-configurations differ from the plain path, and how many were compared.
 
     Detections have to be the same, polygon for polygon and score for score, and H-means in float32.
     """
-    landscape = our_sweep(samples, lattice, by_image=True)
+    landscape = our_sweep(samples, lattice, metric, by_image=True)
     assert landscape.image_hmeans is not None
     n_limits = len(landscape.lattice.max_candidates)
     rng = random.Random(SEED)
@@ -163,5 +165,5 @@ def mismatches(samples: Sequence[LabelledMap], lattice: Lattice, n: int) -> tupl
             hmean = landscape.image_hmeans[t, u, min(m, n_limits - 1), b, index]
             same = ours is not None and len(ours) == len(plain) and np.array_equal(ours.scores, plain.scores)
             same = same and all(map(np.array_equal, ours.polygons, plain.polygons))
-            wrong += not same or hmean != np.float32(truth.cleval(plain.polygons, "competition").hmean)
+            wrong += not same or hmean != np.float32(truth.counts_of(metric, plain.polygons).hmean)
     return wrong, each * len(samples)

@@ -23,7 +23,7 @@ LABELLED = ("--images", "images", "--labels", "labels.json")
 def pages(tmp_path_factory):
     """Five pages with two words each; maps are blurred targets of them and of a smear. To be read."""
     folder = tmp_path_factory.mktemp("pages")
-    labels = {}
+    labels, generous = {}, {}
     for place in ("images", "maps", "empty"):
         (folder / place).mkdir()
     for index, name in enumerate(NAMES):
@@ -38,13 +38,23 @@ def pages(tmp_path_factory):
         Image.new("RGB", (SIZE, SIZE), "white").save(folder / f"images/{name}.png")
         words = {str(i): {"points": quad.tolist()} for i, quad in enumerate(quads[:2])}
         labels[f"{name}.png"] = {"words": words}
+        wide = {key: {"points": grown(word["points"], 8)} for key, word in words.items()}
+        if index % 2:
+            wide["missed"] = {"points": [[4, 116], [124, 116], [124, 126], [4, 126]]}
+        generous[f"{name}.png"] = {"words": wide}
+    (folder / "generous.json").write_text(json.dumps({"images": generous}))
     (folder / "labels.json").write_text(json.dumps({"images": labels}))
     (folder / "others.json").write_text(json.dumps({"images": {"zz.png": labels["a.png"]}}))
     return folder
 
 
-def scores_of(shown):
-    return shown["competition"]["macro"]["hmean"]
+def grown(points, by):
+    (x1, y1), _, (x2, y2), _ = points
+    return [[x1 - by, y1 - by], [x2 + by, y1 - by], [x2 + by, y2 + by], [x1 - by, y2 + by]]
+
+
+def scores_of(shown, metric="competition"):
+    return shown[metric]["macro"]["hmean"]
 
 
 def test_a_folder_of_maps(pages, run_in):
@@ -161,6 +171,64 @@ def test_a_constraint(pages, run_in):
     assert bound["best"]["hmean_crossfit"] is None
 
 
+GENEROUS = ("--images", "images", "--labels", "generous.json")
+"""Boxes far around the words: CLEval finds the characters in any case, IoU wants the polygons as large."""
+
+
+def both_metrics(pages, run_in, *arguments):
+    tuned = []
+    for metric in ("competition", "iou"):
+        ran = run_in(pages)(
+            *("postprocess", "tune", "maps", *GENEROUS), *arguments, "--metric", metric, "--json"
+        )
+        assert ran.code == 0, ran.err
+        tuned.append(json.loads(ran.out))
+    return tuned
+
+
+def test_a_metric(pages, run_in):
+    usual, chosen = both_metrics(pages, run_in)
+    assert (usual["metric"], chosen["metric"]) == ("competition", "iou")
+    best = chosen["best"]
+    assert scores_of(best, "iou") > scores_of(usual["best"], "iou")
+    assert scores_of(best) <= scores_of(usual["best"])
+    assert scores_of(best, "iou") != scores_of(best)
+    low, high = best["interval"]
+    assert low < scores_of(best, "iou") < high
+    assert best["interval"] != usual["best"]["interval"]
+    assert best["hmean_crossfit"] <= scores_of(best, "iou")
+    assert best["hmean_crossfit"] != usual["best"]["hmean_crossfit"]
+
+
+def test_what_is_written_names_the_metric(pages, run_in, tmp_path):
+    out = tmp_path / "out"
+    ran = run_in(pages)(
+        *("postprocess", "tune", "maps", *GENEROUS, "--metric", "iou", "--constraint", "precision>=1"),
+        *("--out", out, "--write", tmp_path / "tuned.yaml", "--study", "--storage", tmp_path / "some.db"),
+    )
+    assert ran.code == 0, ran.err
+    assert "P, R, H: IoU@0.5, macro; competition and official: their macro H-means" in ran.out
+    assert max(map(len, ran.out.splitlines())) <= 80, ran.out
+    assert (tmp_path / "tuned.yaml").read_text().startswith("# thresholds tuned to IoU@0.5 H-mean 0.")
+    assert "maps: IoU@0.5, quads, 5 images" in (out / "landscape-quads.html").read_text()
+    assert "-iou: optdet dashboard" in ran.err
+    rows = {line.split()[0]: line.split() for line in ran.out.splitlines()[2:6]}
+    assert rows["best"][1] == rows["robust*"][1] == "1.0000"
+    with np.load(out / "landscape-quads.npz") as landscape:
+        assert str(landscape["metric"]) == "iou"
+        assert landscape["hmean"][landscape["precision"] == 1].max() == pytest.approx(
+            float(rows["best"][3]), abs=1e-4
+        )
+
+
+@pytest.mark.parametrize("method", ["tpe", "random"])
+def test_a_metric_of_a_search(pages, run_in, method):
+    usual, chosen = both_metrics(pages, run_in, "-s", f"method={method}", "-s", "trials=3")
+    assert scores_of(chosen["best"], "iou") > scores_of(usual["best"], "iou")
+    assert scores_of(chosen["robust"], "iou") > scores_of(usual["robust"], "iou")
+    assert chosen["robust"]["hmean_crossfit"] != usual["robust"]["hmean_crossfit"]
+
+
 def test_a_study(studied, run_in):
     folder, _ = studied
     optdet = run_in(folder)
@@ -195,6 +263,10 @@ def test_a_study(studied, run_in):
         (("maps", *LABELLED, "--constraint", "recall>=1.1"), "no thresholds keep recall>=1.1"),
         (("maps", *LABELLED, "--constraint", "recall"), "'recall' is not a constraint"),
         (("maps", *LABELLED, "--select", "median"), "select"),
+        (
+            ("maps", *LABELLED, "--metric", "f1"),
+            "--metric: 'f1' is no metric; they are",
+        ),
         (("maps", *LABELLED, "--test-images", "images"), "--test-images needs a folder to write to"),
         (("maps", *LABELLED, "--phase", "1"), "--phase is for --candidates"),
         (("maps", *LABELLED, "--candidates", "absent.yaml"), "absent.yaml"),

@@ -29,7 +29,7 @@ def landscape(hmean, *, parts=None, precision=None, recall=None, n_detections=No
     thresholds = lattice.at(*(int(i) for i in index))
     return Landscape(
         lattice=lattice,
-        profile="competition",
+        metric="competition",
         names=tuple("abcde"),
         precision=hmean if precision is None else precision,
         recall=hmean if recall is None else recall,

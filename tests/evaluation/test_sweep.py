@@ -15,7 +15,7 @@ from optdet.evaluation.scorer import ImageScorer, macro_hmean, part_of
 from optdet.evaluation.sweep import shortest_between, sweep
 from optdet.evaluation.truth import ImageTruth
 from optdet.geometry.letterbox import Letterbox
-from optdet.structures import Word
+from optdet.structures import METRICS, Word
 
 SIZE = 96
 LATTICE = SweepLattice((0.3, 0.5), (0.1, 0.5, 0.9), (1.0, 1.5), (5, 15), use_polygon=False, min_side=3.0)
@@ -60,20 +60,21 @@ def every_box_thresh(lattice):
     return sorted(score for score in scores if lattice.box_thresh[0] <= score <= lattice.box_thresh[-1])
 
 
+@pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("use_polygon", [False, True], ids=["quads", "polygons"])
 @pytest.mark.parametrize("box_thresh", [(0.1, 0.9), (0.62, 0.64), (0.7,)], ids=["wide", "narrow", "a point"])
-def test_the_best_is_the_best_of_every_box_thresh_there_is(use_polygon, box_thresh):
+def test_the_best_is_the_best_of_every_box_thresh_there_is(use_polygon, box_thresh, metric):
     lattice = replace(LATTICE, box_thresh=box_thresh, use_polygon=use_polygon)
-    best = sweep(IMAGES[:3], lattice).best
+    best = sweep(IMAGES[:3], lattice, metric=metric).best
     tried = [
-        macro_hmean(SCORERS[:3], replace(lattice.at(k, u, m, 0), box_thresh=value))
+        macro_hmean(SCORERS[:3], replace(lattice.at(k, u, m, 0), box_thresh=value), metric)
         for k, u, m in np.ndindex(2, 2, 2)
         for value in every_box_thresh(lattice)
     ]
     assert len(tried) >= 8
     assert best.hmean == pytest.approx(max(tried), abs=1e-11)
     assert box_thresh[0] <= best.thresholds.box_thresh <= box_thresh[-1]
-    assert macro_hmean(SCORERS[:3], best.thresholds) == pytest.approx(best.hmean, abs=1e-11)
+    assert macro_hmean(SCORERS[:3], best.thresholds, metric) == pytest.approx(best.hmean, abs=1e-11)
 
 
 def test_the_best_holds_throughout_its_interval_and_not_beyond():
@@ -162,7 +163,7 @@ def test_outlines_of_three_points_count_as_they_do_elsewhere(profile):
     lattice = SweepLattice((0.5,), (0.5,), (0.001,), (10,), use_polygon=True, min_side=0.0)
     polygons = MapDetector(prob_map, image.letterbox).detect(lattice.at(0, 0, 0, 0)).polygons
     assert [len(polygon) for polygon in polygons] == [3]
-    landscape = sweep([image], lattice, profile=profile)
+    landscape = sweep([image], lattice, metric=profile)
     counts = ImageTruth(image.words).cleval(polygons, profile)
     assert landscape.global_counts[0, 0, 0, 0, -1] == counts.num_char_fp
     assert landscape.hmean[0, 0, 0, 0] == pytest.approx(counts.hmean)
@@ -187,9 +188,10 @@ def test_progress_and_workers():
     assert np.array_equal(together.hmean, sweep(IMAGES, LATTICE).hmean)
 
 
-def test_nothing_on_the_map_and_nothing_to_find():
+@pytest.mark.parametrize("metric", METRICS)
+def test_nothing_on_the_map_and_nothing_to_find(metric):
     empty = SweepImage("a.jpg", np.zeros((SIZE, SIZE), np.float16), Letterbox(SIZE, SIZE, SIZE), ())
-    landscape = sweep([empty, replace(empty, name="b.jpg")], LATTICE)
+    landscape = sweep([empty, replace(empty, name="b.jpg")], LATTICE, metric=metric)
     assert (landscape.hmean == 0).all()
     assert (landscape.n_detections == 0).all()
     assert landscape.best.hmean == 0

@@ -1,4 +1,4 @@
-"""Relations of detections to words, remembered, and which metric knows what of a word."""
+"""Which metric knows what of a word, and how detections count in each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from optdet.evaluation.truth import ImageTruth
 from optdet.metrics.cleval import cleval
 from optdet.metrics.iou import match_iou
-from optdet.structures import PROFILES, Word
+from optdet.structures import METRICS, Word
 
 
 def rectangle(x, y, width, height):
@@ -28,16 +28,6 @@ def some_detections(rng, n):
     return [rectangle(x, y, *rng.integers(5, 80, 2)).astype(np.int32) for x, y in corners]
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_what_is_remembered_equals_what_is_worked_out_anew(seed):
-    rng = np.random.default_rng(seed)
-    pool = some_detections(rng, 12)
-    truth = ImageTruth(WORDS)
-    for _ in range(25):
-        chosen = [pool[index] for index in rng.integers(0, len(pool), rng.integers(0, 9))]  # some twice
-        assert truth.counts(chosen) == ImageTruth(WORDS).counts(chosen)
-
-
 def test_each_metric_knows_its_own_part_of_a_word():
     detections = some_detections(np.random.default_rng(9), 6)
     counts = ImageTruth(WORDS).counts(detections)
@@ -47,13 +37,6 @@ def test_each_metric_knows_its_own_part_of_a_word():
     assert counts.competition == cleval(polygons, detections)
     assert counts.official == cleval(polygons, detections, texts=texts, ignored=ignored, profile="official")
     assert counts.iou == match_iou(polygons, detections, ignored=ignored)
-
-
-@pytest.mark.parametrize("profile", PROFILES)
-def test_one_profile_can_be_asked_for_alone(profile):
-    detections = some_detections(np.random.default_rng(4), 5)
-    truth = ImageTruth(WORDS)
-    assert truth.cleval(detections, profile) == getattr(truth.counts(detections), profile)
 
 
 def test_more_detections_than_the_competition_reads():
@@ -91,3 +74,10 @@ def test_the_characters_of_each_word_are_its_own():
     assert characters.n_characters.tolist() == [4, 3, 3, 3, 0]  # a triangle is dropped
     assert characters.n_found.tolist() == [2, 3, 0, 0, 0]
     assert truth.counts_and_characters([])[1].n_found.tolist() == [0] * 5
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_one_metric_can_be_asked_for_alone(metric):
+    detections = some_detections(np.random.default_rng(4), 25)
+    truth = ImageTruth(WORDS)
+    assert truth.counts_of(metric, detections) == truth.counts(detections).of(metric)

@@ -7,8 +7,9 @@ import pytest
 
 from optdet.metrics import cleval_competition, cleval_official
 from optdet.metrics.cleval import count
-from optdet.metrics.cleval_matching import N_TOTALS, add_in_order, count_all, matching_state
+from optdet.metrics.cleval_matching import add_in_order, count_all
 from optdet.metrics.cleval_truth import prepare_truth
+from optdet.metrics.matching import N_TOTALS, matching_state
 from optdet.metrics.rings import points_inside, regions, shared_areas, stack_rings
 
 N_WORDS = 12

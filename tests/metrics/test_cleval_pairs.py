@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import shapely
 
-from optdet.metrics.cleval_pairs import convex_turns, find_pairs, is_simple
+from optdet.metrics.cleval_pairs import find_pairs
 from optdet.metrics.cleval_truth import prepare_truth
+from optdet.metrics.clipping import convex_turns, is_simple
 from optdet.metrics.rings import Rings, points_inside, regions, shared_areas, stack_rings
 
 
