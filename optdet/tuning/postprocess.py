@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from optdet.evaluation.scorer import ImageScorer
 from optdet.evaluation.selection import Constraint, choose, crossfit
 from optdet.structures import Thresholds
 from optdet.tuning.thresholds import tune_thresholds
-from optdet.tuning.tried import Tried, Tuned
+from optdet.tuning.tried import Tuned
 
 OnTrial = Callable[[int, int], None]
 
@@ -81,6 +81,22 @@ class PostprocessReport:
         }
 
 
+class Find(Protocol):
+    """What finds the thresholds: :func:`tune_thresholds`, or one that keeps its trials."""
+
+    def __call__(
+        self,
+        scorers: Sequence[ImageScorer],
+        tune: TuneConfig,
+        current: Thresholds,
+        *,
+        seed: int,
+        workers: int,
+        on_trial: OnTrial | None,
+        candidates: Mapping[str, Thresholds] | None,
+    ) -> Tuned: ...
+
+
 def tune_postprocess(
     title: str,
     scorers: Sequence[ImageScorer],
@@ -92,9 +108,14 @@ def tune_postprocess(
     seed: int = 0,
     workers: int = 1,
     on_trial: OnTrial | None = None,
+    find: Find = tune_thresholds,
 ) -> PostprocessReport:
-    """Tune, and score what is named. OptdetError where no thresholds keep the constraint."""
-    tuned = tune_thresholds(scorers, tune, current, seed=seed, workers=workers, on_trial=on_trial)
+    """Tune by ``find``, and score what is named. OptdetError where no thresholds keep the constraint."""
+    if constraint is not None and tune.method != "exhaustive":
+        raise OptdetError(
+            "a constraint needs the whole landscape", where="--constraint", fix="set method=exhaustive"
+        )
+    tuned = find(scorers, tune, current, seed=seed, workers=workers, on_trial=on_trial, candidates=candidates)
     default = replace(PostprocessConfig().thresholds(), min_side=current.min_side)
     usual = _entry("default", default, scorers, tuned.landscapes)
     in_use = usual if current == default else _entry("current", current, scorers, tuned.landscapes)
@@ -110,7 +131,7 @@ def tune_postprocess(
             entries.append(replace(entry, crossfit=worth, at_bounds=chosen.at_bounds))
     else:
         entries += [
-            _entry("best", _kept(tuned.tried, constraint).thresholds, scorers, ()),
+            _entry("best", tuned.best.thresholds, scorers, ()),
             replace(_entry("robust", tuned.chosen.thresholds, scorers, ()), crossfit=tuned.crossfit),
         ]
     return PostprocessReport(
@@ -126,14 +147,6 @@ def tune_postprocess(
         constraint=constraint,
         tuned=tuned,
     )
-
-
-def _kept(tried: Sequence[Tried], constraint: Constraint | None) -> Tried:
-    if constraint is not None:
-        raise OptdetError(
-            "a constraint needs the whole landscape", where="--constraint", fix="use --method exhaustive"
-        )
-    return max(tried, key=lambda entry: entry.scores.hmean)
 
 
 def _entry(
