@@ -12,8 +12,10 @@ from optdet.cli import options, source_options
 
 if TYPE_CHECKING:
     from optdet.config import TuneConfig
+    from optdet.evaluation.selection import Constraint
     from optdet.structures import Metric, Thresholds
-    from optdet.tuning.source import OpenSource
+    from optdet.tuning.postprocess_study import PostprocessStudy
+    from optdet.tuning.source import OpenSource, SourceOptions
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -74,6 +76,7 @@ def tune(
         bool | None,
         typer.Option("--study/--no-study", help="Keep an Optuna study.", show_default="for studies"),
     ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of methods tpe and random.")] = 0,
     workers: Annotated[int, typer.Option("--workers", min=0, help="Threads; 0: one a processor.")] = 0,
     mean: source_options.Mean = None,
     std: source_options.Std = None,
@@ -112,12 +115,12 @@ def tune(
     from optdet.tuning.postprocess import tune_postprocess
     from optdet.tuning.postprocess_output import (
         draw_landscapes,
-        keep_inner_study,
         write_config,
         write_landscapes,
         write_submissions,
     )
     from optdet.tuning.source import labelled_samples, open_source, scorers_of
+    from optdet.tuning.thresholds import tune_thresholds
 
     opening = source_options.source_options(
         device=device,
@@ -141,18 +144,30 @@ def tune(
     samples = labelled_samples(opened, images, labels)
     with image_bar("reading maps") as on_image:
         scorers = scorers_of(opened, samples, on_image=on_image)
-    with image_bar("tuning") as on_trial:
-        report = tune_postprocess(
-            opened.title,
-            scorers,
-            search,
-            opened.current,
-            candidates=named,
-            constraint=bound,
-            metric=tuned_for,
-            workers=workers or os.cpu_count() or 1,
-            on_trial=on_trial,
+    kept = None
+    if study or (study is None and opened.labelled is not None):
+        kept = _keep_study(opening, opened.title, bound)
+    try:
+        with image_bar("tuning") as on_trial:
+            report = tune_postprocess(
+                opened.title,
+                scorers,
+                search,
+                opened.current,
+                candidates=named,
+                constraint=bound,
+                metric=tuned_for,
+                seed=seed,
+                workers=workers or os.cpu_count() or 1,
+                on_trial=on_trial,
+                find=tune_thresholds if kept is None else kept.tune,
+            )
+    except KeyboardInterrupt:
+        again = (
+            "" if kept is None or search.method == "exhaustive" else "; the same command goes on from here"
         )
+        typer.echo(f"interrupted{again}", err=True)
+        raise typer.Exit(130) from None
     if json:
         print_json(report.as_json())
     else:
@@ -164,14 +179,23 @@ def tune(
     if write is not None:
         write_config(report.entry(report.selected), opened.config, write, force=force)
         lines.append(f"wrote {write}: the {report.selected} thresholds")
-    if study or (study is None and opened.labelled is not None):
-        lines.append(f"study {keep_inner_study(report, search, opening)}: optdet dashboard")
+    if kept is not None:
+        lines.append(f"study {kept.complete(report)}: optdet dashboard")
     if test_images is not None and out is not None:
         chosen = report.candidates or (report.entry(report.selected),)
         with image_bar("predicting") as on_image:
             lines += write_submissions(chosen, opened, test_images, out, on_image)
     for line in lines:
         typer.echo(line, err=True)
+
+
+def _keep_study(options: SourceOptions, title: str, constraint: Constraint | None) -> PostprocessStudy:
+    # Not above: a tuning that keeps no study needs neither Optuna nor a database.
+    from optdet.tuning.postprocess_study import PostprocessStudy
+    from optdet.tuning.study import open_database
+
+    database = open_database(options.storage, options.root, create=True)
+    return PostprocessStudy(database, title, constraint, options.say)
 
 
 def _search(

@@ -1,4 +1,5 @@
-"""What a trial shows in optuna-dashboard: validation images, the learning curve, scores of each image."""
+"""What a trial shows in optuna-dashboard: validation images, the learning curve, the landscape of its
+thresholds, scores of each image."""
 
 from __future__ import annotations
 
@@ -10,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import optuna
-from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
 
 from optdet.data.files import write_atomically
 from optdet.data.images import read_image
@@ -23,17 +23,20 @@ from optdet.evaluation.evaluate import Evaluation
 from optdet.evaluation.scorer import ImageScorer
 from optdet.structures import Thresholds
 from optdet.training.history import EpochRecord
+from optdet.tuning.attachments import attach
 from optdet.tuning.study import OpenStudy
+from optdet.tuning.tried import Tried, draw_tried
 
 
 @dataclass(frozen=True, slots=True)
 class Illustrated:
-    """A finished trial as pictures are made of it."""
+    """A finished trial as pictures are made of it; ``tried`` is what its threshold tuning tried."""
 
     evaluation: Evaluation
     scorers: Sequence[ImageScorer]
     images: ImageSet
     thresholds: Thresholds
+    tried: Sequence[Tried]
     history: Sequence[EpochRecord]
     run_dir: Path
 
@@ -43,26 +46,22 @@ def attach_artifacts(trial: optuna.Trial, study: OpenStudy, shown: Illustrated) 
 
     Before the trial is told: Optuna attaches nothing to a finished trial.
     """
-    folder = study.places.artifacts_dir
-    folder.mkdir(parents=True, exist_ok=True)
-    store = FileSystemArtifactStore(str(folder))
-    attached = {meta.filename for meta in get_all_artifact_meta(trial, storage=study.storage)}
-    for path in make_pictures(shown, study.config.keep.overlays):
-        if path.name not in attached:
-            upload_artifact(
-                artifact_store=store, file_path=str(path), study_or_trial=trial, storage=study.storage
-            )
+    attach(trial, study.places.artifacts_dir, make_pictures(shown, study.config.keep.overlays))
 
 
 def make_pictures(shown: Illustrated, n_overlays: int) -> list[Path]:
-    """The curve, the table of images (worst first) and the overlays, as files in the run's folder."""
+    """The curve, the landscape of thresholds, the table of images (worst first) and the overlays, as files
+    in the run's folder."""
     folder = shown.run_dir / "artifacts"
     folder.mkdir(parents=True, exist_ok=True)
     curve = folder / "curve.png"
     draw_curve([_point(record) for record in shown.history], curve)
+    landscape = folder / "landscape.png"
+    draw_tried(shown.tried, landscape)
     table = folder / "images.csv"
     _write_table(table, shown.evaluation)
-    return [curve, table, *(_overlay(shown, index, folder) for index in chosen(shown.evaluation, n_overlays))]
+    overlays = [_overlay(shown, index, folder) for index in chosen(shown.evaluation, n_overlays)]
+    return [curve, landscape, table, *overlays]
 
 
 def chosen(evaluation: Evaluation, n_overlays: int) -> list[int]:

@@ -11,6 +11,7 @@ DEFINITION = "optdet:definition"
 DATA_ROOT = "optdet:data_root"
 READY = "optdet:ready"
 INNER_OF = "optdet:inner_of"
+SEARCH = "optdet:search"
 
 # Of a trial, from its start.
 CONFIG = "config"
@@ -33,6 +34,9 @@ BEST_EPOCH = "best_epoch"
 SECONDS = "seconds"
 IMAGES_PER_S = "images_per_s"
 FAILURE = "failure"
+
+# Of a trial of threshold tuning: sums of H-means over the images of each cross-fit part.
+PART_HMEANS = "part_hmeans"
 
 TIMES = frozenset({SECONDS, IMAGES_PER_S})
 """Attributes that differ between two runs of the same trial."""

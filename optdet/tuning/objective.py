@@ -107,7 +107,15 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
     attach_artifacts(
         trial,
         study,
-        Illustrated(evaluation, scorers, sets.val, tuned.chosen.thresholds, fitted.history, run_dir),
+        Illustrated(
+            evaluation,
+            scorers,
+            sets.val,
+            tuned.chosen.thresholds,
+            tuned.tried,
+            fitted.history,
+            run_dir,
+        ),
     )
     _set_attributes(
         trial,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from optdet.evaluation.selection import Constraint, choose, crossfit
 from optdet.metrics.scores import PRH
 from optdet.structures import Metric, Thresholds
 from optdet.tuning.thresholds import tune_thresholds
-from optdet.tuning.tried import Tried, Tuned
+from optdet.tuning.tried import Tuned
 
 OnTrial = Callable[[int, int], None]
 
@@ -95,6 +95,23 @@ class PostprocessReport:
         }
 
 
+class Find(Protocol):
+    """What finds the thresholds: :func:`tune_thresholds`, or one that keeps its trials."""
+
+    def __call__(
+        self,
+        scorers: Sequence[ImageScorer],
+        tune: TuneConfig,
+        current: Thresholds,
+        *,
+        seed: int,
+        metric: Metric,
+        workers: int,
+        on_trial: OnTrial | None,
+        candidates: Mapping[str, Thresholds] | None,
+    ) -> Tuned: ...
+
+
 def tune_postprocess(
     title: str,
     scorers: Sequence[ImageScorer],
@@ -107,10 +124,23 @@ def tune_postprocess(
     seed: int = 0,
     workers: int = 1,
     on_trial: OnTrial | None = None,
+    find: Find = tune_thresholds,
 ) -> PostprocessReport:
-    """Tune for a metric, and score what is named. OptdetError where no thresholds keep the constraint."""
-    tuned = tune_thresholds(
-        scorers, tune, current, seed=seed, metric=metric, workers=workers, on_trial=on_trial
+    """Tune for a metric by ``find``, and score what is named. OptdetError where no thresholds keep the
+    constraint."""
+    if constraint is not None and tune.method != "exhaustive":
+        raise OptdetError(
+            "a constraint needs the whole landscape", where="--constraint", fix="set method=exhaustive"
+        )
+    tuned = find(
+        scorers,
+        tune,
+        current,
+        seed=seed,
+        metric=metric,
+        workers=workers,
+        on_trial=on_trial,
+        candidates=candidates,
     )
 
     def scored(name: str, thresholds: Thresholds) -> Entry:
@@ -131,7 +161,7 @@ def tune_postprocess(
             entries.append(replace(entry, crossfit=worth, at_bounds=chosen.at_bounds))
     else:
         entries += [
-            scored("best", _kept(tuned.tried, constraint).thresholds),
+            scored("best", tuned.best.thresholds),
             replace(scored("robust", tuned.chosen.thresholds), crossfit=tuned.crossfit),
         ]
     return PostprocessReport(
@@ -145,14 +175,6 @@ def tune_postprocess(
         constraint=constraint,
         tuned=tuned,
     )
-
-
-def _kept(tried: Sequence[Tried], constraint: Constraint | None) -> Tried:
-    if constraint is not None:
-        raise OptdetError(
-            "a constraint needs the whole landscape", where="--constraint", fix="use --method exhaustive"
-        )
-    return max(tried, key=lambda entry: entry.scores.hmean)
 
 
 def _entry(

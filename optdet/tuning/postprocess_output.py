@@ -1,4 +1,4 @@
-"""What ``optdet postprocess tune`` leaves behind: landscapes, submissions, a config, an inner study."""
+"""What ``optdet postprocess tune`` writes: landscapes, submissions, a config."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from optdet.config import Config, TuneConfig
-from optdet.config_io import differences, dump_yaml, fingerprint
+from optdet.config import Config
+from optdet.config_io import differences, dump_yaml
 from optdet.data.files import write_atomically
 from optdet.data.images import relative_name
 from optdet.errors import OptdetError
@@ -18,7 +18,7 @@ from optdet.inference.folder import chosen_images, write_checked
 from optdet.inference.predict import OnImage
 from optdet.metrics.scores import METRIC_NAMES
 from optdet.tuning.postprocess import Entry, PostprocessReport
-from optdet.tuning.source import OpenSource, SourceOptions
+from optdet.tuning.source import OpenSource
 
 
 def write_landscapes(landscapes: Sequence[Landscape], folder: Path) -> list[Path]:
@@ -32,7 +32,7 @@ def write_landscapes(landscapes: Sequence[Landscape], folder: Path) -> list[Path
     written = []
     for landscape in landscapes:
         lattice = landscape.lattice
-        path = folder / f"landscape-{_kind(landscape)}.npz"
+        path = folder / _name(landscape, ".npz")
         np.savez_compressed(
             path,
             metric=np.array(landscape.metric),
@@ -49,8 +49,13 @@ def write_landscapes(landscapes: Sequence[Landscape], folder: Path) -> list[Path
     return written
 
 
-def _kind(landscape: Landscape) -> str:
-    return "polygons" if landscape.lattice.use_polygon else "quads"
+def _name(landscape: Landscape, suffix: str) -> str:
+    return f"landscape-{'polygons' if landscape.lattice.use_polygon else 'quads'}{suffix}"
+
+
+def landscape_names(landscapes: Sequence[Landscape]) -> list[str]:
+    """Names of the files that :func:`write_landscapes` and :func:`draw_landscapes` make."""
+    return [_name(landscape, suffix) for landscape in landscapes for suffix in (".npz", ".png", ".html")]
 
 
 def draw_landscapes(report: PostprocessReport, folder: Path) -> list[Path]:
@@ -64,7 +69,7 @@ def draw_landscapes(report: PostprocessReport, folder: Path) -> list[Path]:
     written = []
     for landscape in report.landscapes:
         view = sweep_view(report, landscape)
-        picture, page = (folder / f"landscape-{_kind(landscape)}{suffix}" for suffix in (".png", ".html"))
+        picture, page = (folder / _name(landscape, suffix) for suffix in (".png", ".html"))
         draw_sweep(view, picture)
         write_sweep_page(view, page)
         written += [picture, page]
@@ -107,19 +112,3 @@ def write_config(entry: Entry, config: Config | None, path: Path, *, force: bool
         f"# thresholds tuned to {METRIC_NAMES[entry.metric]} H-mean {entry.macro.hmean:.6f} ({entry.name})\n"
     )
     write_atomically(path, (head + dump_yaml(differences(tuned))).encode())
-
-
-def keep_inner_study(report: PostprocessReport, tune: TuneConfig, options: SourceOptions) -> str:
-    """The spread of what was tried as an Optuna study to browse; its name. The same tuning again changes
-    nothing."""
-    from optdet.tuning.housekeeping import fill_inner_study
-    from optdet.tuning.study import open_database
-    from optdet.tuning.threshold_search import space_of
-
-    database = open_database(options.storage, options.root, create=True)
-    title = re.sub(r"[^A-Za-z0-9._-]+", "-", report.title).strip("-.")
-    of_metric = "" if report.metric == "competition" else f"-{report.metric}"
-    name = f"{title}.postprocess.{fingerprint(tune)[:8]}-{report.n_images}{of_metric}"
-    tried = [(entry.thresholds, entry.scores) for entry in report.tuned.tried]
-    fill_inner_study(database.storage, name, report.title, space_of(tune), tried)
-    return name

@@ -121,9 +121,10 @@ def _new_or_there(database: Database, name: str) -> optuna.Study:
 def _require_ours(study: optuna.Study, name: str) -> None:
     """Refuse a study that another program made, and one of threshold tuning: both only share the database."""
     stored = study.user_attrs
-    if attr.UUID in stored or not (stored or study.get_trials(deepcopy=False)):
-        return
     inner_of = stored.get(attr.INNER_OF)
+    ours = attr.UUID in stored and inner_of is None
+    if ours or not (stored or study.get_trials(deepcopy=False)):
+        return
     kind = f"the threshold tuning of {inner_of}" if inner_of else "a study that optdet did not make"
     raise OptdetError(
         f"the name {name!r} is taken by {kind}", where="study create", fix="give another: --name"

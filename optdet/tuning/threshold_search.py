@@ -1,21 +1,31 @@
-"""Threshold tuning by an Optuna study in memory: TPE or random points after a fixed set that it knows."""
+"""Threshold tuning by an Optuna study: a queue of known points, then TPE or random ones.
+
+The study may lie in memory or in a database: each trial is drawn from the seed, its number and the trials
+before it, and keeps all that the result is made of. So a search that goes on in another process ends as one
+that was never cut off.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import optuna
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.trial import create_trial
+from optuna.trial import FrozenTrial, TrialState
 
 from optdet.config import Dimension, PostprocessConfig, TuneConfig
-from optdet.evaluation.scorer import ImageScorer, hmeans, macro_scores, part_of
+from optdet.evaluation.scorer import N_PARTS, ImageScorer, hmeans, macro_scores, part_of
 from optdet.evaluation.selection import Select, smoothed_points
 from optdet.metrics.scores import PRH
 from optdet.structures import FloatArray, Metric, Thresholds
+from optdet.tuning import attributes as attr
+from optdet.tuning.sampler import ReproducibleSampler
 from optdet.tuning.space import distributions, is_inside, suggest
 from optdet.tuning.tried import Tried, Tuned
 
@@ -28,51 +38,166 @@ def search_thresholds(
     current: Thresholds,
     seed: int,
     on_trial: OnTrial | None,
+    candidates: Mapping[str, Thresholds] | None = None,
     metric: Metric = "competition",
 ) -> Tuned:
-    space = space_of(tune)
-    fixed = fixed_points(current, space)
-    tried = {thresholds: macro_scores(scorers, thresholds, metric) for thresholds in fixed}
-    if tune.method != "none":
-        study = optuna.create_study(direction="maximize", sampler=_sampler(tune, seed))
-        study.add_trials(_known(tried, space))
-        for number in range(tune.trials):
-            trial = study.ask()
-            thresholds = from_params(suggest(trial, space), current)
-            tried.setdefault(thresholds, macro_scores(scorers, thresholds, metric))
-            study.tell(trial, tried[thresholds].hmean)
-            if on_trial is not None:
-                on_trial(number + 1, tune.trials)
-    points = list(tried)
-    by_image = np.array([hmeans(scorers, thresholds, metric) for thresholds in points])
-    index = _choice(points, np.array([tried[point].hmean for point in points]), tune.select)
-    return Tuned(
-        tried=tuple(Tried(thresholds, scores) for thresholds, scores in tried.items()),
-        chosen=Tried(points[index], tried[points[index]]),
-        crossfit=_crossfit_of_tried(points, by_image, [scorer.name for scorer in scorers], tune.select),
-    )
+    """In memory: what a kill leaves is nothing, and the seconds run again."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study in memory is no news
+    search = ThresholdSearch.of(scorers, tune, current, candidates or {}, metric)
+    study = optuna.create_study(direction="maximize", sampler=search.sampler(seed))
+    search.enqueue(study)
+    for number in range(search.n_trials):
+        trial = study.ask()
+        study.tell(trial, search.score(trial))
+        if on_trial is not None:
+            on_trial(number + 1, search.n_trials)
+    return search.result(study.get_trials(deepcopy=False))
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdSearch:
+    """The trials of a search: trial ``n`` is ``queue[n]``, and drawn by the sampler where that ends.
+
+    The queue begins with the thresholds in use. ``names`` are those of the queued points that have one. A
+    queued point outside the space is no trial of the sampler's: its values are attributes, not parameters.
+    """
+
+    scorers: Sequence[ImageScorer]
+    tune: TuneConfig
+    queue: tuple[Thresholds, ...]
+    names: Mapping[Thresholds, str]
+    metric: Metric
+
+    @classmethod
+    def of(
+        cls,
+        scorers: Sequence[ImageScorer],
+        tune: TuneConfig,
+        current: Thresholds,
+        candidates: Mapping[str, Thresholds],
+        metric: Metric,
+    ) -> ThresholdSearch:
+        queue = dict.fromkeys((current, *candidates.values(), *fixed_points(current, space_of(tune))))
+        names = {thresholds: name for name, thresholds in candidates.items()}
+        return cls(scorers, tune, tuple(queue), {current: "current"} | names, metric)
+
+    @property
+    def n_trials(self) -> int:
+        return len(self.queue) + (0 if self.tune.method == "none" else self.tune.trials)
+
+    @property
+    def space(self) -> dict[str, Dimension]:
+        return space_of(self.tune)
+
+    def sampler(self, seed: int) -> BaseSampler:
+        return SearchSampler(self.space, self.tune.method, seed)
+
+    def enqueue(self, study: optuna.Study) -> None:
+        """Queue what is not there yet: safe to repeat after a kill, as long as no trial was asked for."""
+        for point in self.queue[len(study.get_trials(deepcopy=False)) :]:
+            shown = {"name": self.names[point]} if point in self.names else {}
+            if self._is_inside(point):
+                study.enqueue_trial(_values(point, self.space), user_attrs=shown)
+            else:
+                study.enqueue_trial({}, user_attrs=shown | point.as_dict())
+
+    def score(self, trial: optuna.Trial) -> float:
+        """The value to tell; what else the result needs is kept as the trial's attributes."""
+        if trial.number >= len(self.queue) or self._is_inside(self.queue[trial.number]):
+            suggest(trial, self.space)
+        thresholds = self._thresholds(trial)
+        scores = macro_scores(self.scorers, thresholds, self.metric)
+        trial.set_user_attr("precision", scores.precision)
+        trial.set_user_attr("recall", scores.recall)
+        trial.set_user_attr(attr.PART_HMEANS, _part_hmeans(self.scorers, thresholds, self.metric))
+        return scores.hmean
+
+    def result(self, trials: Sequence[FrozenTrial]) -> Tuned:
+        """The choice among the finished trials, those in use among them: other points outside are only
+        shown."""
+        chosen_from: dict[Thresholds, FrozenTrial] = {}
+        for trial in trials:
+            thresholds = self._thresholds(trial) if trial.state == TrialState.COMPLETE else None
+            if thresholds is not None and (trial.number == 0 or self._is_inside(thresholds)):
+                chosen_from.setdefault(thresholds, trial)
+        tried = [Tried(thresholds, _scores(trial)) for thresholds, trial in chosen_from.items()]
+        points = list(chosen_from)
+        index = _choice(points, np.array([entry.scores.hmean for entry in tried]), self.tune.select)
+        part_hmeans = np.array([trial.user_attrs[attr.PART_HMEANS] for trial in chosen_from.values()])
+        part_sizes = np.bincount([part_of(scorer.name) for scorer in self.scorers], minlength=N_PARTS)
+        return Tuned(
+            tried=tuple(tried),
+            chosen=tried[index],
+            crossfit=_crossfit(points, part_hmeans, part_sizes, self.tune.select),
+        )
+
+    def _thresholds(self, trial: optuna.Trial | FrozenTrial) -> Thresholds:
+        if trial.number < len(self.queue):
+            return self.queue[trial.number]
+        return from_params(trial.params, self.queue[0])
+
+    def _is_inside(self, point: Thresholds) -> bool:
+        same_side = point.min_side == self.queue[0].min_side  # which is not searched
+        return same_side and is_inside(self.space, _values(point, self.space))
+
+
+class SearchSampler(ReproducibleSampler):
+    """TPE or random points of a space that is known: Optuna's own guess, what all trials have in common, is
+    nothing where a queued point lies outside."""
+
+    def __init__(self, space: Mapping[str, Dimension], method: str, seed: int) -> None:
+        super().__init__(_random if method == "random" else _tpe, seed)
+        self._space = {name: known for name, known in distributions(space).items() if not known.single()}
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return self._space
+
+
+def _random(seed: int) -> BaseSampler:
+    return RandomSampler(seed=seed)
+
+
+def _tpe(seed: int) -> BaseSampler:
+    return TPESampler(seed=seed, multivariate=True)
+
+
+def _scores(trial: FrozenTrial) -> PRH:
+    assert trial.value is not None  # it is complete
+    return PRH(trial.user_attrs["precision"], trial.user_attrs["recall"], trial.value)
+
+
+def _part_hmeans(scorers: Sequence[ImageScorer], thresholds: Thresholds, metric: Metric) -> list[float]:
+    """(N_PARTS): sums of H-means over the images of each cross-fit part."""
+    values: list[list[float]] = [[] for _ in range(N_PARTS)]
+    for scorer, hmean in zip(scorers, hmeans(scorers, thresholds, metric).tolist(), strict=True):
+        values[part_of(scorer.name)].append(hmean)
+    return [math.fsum(part) for part in values]
 
 
 def _choice(points: Sequence[Thresholds], values: FloatArray, select: Select) -> int:
     return int(np.argmax(smoothed_points(points, values) if select == "robust" else values))
 
 
-def _crossfit_of_tried(
-    points: Sequence[Thresholds], by_image: FloatArray, names: Sequence[str], select: Select
+def _crossfit(
+    points: Sequence[Thresholds], part_hmeans: FloatArray, part_sizes: NDArray[np.int64], select: Select
 ) -> float | None:
     """The design's ``hmean_crossfit``: of all that was tried, the choice on 4/5 of the images scores the
     rest.
 
-    The candidates are those of the whole search, the choice among them is made without the scored images.
+    ``part_hmeans`` (n, N_PARTS) are sums. The candidates are those of the whole search, the choice among them
+    is made without the scored images.
     """
-    parts = np.array([part_of(name) for name in names])
-    if len(set(parts.tolist())) < 2:
+    parts = np.flatnonzero(part_sizes)
+    if len(parts) < 2:
         return None
     total = 0.0
-    for part in np.unique(parts):
-        index = _choice(points, by_image[:, parts != part].mean(axis=1), select)
-        total += float(by_image[index, parts == part].sum())
-    return total / len(names)
+    for part in parts:
+        others = parts[parts != part]
+        means = part_hmeans[:, others].sum(axis=1) / part_sizes[others].sum()
+        total += float(part_hmeans[_choice(points, means, select), part])
+    return total / int(part_sizes.sum())
 
 
 def space_of(tune: TuneConfig) -> dict[str, Dimension]:
@@ -120,20 +245,3 @@ def fixed_points(current: Thresholds, space: dict[str, Dimension]) -> list[Thres
 
 def _values(point: Thresholds, space: dict[str, Dimension]) -> dict[str, Any]:
     return {name: getattr(point, name) for name in space}
-
-
-def _sampler(tune: TuneConfig, seed: int) -> BaseSampler:
-    if tune.method == "random":
-        return RandomSampler(seed=seed)
-    return TPESampler(seed=seed, multivariate=True)
-
-
-def _known(tried: dict[Thresholds, PRH], space: dict[str, Dimension]) -> list[optuna.trial.FrozenTrial]:
-    """What was tried already, as trials for TPE to learn from; points outside the space are left out."""
-    known = distributions(space)
-    rows = [(_values(entry, space), scores.hmean) for entry, scores in tried.items()]
-    return [
-        create_trial(params=params, distributions=known, value=score)
-        for params, score in rows
-        if is_inside(space, params)
-    ]

@@ -1,13 +1,14 @@
 """The inner loop: thresholds of a frozen detector, tuned on its probability maps.
 
-``exhaustive`` sweeps the whole lattice; ``tpe`` and ``random`` try a fixed set (those in use, the defaults,
-a few dozen usual points) and then an Optuna study in memory that knows them. The result depends on the
-maps, the words and the seed alone, so a trial that was killed here and starts again ends with the same.
+``exhaustive`` sweeps the whole lattice; ``tpe`` and ``random`` try a fixed set (those in use, named
+candidates, the defaults, a few dozen usual points) and then what an Optuna study that knows them suggests.
+Here everything is in memory, and a kill loses its seconds. The result depends on the maps, the words and the
+seed alone, so what was killed and starts again ends with the same; ``postprocess_study`` keeps the trials.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from optdet.config import PostprocessConfig, TuneConfig
@@ -34,14 +35,18 @@ def tune_thresholds(
     metric: Metric = "competition",
     workers: int = 1,
     on_trial: OnTrial | None = None,
+    candidates: Mapping[str, Thresholds] | None = None,
 ) -> Tuned:
-    """Tune on all of ``scorers``; ``on_trial(done, total)`` is called after each configuration, or image."""
+    """Tune on all of ``scorers``; ``on_trial(done, total)`` is called after each configuration, or image.
+
+    ``candidates`` are tried as well; those outside the space are not chosen.
+    """
     if tune.method == "exhaustive":
-        return _exhaustive(scorers, tune, current, metric, workers, on_trial)
+        return _exhaustive(scorers, tune, current, metric, workers, on_trial, (candidates or {}).values())
     # Not above: a sweep needs no Optuna, which takes half a second to import.
     from optdet.tuning.threshold_search import search_thresholds
 
-    return search_thresholds(scorers, tune, current, seed, on_trial, metric)
+    return search_thresholds(scorers, tune, current, seed, on_trial, candidates, metric)
 
 
 def _exhaustive(
@@ -51,6 +56,7 @@ def _exhaustive(
     metric: Metric,
     workers: int,
     on_trial: OnTrial | None,
+    candidates: Iterable[Thresholds],
 ) -> Tuned:
     images = [SweepImage.of(scorer) for scorer in scorers]
     found = tuple(
@@ -60,7 +66,7 @@ def _exhaustive(
     choice = choose(found, tune.select)
     best = choose(found, "best").thresholds
     usual = replace(PostprocessConfig().thresholds(), min_side=current.min_side)
-    named = dict.fromkeys((current, usual, best, choice.thresholds))
+    named = dict.fromkeys((current, *candidates, usual, best, choice.thresholds))
     tried = {thresholds: _scores_at(scorers, found, thresholds, metric) for thresholds in named}
     chosen = Tried(choice.thresholds, tried[choice.thresholds])
     for landscape in found:

@@ -28,6 +28,7 @@ from optdet.tuning.interrupts import Interrupts, Stopped
 from optdet.tuning.objective import TrialContext, run_objective
 from optdet.tuning.preflight import check_networks
 from optdet.tuning.progress import Progress, TrialOutcome
+from optdet.tuning.slot_trial import trial_of
 from optdet.tuning.study import OpenStudy
 
 _POLL_S = 1.0
@@ -122,7 +123,7 @@ class Worker:
         """The trial of a slot, told; None where the slot was lost to another worker."""
         try:
             with self.interrupts.allowed(), Heartbeat(leases, slot) as heartbeat:
-                trial, slot = self._trial_of(leases, slot)
+                trial, slot = trial_of(self.study.study, leases, slot)
                 if slot.n_takeovers > self.study.config.max_takeovers:
                     reason = f"its worker died {slot.n_takeovers} times without finishing an epoch"
                     return self._tell_failed(trial, reason, time.monotonic())
@@ -132,16 +133,6 @@ class Worker:
             return None
         finally:
             leases.release(slot)
-
-    def _trial_of(self, leases: Leases, slot: Slot) -> tuple[optuna.Trial, Slot]:
-        study = self.study.study
-        if slot.trial_number is None:
-            trial = study.ask()
-            return trial, leases.bind(slot, trial.number)
-        trial_id = self.study.storage.get_trial_id_from_study_id_trial_number(
-            self.study.study_id, slot.trial_number
-        )
-        return optuna.Trial(study, trial_id), slot
 
     def _run_trial(
         self, leases: Leases, slot: Slot, trial: optuna.Trial, heartbeat: Heartbeat

@@ -40,7 +40,7 @@ MOMENTS = {
     "after the inner results": ("optdet.tuning.objective:save_inner_trials", 1, True),
     "after the final checkpoint": ("optdet.tuning.objective:_finish_checkpoint", 1, True),
     "while a picture is written": ("PIL.Image:Image.save", 1, True),
-    "in the artifacts": ("optdet.tuning.artifacts:upload_artifact", 3),
+    "in the artifacts": ("optdet.tuning.attachments:upload_artifact", 3),
     "before tell": ("optdet.tuning.worker:Worker._told",),
     "after tell": ("optdet.tuning.worker:keep_best", 2),
     "in the inner study": ("optuna.study:Study.add_trial", 20),

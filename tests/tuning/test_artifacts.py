@@ -27,8 +27,8 @@ def test_half_of_the_images_are_the_worst_and_half_the_same_in_every_trial(n_ove
 def test_a_complete_trial_carries_its_curve_its_table_and_its_overlays_once(finished):
     for trial in finished.study.trials:
         names = [meta.filename for meta in get_all_artifact_meta(trial, storage=finished.storage)]
-        assert len(names) == len(set(names)) == 4
-        assert {"curve.png", "images.csv"} < set(names)
+        assert len(names) == len(set(names)) == 5
+        assert {"curve.png", "images.csv", "landscape.png"} < set(names)
         stored = finished.places.artifacts_dir
         for meta in get_all_artifact_meta(trial, storage=finished.storage):
             assert (stored / meta.artifact_id).stat().st_size > 0

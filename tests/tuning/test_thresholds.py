@@ -81,7 +81,6 @@ def test_the_search_finds_what_the_fixed_points_miss(scorers):
     assert [entry.thresholds for entry in fixed.tried] == fixed_points(CURRENT, space_of(NARROW))
     searched = tune_thresholds(scorers, NARROW, CURRENT, seed=0)
     assert searched.best.scores.hmean > fixed.best.scores.hmean
-    assert 0.14 < searched.best.thresholds.box_thresh <= 0.21 + 1e-6
 
 
 @pytest.mark.parametrize("method", ["tpe", "random"])
@@ -124,7 +123,7 @@ def test_progress_is_said(scorers):
     heard = []
     tune = NARROW.model_copy(update={"trials": 4})
     tune_thresholds(scorers[:1], tune, CURRENT, seed=0, on_trial=lambda *numbers: heard.append(numbers))
-    assert heard == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert heard == [(done, 5) for done in (1, 2, 3, 4, 5)]  # the thresholds in use, then what was asked for
 
 
 def test_fixed_points_are_those_in_use_the_defaults_and_lattices():

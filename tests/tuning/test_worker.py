@@ -22,9 +22,11 @@ from optdet.tuning.interrupts import Stopped
 from optdet.tuning.objective import trial_config
 from optdet.tuning.results import checkpoint_path, trial_rows, write_best
 from optdet.tuning.run import run_study
+from optdet.tuning.slot_trial import trial_of
 from optdet.tuning.source import SourceOptions, labelled_samples, open_source, scorers_of
 from optdet.tuning.worker import Worker
 
+QUADS = {"type": "categorical", "choices": [False]}
 NAN = {"optimizer.lr": 1e30}
 
 
@@ -89,7 +91,10 @@ def test_total_is_over_all_runs(make, small, recorder):
 
 def test_the_objective_can_be_the_crossfitted_score(make, small, recorder, tmp_path):
     config = small(data={"size": 96}, train={"epochs": 3})
-    study = make("by-crossfit", objective="crossfit", trials=1, config=config, space={})
+    exhaustive = {"method": "exhaustive", "space": {"use_polygon": QUADS}}
+    study = make(
+        "by-crossfit", objective="crossfit", trials=1, config=config, space={}, postprocess=exhaustive
+    )
     run_study(study, recorder())
     [row] = trial_rows(study)
     assert row.value == row.hmean_crossfit
@@ -240,7 +245,7 @@ def test_a_trial_that_another_worker_took_over_is_left_alone(make, small, record
     worker = Worker(study, torch.device("cpu"), heard, total=1)
     slot = leases.reserve(1)
     with Heartbeat(leases, slot, beat_s=0.05) as heartbeat:
-        trial, slot = worker._trial_of(leases, slot)
+        trial, slot = trial_of(study.study, leases, slot)
         with pytest.raises(SlotLost):
             worker._run_trial(leases, slot, trial, heartbeat)
     assert taken[0].taken_over

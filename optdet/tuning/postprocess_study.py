@@ -1,0 +1,231 @@
+"""Threshold tuning of a source as an Optuna study in the database: seen while it runs, not lost by a kill.
+
+The study's name ends in a digest of all that decides about its trials: the settings of the search, its seed,
+the queued points, the images with their maps and words. So the same command finds its own study again, and
+any other search is another study. ``trials`` is left out: more of them go on where the study ended.
+
+``tpe`` and ``random`` run trial by trial, each under a lease: a trial that lost its process keeps its number
+and its parameters, and processes that run the same command share the trials. One process that is killed
+anywhere and started again ends with the values of one that never was. ``exhaustive`` sweeps in memory, and a
+killed sweep runs its seconds again: its study is made of some points of the landscape when that is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from optdet.config import TuneConfig
+from optdet.errors import OptdetError
+from optdet.evaluation.scorer import ImageScorer
+from optdet.evaluation.selection import Constraint
+from optdet.store.engine import named_lock
+from optdet.store.heartbeat import Heartbeat
+from optdet.store.leases import Full, Leases, SlotLost, Wait
+from optdet.structures import Metric, Thresholds
+from optdet.tuning import attributes as attr
+from optdet.tuning.attachments import attach, attached_names
+from optdet.tuning.housekeeping import fill_inner_study
+from optdet.tuning.notes import write_search_note
+from optdet.tuning.postprocess import PostprocessReport
+from optdet.tuning.slot_trial import trial_of
+from optdet.tuning.study import Database
+from optdet.tuning.threshold_search import ThresholdSearch
+from optdet.tuning.thresholds import OnTrial, tune_thresholds
+from optdet.tuning.tried import Tuned, draw_tried
+
+_POLL_S = 0.5
+
+
+@dataclass(slots=True)
+class PostprocessStudy:
+    """The study of one tuning: :meth:`tune` finds the thresholds, then :meth:`complete` leaves it whole.
+
+    ``say`` is told what is done in place of what was asked for.
+    """
+
+    database: Database
+    title: str
+    constraint: Constraint | None = None
+    say: Callable[[str], None] = lambda message: None
+    _search: ThresholdSearch = field(init=False)
+    _defined: dict[str, Any] = field(init=False)
+
+    def tune(
+        self,
+        scorers: Sequence[ImageScorer],
+        tune: TuneConfig,
+        current: Thresholds,
+        *,
+        seed: int,
+        metric: Metric,
+        workers: int,
+        on_trial: OnTrial | None,
+        candidates: Mapping[str, Thresholds] | None,
+    ) -> Tuned:
+        """As :func:`tune_thresholds`, to the same result; OptdetError where the name is another study's."""
+        self._search = search = ThresholdSearch.of(scorers, tune, current, candidates or {}, metric)
+        self._defined = definition(search, seed, self.constraint)
+        if tune.method == "exhaustive":
+            return tune_thresholds(
+                scorers,
+                tune,
+                current,
+                seed=seed,
+                metric=metric,
+                workers=workers,
+                on_trial=on_trial,
+                candidates=candidates,
+            )
+        study = self._open()
+        study.sampler = search.sampler(seed)
+        self._run(study, on_trial)
+        return search.result(study.get_trials(deepcopy=False))
+
+    def complete(self, report: PostprocessReport) -> str:
+        """Store points of the landscapes and attach them, or a picture of the trials where there are none;
+        the study's name. What is there stays."""
+        study = self._open()
+        name = study.study_name
+        if report.landscapes:
+            tried = [(entry.thresholds, entry.scores) for entry in report.tuned.tried]
+            fill_inner_study(self.database.storage, name, self.title, self._search.space, tried)
+        with TemporaryDirectory() as folder:
+            made = _pictures(report, attached_names(study), Path(folder))
+            with self._lock(name):
+                attach(study, self.database.places.artifacts_dir, made)
+        return name
+
+    def _lock(self, name: str) -> AbstractContextManager[None]:
+        return named_lock(self.database.storage, f"optdet:inner:{name}")
+
+    def _open(self) -> optuna.Study:
+        """The study of this search, its queue in it; one that was cut off while it was made is completed."""
+        search, defined = self._search, self._defined
+        name = study_name(self.title, defined)
+        with self._lock(name):
+            study = optuna.create_study(
+                storage=self.database.storage, study_name=name, direction="maximize", load_if_exists=True
+            )
+            trials = study.get_trials(deepcopy=False)
+            if study.user_attrs.get(attr.SEARCH, None if trials else defined) != defined:
+                raise OptdetError(
+                    "another study has the name of this one", where=name, fix="rename that, or add --no-study"
+                )
+            if not study.user_attrs.get(attr.READY):
+                study.set_user_attr(attr.INNER_OF, self.title)
+                study.set_user_attr(attr.SEARCH, defined)
+                self._write_note(study)
+                if search.tune.method != "exhaustive":
+                    study.set_user_attr(attr.UUID, study.user_attrs.get(attr.UUID) or str(uuid.uuid4()))
+                    search.enqueue(study)
+                    study.set_user_attr(attr.READY, True)
+        return study
+
+    def _write_note(self, study: optuna.Study) -> None:
+        write_search_note(
+            study,
+            self.title,
+            self._search.tune,
+            n_queued=len(self._search.queue),
+            n_images=len(self._search.scorers),
+            url=self.database.shown,
+            places=self.database.places,
+        )
+
+    def _run(self, study: optuna.Study, on_trial: OnTrial | None) -> None:
+        """Trials until all of them are finished, over all processes."""
+        search, total = self._search, self._search.n_trials
+        n_finished = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+        if n_finished >= total:
+            n_sampled = n_finished - len(search.queue)
+            self.say(
+                f"{study.study_name} is finished: {n_finished} trials, none is run again; for more: "
+                f"-s trials=N, above {n_sampled}"
+            )
+        elif n_finished:
+            self.say(f"{study.study_name} goes on after {n_finished} of {total} trials")
+        leases = Leases(self.database.storage, study._study_id, study.user_attrs[attr.UUID])
+        waited = False
+        while not isinstance(slot := leases.reserve(total), Full):
+            if isinstance(slot, Wait):
+                if not waited:
+                    self.say(f"waiting: other processes hold the last {slot.live} trials")
+                waited = True
+                time.sleep(_POLL_S)
+                continue
+            try:
+                with Heartbeat(leases, slot) as heartbeat:
+                    trial, slot = trial_of(study, leases, slot)
+                    value = search.score(trial)
+                    if heartbeat.lost:
+                        raise SlotLost
+                    study.tell(trial, value)
+            except SlotLost:
+                continue  # another process has taken the trial over
+            finally:
+                leases.release(slot)
+            if on_trial is not None:
+                on_trial(trial.number + 1, total)
+
+
+def definition(search: ThresholdSearch, seed: int, constraint: Constraint | None) -> dict[str, Any]:
+    """All that decides about a study's trials and pictures, as JSON has it."""
+    exhaustive = search.tune.method == "exhaustive"
+    settings = search.tune.model_dump(mode="json", exclude={"trials"} if exhaustive else {"trials", "select"})
+    return {
+        "search": settings,
+        "metric": search.metric,
+        "seed": None if exhaustive else seed,
+        "constraint": None if constraint is None else str(constraint),
+        "queue": [point.as_dict() for point in search.queue],
+        "images": len(search.scorers),
+        "images_sha256": images_sha256(search.scorers),
+    }
+
+
+def images_sha256(scorers: Sequence[ImageScorer]) -> str:
+    """Of the images' names, places, maps and words: all that a score is made of."""
+    digest = hashlib.sha256()
+    for scorer in scorers:
+        words = [(word.polygon.tolist(), word.ignored) for word in scorer.words]
+        digest.update(repr((scorer.name, scorer.detector.letterbox, words)).encode())
+        digest.update(scorer.detector.half_map.tobytes())
+    return digest.hexdigest()
+
+
+def study_name(title: str, defined: dict[str, Any]) -> str:
+    """``TITLE.postprocess.DIGEST-IMAGES``, of the letters that names of studies have."""
+    text = json.dumps(defined, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    safe = re.sub(r"[^A-Za-z0-9._-]+", "-", title).strip("-.")
+    return f"{safe}.postprocess.{digest[:8]}-{defined['images']}"
+
+
+def _pictures(report: PostprocessReport, there: frozenset[str], folder: Path) -> list[Path]:
+    """What is not ``there`` yet, drawn."""
+    # Not above: what is there already needs neither matplotlib nor plotly.
+    from optdet.tuning.postprocess_output import draw_landscapes, landscape_names, write_landscapes
+
+    if report.landscapes:
+        if there.issuperset(landscape_names(report.landscapes)):
+            return []
+        made = [*write_landscapes(report.landscapes, folder), *draw_landscapes(report, folder)]
+        return [path for path in made if path.name not in there]
+    path = folder / f"landscape-{len(report.tuned.tried)}-points.png"
+    if path.name in there:
+        return []
+    draw_tried(report.tuned.tried, path)
+    return [path]
