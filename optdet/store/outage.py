@@ -36,7 +36,7 @@ def raise_outages(engine: Engine, where: str) -> None:
             return
         error = context.original_exception
         raise DatabaseAway(
-            f"the database cannot be used: {first_line(error)}", where=where, fix=remedy(str(error))
+            f"the database is away: {first_line(error)}", where=where, fix=remedy(str(error))
         ) from error
 
 

@@ -11,6 +11,7 @@ DEFINITION = "optdet:definition"
 DATA_ROOT = "optdet:data_root"
 READY = "optdet:ready"
 INNER_OF = "optdet:inner_of"
+COPIED_FROM = "optdet:copied_from"  # the UUID there; on a study that is not ready: the copy was cut short
 
 # Of a trial, from its start.
 CONFIG = "config"

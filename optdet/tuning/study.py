@@ -116,6 +116,10 @@ def _new_or_there(database: Database, name: str) -> optuna.Study:
 def _require_ours(study: optuna.Study, name: str) -> None:
     """Refuse a study that another program made, and one of threshold tuning: both only share the database."""
     stored = study.user_attrs
+    if attr.COPIED_FROM in stored and not stored.get(attr.READY):
+        raise OptdetError(
+            f"{name!r} is a copy that was cut short", fix="run `optdet study copy` again, or give --name"
+        )
     if attr.UUID in stored or not (stored or study.get_trials(deepcopy=False)):
         return
     inner_of = stored.get(attr.INNER_OF)
@@ -216,7 +220,7 @@ def load_study(database: Database, name: str, *, data_root: Path | None = None) 
         fix = (
             "give the name of the study that it belongs to"
             if attr.INNER_OF in stored
-            else "run `create` again"
+            else f"run `{'copy' if attr.COPIED_FROM in stored else 'create'}` again"
         )
         raise OptdetError(f"{name!r} is not a study of optdet's, or was not made completely", fix=fix)
     config = validate(StudyConfig, stored[attr.DEFINITION], f"study {name}")

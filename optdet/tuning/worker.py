@@ -113,7 +113,7 @@ class Worker:
 
     def _wait_for_database(self, leases: Leases, away: DatabaseAway) -> None:
         """Until it answers again; the last ``away`` where it does not within ``database_wait_s``."""
-        self.progress.say(f"the database is away, trying on for {self.database_wait_s:g} s: {away.what}")
+        self.progress.say(f"{away.what}; trying on for {self.database_wait_s:g} s")
         end = time.monotonic() + self.database_wait_s
         while not self._released(leases):
             if self._out_of_time() or time.monotonic() > end:
