@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import filelock
 import optuna
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import RDBStorage
@@ -22,7 +21,7 @@ from optuna.storages import RDBStorage
 from optdet.config import Config
 from optdet.config_io import dotted, fingerprint, one_trial_study, validate
 from optdet.errors import OptdetError
-from optdet.store.engine import open_storage, root_of, shown_url, storage_url
+from optdet.store.engine import named_lock, open_storage, root_of, shown_url, storage_url
 from optdet.store.places import Places, valid_study_name
 from optdet.store.study_index import StudyRow, list_studies
 from optdet.study_config import StudyConfig
@@ -92,7 +91,7 @@ def create_study(
     _check_grid(config)
     check_backbones(config)
     database.places.root.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(database.places.root / ".create.lock"):
+    with named_lock(database.storage, f"optdet:create:{config.name}"):
         study = _new_or_there(database, config.name)
         _require_ours(study, config.name)
         if study.user_attrs.get(attr.READY):

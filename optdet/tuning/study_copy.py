@@ -52,7 +52,7 @@ def copy_study(study: OpenStudy, target: Database, name: str | None = None) -> C
     staged = target.places.root / "runs" / f".{name}.copying"
     staged.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(f"{staged}.lock"):
-        with named_lock(target.storage, f"optdet:copy:{name}"):
+        with named_lock(target.storage, f"optdet:create:{name}"):
             _clear_or_refuse(target, name, staged)
         rows = _read(study)
         shares_files = (name, target.places.root.resolve()) == (study.name, study.places.root.resolve())
@@ -67,7 +67,7 @@ def copy_study(study: OpenStudy, target: Database, name: str | None = None) -> C
                 where=study.name,
                 fix="run the same command again",
             )
-        with named_lock(target.storage, f"optdet:copy:{name}"):
+        with named_lock(target.storage, f"optdet:create:{name}"):
             write_rows(target.storage, _as_copy(rows, study, target, name, new_uuid))
             if not shares_files:
                 os.rename(staged, target.places.runs_dir(name))

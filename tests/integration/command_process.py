@@ -4,8 +4,8 @@ Run as a script, it imports everything once and then forks a child for each comm
 its work, not the imports. Each line of JSON on its standard input is an order. {"argv", "cwd", "out", "err",
 "kill"} starts ``optdet ARGV`` there and answers with its process id; {"wait": pid} answers with its exit
 code, negative for a signal. ``kill`` is a list of moments: {"at": "module:name", "call": n, "after": bool,
-"ending": signal, "swallowed": bool, "shell": null, "commit": null}: the process sends itself that signal before
-(or after) the n-th call. With ``shell`` it runs that command there instead, and with ``commit`` it does so
+"ending": signal, "swallowed": bool, "shell": null, "commit": null}: the process sends itself that signal
+before (or after) the n-th call. With ``shell`` it runs that command there instead; with ``commit`` it does so
 "before" or "after" the first transaction of the call (or that comes after it) is committed, which then fails.
 """
 
