@@ -1,5 +1,6 @@
 # make study    a first study, from a fresh clone to the best trial
-# make test     everything that is checked
+# make test     everything that is checked without a server
+# make test-postgres    studies on a PostgreSQL server that the tests start
 # PYTHON=python3.12 names another interpreter, VENV=DIR another place for the environment.
 
 PYTHON ?= python3
@@ -7,14 +8,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TESTABLE := $(VENV)/.installed-test
+WITH_POSTGRES := $(VENV)/.installed-postgres
 SLOW := slow and not gpu and not postgres and not browser
 
 .DEFAULT_GOAL := help
-.PHONY: help study test lint clean
+.PHONY: help study test test-postgres lint clean
 
 help:
 	@echo "make study   create the quickstart study, run its 20 trials, say how to browse it"
 	@echo "make test    ruff, mypy, import contracts and all tests that need no GPU, server or browser"
+	@echo "make test-postgres   studies on a PostgreSQL server, whose programs must be installed"
 	@echo "make lint    ruff, mypy and import contracts alone"
 	@echo "make clean   remove the environment and the caches of tools; studies stay"
 
@@ -26,6 +29,10 @@ study: $(INSTALLED)
 test: lint
 	$(BIN)/pytest
 	$(BIN)/pytest -m "$(SLOW)" --dist worksteal
+
+# Without the slow ones, which stop the server at every kind of write in two more ways.
+test-postgres: $(WITH_POSTGRES)
+	$(BIN)/pytest -m "postgres and not slow"
 
 lint: $(TESTABLE)
 	$(BIN)/ruff check .
@@ -51,3 +58,7 @@ $(TESTABLE): setup.cfg pyproject.toml | $(BIN)/python
 	@echo "installing optdet[test] into $(VENV): torch makes this a long download the first time"
 	$(BIN)/python -m pip install --quiet --editable ".[test]"
 	@touch $@ $(INSTALLED)
+
+$(WITH_POSTGRES): $(TESTABLE)
+	$(BIN)/python -m pip install --quiet --editable ".[test,postgres]"
+	@touch $@

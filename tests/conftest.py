@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import os
+import pwd
+import re
 import resource
+import shlex
+import shutil
 import signal
+import socket
+import subprocess
+import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +44,116 @@ def small_disk() -> Callable[[int], AbstractContextManager[None]]:
     Only around the write itself: pytest's own log is a file too, and may be longer.
     """
     return _file_size_limit
+
+
+POSTGRES_VARIABLE = "OPTDET_TEST_POSTGRES_URL"
+"""A URL of a server on which databases may be made; without it a throw-away server is started."""
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A server for tests. ``folder`` is None for one that is not ours: it cannot be stopped."""
+
+    url: str
+    bin: Path | None = None
+    folder: Path | None = None
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """The URL of a new, empty database, dropped at the end."""
+        psycopg = pytest.importorskip("psycopg")
+        name = f"optdet_test_{uuid.uuid4().hex}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        yield re.sub(r"/[^/?]*(?=\?|$)", f"/{name}", self.url).replace(
+            "postgresql:", "postgresql+psycopg:", 1
+        )
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def command(self, *words: str) -> list[str]:
+        """pg_ctl of this server, as the user that runs it."""
+        log = str(self.folder / "log")
+        return [
+            *_as_nobody(),
+            str(self.bin / "pg_ctl"),
+            "-s",
+            "-D",
+            str(self.folder / "data"),
+            "-l",
+            log,
+            *words,
+        ]
+
+    def start(self) -> None:
+        subprocess.run(self.command("-w", "start"), check=True, cwd="/")
+
+    def stop(self) -> None:
+        """As a power cut does: no connection is ended in good order."""
+        subprocess.run(self.command("-m", "immediate", "stop"), check=True, cwd="/")
+
+    def bounce(self, seconds: float) -> str:
+        """A shell command that stops the server at once, and starts it again after that time."""
+        stop, start = (
+            shlex.join(self.command(*words)) for words in (("-m", "immediate", "stop"), ("-w", "start"))
+        )
+        return f"cd /; {stop}; (sleep {seconds}; exec {start}) >/dev/null 2>&1 &"
+
+
+def _as_nobody() -> list[str]:
+    """The server refuses to run as root."""
+    if os.geteuid() != 0:
+        return []
+    return ["setpriv", "--reuid=nobody", f"--regid={_group_of_nobody()}", "--clear-groups"]
+
+
+def _group_of_nobody() -> int:
+    return pwd.getpwnam("nobody").pw_gid
+
+
+def _postgres_binaries() -> Path | None:
+    """The newest of Debian's versions, else what is on the path."""
+    versions = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: float(path.parts[-3])
+    )
+    found = str(versions[-1]) if versions else shutil.which("initdb")
+    return Path(found).parent if found else None
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """The named server, or one of our own in a temporary folder, on a free port of the loopback."""
+    given = os.environ.get(POSTGRES_VARIABLE)
+    if given:
+        yield PostgresServer(re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", given))
+        return
+    binaries = _postgres_binaries()
+    if binaries is None:
+        pytest.skip(f"no PostgreSQL server is installed, and {POSTGRES_VARIABLE} names none")
+    if os.geteuid() == 0 and not shutil.which("setpriv"):
+        pytest.skip("PostgreSQL does not run as root, and setpriv is missing")
+    with tempfile.TemporaryDirectory(prefix="optdet-pg-", dir="/tmp") as name, socket.socket() as free:
+        folder = Path(name)
+        if os.geteuid() == 0:
+            shutil.chown(folder, "nobody", _group_of_nobody())
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        initdb = [str(binaries / "initdb"), "-D", str(folder / "data"), "-U", "optdet", "-A", "trust"]
+        subprocess.run(
+            [*_as_nobody(), *initdb, "--no-sync", "-E", "UTF8"], check=True, cwd="/", capture_output=True
+        )
+        settings = ["listen_addresses='127.0.0.1'", f"port={port}", "unix_socket_directories=''", "fsync=off"]
+        with (folder / "data" / "postgresql.conf").open("a") as file:
+            file.write("\n".join(settings) + "\n")
+        server = PostgresServer(f"postgresql://optdet@127.0.0.1:{port}/postgres", binaries, folder)
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """A new database of its own."""
+    with postgres.database() as url:
+        yield url

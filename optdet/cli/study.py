@@ -1,4 +1,4 @@
-"""``optdet study``: create, run, list, show, best, enqueue, export."""
+"""``optdet study``: create, run, list, show, best, enqueue, export, copy."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ import typer
 from optdet.cli import options
 from optdet.cli.again import Given
 from optdet.cli.running import run_and_report, run_as_worker, run_with_workers
+from optdet.cli.study_copy import copy
 from optdet.errors import OptdetError
 
 if TYPE_CHECKING:
     from optdet.tuning.study import OpenStudy
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(copy)
 
 
 @app.command()

@@ -29,12 +29,20 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from optdet.errors import OptdetError
+from optdet.store.outage import first_line, raise_outages, remedy
 from optdet.store.tables import check_version, ensure_tables, installed_version
 
 DEFAULT_STORAGE = Path("studies/optdet.db")
 STORAGE_VARIABLE = "OPTDET_STORAGE"
 BUSY_TIMEOUT_S = 60.0
-CONNECT_TIMEOUT_S = 10
+# A server whose machine or network vanishes sends no word of it: without these a worker waits for hours.
+POSTGRES_ARGUMENTS = {
+    "connect_timeout": 10,  # seconds
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # milliseconds
+}
 DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError, sqlite3.Error)
 
 
@@ -128,9 +136,9 @@ def database_errors(url: URL) -> Iterator[None]:
         raise
     except DATABASE_ERRORS as error:
         cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
-        reason = str(cause.orig if isinstance(cause, DBAPIError) else cause).strip().splitlines()[0]
+        reason = first_line(cause.orig if isinstance(cause, DBAPIError) and cause.orig else cause)
         raise OptdetError(
-            f"the database cannot be used: {reason}", where=_shown(url), fix=_remedy(reason)
+            f"the database cannot be used: {reason}", where=_shown(url), fix=remedy(reason)
         ) from error
 
 
@@ -204,14 +212,6 @@ def _nothing_here(url: URL) -> OptdetError:
     )
 
 
-def _remedy(reason: str) -> str:
-    if "locked" in reason:
-        return "another program holds it: close that program, then run the same command again"
-    if "readonly" in reason:
-        return "make the file and its folder writable"
-    return "check --storage or OPTDET_STORAGE"
-
-
 def _check_file(file: Path, *, create: bool) -> None:
     where = str(file)
     if file.is_dir():
@@ -267,6 +267,7 @@ def _connect(url: URL) -> RDBStorage:
     if _is_sqlite(url):
         _set_up_sqlite(storage.engine, BUSY_TIMEOUT_S)
         storage.engine.dispose()  # the connection that Optuna opened has none of these settings
+    raise_outages(storage.engine, _shown(url))
     try:
         # Where the tables are there, it is still the first BEGIN IMMEDIATE: a read-only file shows here.
         ensure_tables(storage.engine)
@@ -280,7 +281,8 @@ def _engine_arguments(url: URL, busy_timeout_s: float) -> dict[str, Any]:
     if _is_sqlite(url):
         return {"connect_args": {"timeout": busy_timeout_s}}
     if url.get_driver_name() in ("psycopg", "psycopg2"):
-        return {"connect_args": {"connect_timeout": CONNECT_TIMEOUT_S}}
+        # A connection from before a restart of the server is found out before it is used, not in its midst.
+        return {"connect_args": POSTGRES_ARGUMENTS, "pool_pre_ping": True}
     return {}
 
 

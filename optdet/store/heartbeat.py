@@ -13,6 +13,7 @@ from typing import Self
 
 from optdet.store.engine import DATABASE_ERRORS, private_engine
 from optdet.store.leases import Leases, Slot
+from optdet.store.outage import first_line
 
 BEAT_S = 10.0
 RETRY_S = 1.0  # after a beat that the database refused
@@ -68,7 +69,7 @@ class Heartbeat:
                 ours = self._leases.beat(connection, self._slot)
         except DATABASE_ERRORS as error:
             if not self._failing:  # one line an outage, not one a second
-                _log.warning("no beat for slot %d, trying on: %s", self._slot.slot_id, error)
+                _log.warning("no beat for slot %d, trying on: %s", self._slot.slot_id, first_line(error))
             self._failing = True
             return min(RETRY_S, self._beat_s)
         self._failing = False

@@ -4,7 +4,8 @@ A worker reserves a slot before it asks Optuna for a trial, binds the slot to th
 releases it once the trial was told. Every change is one transaction that no other worker can interleave.
 
 A slot is dead when its owner is: found at once on this host (no such process), otherwise after ``expiry_s``
-seconds without a beat. Times are seconds since the epoch: this machine's, or the server's on PostgreSQL.
+seconds without a beat, of those in which the server was there to take one. Times are seconds since the epoch:
+this machine's, or the server's on PostgreSQL.
 """
 
 from __future__ import annotations
@@ -97,9 +98,9 @@ class Leases:
             # Slots before trials: a trial that then has none was asked for under an unbound slot
             # that is seen here, or by a worker that is dead.
             slots = self._read_slots(connection)
-            now = _now(connection)
+            now, up_since = _clock(connection)
             trials = read_study_trials(connection, self.study_id, self.study_uuid)
-            dead = {slot.slot_id for slot in slots if not self._is_alive(slot, now)}
+            dead = {slot.slot_id for slot in slots if not self._is_alive(slot, now, up_since)}
             stale = {slot.slot_id for slot in slots if _is_stale(slot, trials, dead=slot.slot_id in dead)}
             if stale:
                 connection.execute(delete(SLOTS).where(SLOTS.c.slot_id.in_(stale)))
@@ -139,6 +140,12 @@ class Leases:
         with self._transaction() as connection:
             connection.execute(delete(SLOTS).where(self._is_ours(slot)))
 
+    def release_all(self) -> None:
+        """Give back whatever this process has: after an outage it cannot know whether it got a slot."""
+        with self._transaction() as connection:
+            of_study = SLOTS.c.study_uuid == self.study_uuid
+            connection.execute(delete(SLOTS).where(of_study, self._is_owned()))
+
     def progress(self, slot: Slot) -> None:
         """An epoch was finished: from now on take-overs count from zero."""
         with self._transaction() as connection:
@@ -148,7 +155,7 @@ class Leases:
         """Every slot of the study, by trial number, those about to be bound last; the dead are marked."""
         with self._transaction() as connection:
             rows = self._read_slots(connection)
-            now = _now(connection)
+            now, up_since = _clock(connection)
         slots = [
             LiveSlot(
                 slot_id=row.slot_id,
@@ -156,7 +163,7 @@ class Leases:
                 host=row.host,
                 pid=row.pid,
                 beat_age_s=now - row.beat,
-                alive=self._is_alive(row, now),
+                alive=self._is_alive(row, now, up_since),
                 n_takeovers=row.n_takeovers,
             )
             for row in rows
@@ -167,7 +174,7 @@ class Leases:
 
     def beat(self, connection: Connection, slot: Slot) -> bool:
         """Renew the slot; False where it is no longer ours."""
-        now = _now(connection)
+        now, _ = _clock(connection)
         return connection.execute(update(SLOTS).where(self._is_ours(slot)).values(beat=now)).rowcount > 0
 
     @contextmanager
@@ -180,13 +187,16 @@ class Leases:
         query = select(SLOTS).where(SLOTS.c.study_uuid == self.study_uuid).order_by(SLOTS.c.slot_id)
         return connection.execute(query.with_for_update()).all()
 
-    def _is_alive(self, slot: Row[Any], now: float) -> bool:
+    def _is_alive(self, slot: Row[Any], now: float, up_since: float) -> bool:
         owner = Owner(host=slot.host, boot_id=slot.boot_id, pid=slot.pid, started=slot.started)
-        return owner.is_alive(here=self.owner, beat_age_s=now - slot.beat, expiry_s=self.expiry_s)
+        silent_s = now - max(slot.beat, up_since)
+        return owner.is_alive(here=self.owner, beat_age_s=silent_s, expiry_s=self.expiry_s)
 
     def _is_ours(self, slot: Slot) -> ColumnElement[bool]:
-        ours = (SLOTS.c[name] == value for name, value in asdict(self.owner).items())
-        return and_(SLOTS.c.slot_id == slot.slot_id, *ours)
+        return and_(SLOTS.c.slot_id == slot.slot_id, self._is_owned())
+
+    def _is_owned(self) -> ColumnElement[bool]:
+        return and_(*(SLOTS.c[name] == value for name, value in asdict(self.owner).items()))
 
     def _insert(
         self, connection: Connection, trial_number: int | None, *, n_takeovers: int, now: float
@@ -223,7 +233,13 @@ def _is_stale(slot: Row[Any], trials: StudyTrials, *, dead: bool) -> bool:
     return slot.trial_number is not None and slot.trial_number not in trials.running | trials.waiting
 
 
-def _now(connection: Connection) -> float:
+def _clock(connection: Connection) -> tuple[float, float]:
+    """The time, and since when the database can be reached by all: nobody could beat while it was down."""
     if connection.dialect.name == "sqlite":
-        return time.time()
-    return float(connection.execute(select(func.extract("epoch", func.clock_timestamp()))).scalar_one())
+        return time.time(), 0.0
+    query = select(
+        func.extract("epoch", func.clock_timestamp()),
+        func.extract("epoch", func.pg_postmaster_start_time()),
+    )
+    now, up_since = connection.execute(query).one()
+    return float(now), float(up_since)

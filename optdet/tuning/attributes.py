@@ -12,6 +12,7 @@ DATA_ROOT = "optdet:data_root"
 READY = "optdet:ready"
 INNER_OF = "optdet:inner_of"
 SEARCH = "optdet:search"
+COPIED_FROM = "optdet:copied_from"  # the UUID there; on a study that is not ready: the copy was cut short
 
 # Of a trial, from its start.
 CONFIG = "config"

@@ -35,9 +35,9 @@ def run_study(
     )
     with worker.interrupts.handled():
         try:
-            result = worker.run()
+            result: RunResult | None = worker.run()
         except Stopped:
-            result = RunResult("timeout", study.n_finished(), worker.total)
+            result = None
     if worker.interrupts.received:  # also where the study became full before anybody looked
         raise KeyboardInterrupt
-    return result
+    return result or RunResult("timeout", study.n_finished(), worker.total)

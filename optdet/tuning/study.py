@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import filelock
 import optuna
 from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import RDBStorage
@@ -23,7 +22,7 @@ from optuna.trial import TrialState
 from optdet.config import Config
 from optdet.config_io import dotted, fingerprint, one_trial_study, validate
 from optdet.errors import OptdetError
-from optdet.store.engine import open_storage, root_of, shown_url, storage_url
+from optdet.store.engine import named_lock, open_storage, root_of, shown_url, storage_url
 from optdet.store.places import Places, valid_study_name
 from optdet.store.study_index import StudyRow, list_studies
 from optdet.study_config import StudyConfig
@@ -97,7 +96,7 @@ def create_study(
     _check_grid(config)
     check_backbones(config)
     database.places.root.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(database.places.root / ".create.lock"):
+    with named_lock(database.storage, f"optdet:create:{config.name}"):
         study = _new_or_there(database, config.name)
         _require_ours(study, config.name)
         if study.user_attrs.get(attr.READY):
@@ -121,6 +120,10 @@ def _new_or_there(database: Database, name: str) -> optuna.Study:
 def _require_ours(study: optuna.Study, name: str) -> None:
     """Refuse a study that another program made, and one of threshold tuning: both only share the database."""
     stored = study.user_attrs
+    if attr.COPIED_FROM in stored and not stored.get(attr.READY):
+        raise OptdetError(
+            f"{name!r} is a copy that was cut short", fix="run `optdet study copy` again, or give --name"
+        )
     inner_of = stored.get(attr.INNER_OF)
     ours = attr.UUID in stored and inner_of is None
     if ours or not (stored or study.get_trials(deepcopy=False)):
@@ -222,7 +225,7 @@ def load_study(database: Database, name: str, *, data_root: Path | None = None) 
         fix = (
             "give the name of the study that it belongs to"
             if attr.INNER_OF in stored
-            else "run `create` again"
+            else f"run `{'copy' if attr.COPIED_FROM in stored else 'create'}` again"
         )
         raise OptdetError(f"{name!r} is not a study of optdet's, or was not made completely", fix=fix)
     config = validate(StudyConfig, stored[attr.DEFINITION], f"study {name}")

@@ -21,6 +21,7 @@ from optdet.errors import OptdetError, TrialFailed
 from optdet.evaluation.compiling import make_compiled
 from optdet.store.heartbeat import Heartbeat
 from optdet.store.leases import Full, Leases, Slot, SlotLost, Wait
+from optdet.store.outage import DatabaseAway, database_wait_s
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
 from optdet.tuning.housekeeping import keep_best, sweep_finished
@@ -58,6 +59,7 @@ class Worker:
     total: int
     deadline: float | None = None
     interrupts: Interrupts = field(default_factory=Interrupts)
+    database_wait_s: float = field(default_factory=database_wait_s)
     _sets: dict[DataConfig, DataSets] = field(default_factory=dict)
 
     @property
@@ -65,7 +67,19 @@ class Worker:
         return self.interrupts.stop
 
     def run(self) -> RunResult:
-        """Trials until ``total`` are finished, over all workers; OptdetError for unusable data or models."""
+        """Trials until ``total`` are finished, over all workers; OptdetError for unusable data or models.
+
+        A database that goes away is to a trial what the death of its worker is: it goes on from its last
+        checkpoint, once the database is back.
+        """
+        leases = Leases(self.study.storage, self.study.study_id, self.study.uuid)
+        while True:
+            try:
+                return self._work(leases)
+            except DatabaseAway as away:
+                self._wait_for_database(leases, away)
+
+    def _work(self, leases: Leases) -> RunResult:
         study = self.study
         with self.interrupts.allowed():
             if (
@@ -76,7 +90,6 @@ class Worker:
                 make_compiled(study.places.cache_dir, self.progress.say)
             sweep_finished(study)
             keep_best(study)
-        leases = Leases(study.storage, study.study_id, study.uuid)
         failures, last_failure, waited = 0, None, False
         while True:
             # No interrupt is raised in this loop, where slots change hands: it looks for itself.
@@ -102,6 +115,25 @@ class Worker:
             self.progress.trial_finished(outcome, self.study.n_finished(), self.total)
             if failures >= study.config.max_failures:
                 return RunResult("failures", self.study.n_finished(), self.total, last_failure)
+
+    def _wait_for_database(self, leases: Leases, away: DatabaseAway) -> None:
+        """Until it answers again; the last ``away`` where it does not within ``database_wait_s``."""
+        self.progress.say(f"{away.what}; trying on for {self.database_wait_s:g} s")
+        end = time.monotonic() + self.database_wait_s
+        while not self._released(leases):
+            if self._out_of_time() or time.monotonic() > end:
+                raise away
+            self.stop.wait(_POLL_S)
+        self.progress.say("the database is back")
+
+    def _released(self, leases: Leases) -> bool:
+        if self.stop.is_set():
+            raise Stopped
+        try:
+            leases.release_all()
+        except DatabaseAway:
+            return False
+        return True
 
     def open_sets(self, config: Config) -> DataSets:
         """The images of a config; opened once for all trials that share them."""
@@ -153,10 +185,10 @@ class Worker:
             return self._told(trial, heartbeat, TrialState.PRUNED, None, started=started)
         except TrialFailed as failure:
             return self._tell_failed(trial, failure.reason, started)
+        except (SlotLost, Stopped, DatabaseAway, KeyboardInterrupt):
+            raise
         except OptdetError as error:
             return self._tell_failed(trial, str(error), started)
-        except (SlotLost, Stopped, KeyboardInterrupt):
-            raise
         except Exception as error:
             # A defect of ours, or of a library: the study goes on, the traceback is kept.
             path = self.study.places.run_dir(self.study.name, trial.number) / "traceback.txt"

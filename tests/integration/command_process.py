@@ -3,8 +3,10 @@
 Run as a script, it imports everything once and then forks a child for each command: what a command costs is
 its work, not the imports. Each line of JSON on its standard input is an order. {"argv", "cwd", "out", "err",
 "kill"} starts ``optdet ARGV`` there and answers with its process id; {"wait": pid} answers with its exit
-code, negative for a signal. ``kill`` is null or {"at": "module:name", "call": n, "after": bool, "ending":
-signal, "swallowed": bool}: the process sends itself that signal before (or after) the n-th call.
+code, negative for a signal. ``kill`` is a list of moments: {"at": "module:name", "call": n, "after": bool,
+"ending": signal, "swallowed": bool, "shell": null, "commit": null}: the process sends itself that signal
+before (or after) the n-th call. With ``shell`` it runs that command there instead; with ``commit`` it does so
+"before" or "after" the first transaction of the call (or that comes after it) is committed, which then fails.
 """
 
 from __future__ import annotations
@@ -12,12 +14,16 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from sqlalchemy.engine.default import DefaultDialect
 
 from optdet.cli.app import main as optdet
 
@@ -54,7 +60,32 @@ class Finalized:
         os.kill(os.getpid(), self.ending)
 
 
-def arm(at: str, call: int, after: bool, ending: int, swallowed: bool) -> None:
+def break_next_commit(stop_server: Callable[[], None], *, answer_lost: bool) -> Callable[[], None]:
+    """The next commit of this thread fails: undone, or done with nobody to say so. Returns what mends it."""
+    commit, thread = DefaultDialect.do_commit, threading.get_ident()
+
+    def mend() -> None:
+        DefaultDialect.do_commit = commit  # type: ignore[method-assign]
+
+    def broken(dialect: DefaultDialect, connection: Any) -> None:
+        if threading.get_ident() != thread:  # the heartbeat's
+            commit(dialect, connection)
+            return
+        mend()
+        if answer_lost:
+            commit(dialect, connection)
+            stop_server()
+            connection.execute("SELECT 1")
+        stop_server()
+        commit(dialect, connection)
+
+    DefaultDialect.do_commit = broken  # type: ignore[method-assign]
+    return mend
+
+
+def arm(
+    at: str, call: int, after: bool, ending: int, swallowed: bool, shell: str | None, commit: str | None
+) -> None:
     """Put a wrapper that sends this process a signal in the place of a function or method."""
     module, _, path = at.partition(":")
     holder: Any = importlib.import_module(module)
@@ -65,7 +96,10 @@ def arm(at: str, call: int, after: bool, ending: int, swallowed: bool) -> None:
     n_calls = 0
 
     def send() -> None:
-        if swallowed:
+        if shell is not None:
+            print(f"outage {commit or 'outside'} of {at} {call}", file=sys.stderr, flush=True)
+            subprocess.run(["sh", "-c", shell], check=True)
+        elif swallowed:
             Finalized(ending)
         else:
             os.kill(os.getpid(), ending)
@@ -74,12 +108,25 @@ def arm(at: str, call: int, after: bool, ending: int, swallowed: bool) -> None:
         nonlocal n_calls
         n_calls += 1
         n_call = n_calls  # others may come meanwhile
+        if n_call == call and commit is not None:
+            return breaking(*args, **kwargs)
         if n_call == call and not after:
             send()
         result = function(*args, **kwargs)
         if n_call == call and after:
             send()
         return result
+
+    def breaking(*args: Any, **kwargs: Any) -> Any:
+        if after:
+            result = function(*args, **kwargs)
+            break_next_commit(send, answer_lost=commit == "after")
+            return result
+        mend = break_next_commit(send, answer_lost=commit == "after")
+        try:
+            return function(*args, **kwargs)
+        finally:
+            mend()
 
     setattr(holder, name, deadly)
 
@@ -88,8 +135,8 @@ def child(order: dict[str, Any]) -> int:
     os.chdir(order["cwd"])
     for number, path in ((1, order["out"]), (2, order["err"])):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-    if order["kill"] is not None:
-        arm(**order["kill"])
+    for moment in order["kill"]:
+        arm(**moment)
     sys.argv = ["optdet", *order["argv"]]
     try:
         optdet()

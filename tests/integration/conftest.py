@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,8 @@ class Running:
 class Moment:
     """Where a process is sent a signal: before, or ``after``, the n-th call of a function, ``module:name``.
 
-    ``swallowed``: in a finalizer, where Python drops what a handler raises.
+    ``swallowed``: in a finalizer, where Python drops what a handler raises. ``shell``: a command that it runs
+    there instead; ``commit``: "before" or "after" the first commit in that call, which fails.
     """
 
     at: str
@@ -66,6 +67,8 @@ class Moment:
     after: bool = False
     ending: int = signal.SIGKILL
     swallowed: bool = False
+    shell: str | None = None
+    commit: str | None = None
 
 
 class Commands:
@@ -82,16 +85,16 @@ class Commands:
             start_new_session=True,
         )
 
-    def run(self, *argv: object, cwd: Path, kill: Moment | None = None) -> Completed:
+    def run(self, *argv: object, cwd: Path, kill: Moment | Sequence[Moment] = ()) -> Completed:
         return self.wait(self.start(*argv, cwd=cwd, kill=kill))
 
-    def start(self, *argv: object, cwd: Path, kill: Moment | None = None) -> Running:
+    def start(self, *argv: object, cwd: Path, kill: Moment | Sequence[Moment] = ()) -> Running:
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         for name in ("out", "err"):
             (folder / name).touch()
         order: dict[str, Any] = {"argv": [str(word) for word in argv], "cwd": str(cwd)}
         order |= {"out": str(folder / "out"), "err": str(folder / "err")}
-        order["kill"] = None if kill is None else asdict(kill)
+        order["kill"] = [asdict(moment) for moment in ([kill] if isinstance(kill, Moment) else kill)]
         return Running(self._order(order), folder)
 
     def wait(self, running: Running) -> Completed:
@@ -131,6 +134,11 @@ def environment() -> dict[str, str]:
 @pytest.fixture(scope="session")
 def moment() -> type[Moment]:
     return Moment
+
+
+@pytest.fixture(scope="session")
+def study_file() -> str:
+    return STUDY_FILE
 
 
 @pytest.fixture

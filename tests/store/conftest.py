@@ -1,7 +1,4 @@
-"""Storages and studies for the store's tests: SQLite always, PostgreSQL where a server is named.
-
-``OPTDET_TEST_POSTGRES`` is a URL of a server on which databases may be made, with `-m postgres`.
-"""
+"""Storages and studies for the store's tests: on SQLite always, on PostgreSQL with `-m postgres`."""
 
 from __future__ import annotations
 
@@ -20,14 +17,11 @@ from typing import Any
 import optuna
 import pytest
 from optuna.storages import RDBStorage
-from sqlalchemy import create_engine, make_url, text
 
 from optdet.store.engine import close_storage, open_storage, storage_url
 from optdet.store.owners import process_started
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-POSTGRES = os.environ.get("OPTDET_TEST_POSTGRES")
 
 
 @dataclass(frozen=True)
@@ -44,17 +38,8 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     if request.param == "sqlite":
         yield storage_url(tmp_path_factory.mktemp("store") / "studies" / "optdet.db")
         return
-    if not POSTGRES:
-        pytest.skip("OPTDET_TEST_POSTGRES names no server")
-    server = make_url(storage_url(POSTGRES))
-    name = f"optdet_test_{uuid.uuid4().hex}"
-    admin = create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    yield server.set(database=name).render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
+    with request.getfixturevalue("postgres").database() as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 from sqlalchemy import select
 
 from optdet.errors import OptdetError
+from optdet.store import leases as leases_module
 from optdet.store.leases import Full, Leases, Slot, SlotLost, Wait
 from optdet.store.owners import Owner
 from optdet.store.study_trials import read_study_trials
@@ -153,6 +154,35 @@ def test_on_another_host_they_expire_by_their_beat(leases, stored):
     assert reserve_slot(hasty, 1).taken_over
     with leases.storage.engine.begin() as connection:
         assert not there.beat(connection, slot), "the slot is another's now"
+
+
+def test_nobody_expires_for_a_time_in_which_the_database_was_down(leases, stored, monkeypatch):
+    there = of_owner(leases, replace(leases.owner, host="elsewhere"), expiry_s=0.5)
+    start_trial(there, stored.study)
+    time.sleep(0.6)
+    hasty = of_owner(leases, leases.owner, expiry_s=0.5)
+    clock = leases_module._clock
+    with monkeypatch.context() as patch:
+        patch.setattr(leases_module, "_clock", lambda connection: (clock(connection)[0],) * 2)
+        assert isinstance(hasty.reserve(1), Wait), "it came back this moment"
+        assert hasty.live()[0].alive
+    assert reserve_slot(hasty, 1).taken_over
+
+
+def test_the_server_says_since_when_it_is_up(storage):
+    with storage.engine.begin() as connection:
+        now, up_since = leases_module._clock(connection)
+    assert abs(now - time.time()) < 60
+    assert up_since == 0 if connection.dialect.name == "sqlite" else 0 < now - up_since < 3600
+
+
+def test_a_process_gives_back_whatever_it_has(leases, stored):
+    elsewhere = of_owner(leases, replace(leases.owner, host="elsewhere"))
+    kept = start_trial(elsewhere, stored.study)
+    start_trial(leases, stored.study)
+    reserve_slot(leases)
+    leases.release_all()
+    assert [row.slot_id for row in slot_rows(leases)] == [kept.slot_id]
 
 
 def test_an_orphan_waits_for_the_living_and_is_then_taken_over(leases, stored):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
 import time
 from dataclasses import replace
 
@@ -12,8 +14,11 @@ from optuna.trial import TrialState
 from optdet.config_io import differences
 from optdet.errors import OptdetError
 from optdet.evaluation.scorer import macro_hmean
+from optdet.store import engine
+from optdet.store.engine import close_storage
 from optdet.store.heartbeat import Heartbeat
 from optdet.store.leases import Leases, SlotLost
+from optdet.store.outage import DatabaseAway
 from optdet.store.owners import Owner
 from optdet.store.registry import checkpoint_of
 from optdet.training.checkpoints import CheckpointFolder
@@ -24,6 +29,7 @@ from optdet.tuning.results import checkpoint_path, trial_rows, write_best
 from optdet.tuning.run import run_study
 from optdet.tuning.slot_trial import trial_of
 from optdet.tuning.source import SourceOptions, labelled_samples, open_source, scorers_of
+from optdet.tuning.study import create_study, load_study, open_database
 from optdet.tuning.worker import Worker
 
 QUADS = {"type": "categorical", "choices": [False]}
@@ -116,6 +122,51 @@ def test_a_nan_loss_fails_the_trial_and_the_study_goes_on(make, small, recorder)
     assert "loss" in failed.failure
     assert failed.value is None
     assert heard.outcomes[0].reason == failed.failure
+
+
+@pytest.fixture
+def lockable(tmp_path, define, small, recorder, monkeypatch):
+    """A study of one trial, and a recorder that has its database locked for a while after the first epoch."""
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_S", 0.2)
+    database = open_database(str(tmp_path / "optdet.db"), create=True)
+    create_study(database, define("lockable", trials=1, config=small()))
+
+    class Locking(recorder):
+        def epoch(self, record):
+            super().epoch(record)
+            if len(self.epochs) == 1:
+                writer = sqlite3.connect(
+                    tmp_path / "optdet.db", isolation_level=None, check_same_thread=False
+                )
+                writer.execute("BEGIN IMMEDIATE")
+                self.timer = threading.Timer(3, writer.close)
+                self.timer.start()
+
+    heard = Locking()
+    yield load_study(database, "lockable"), heard
+    heard.timer.join()
+    close_storage(database.storage)
+
+
+def test_a_database_that_is_away_is_waited_for_and_the_trial_goes_on(lockable):
+    study, heard = lockable
+    assert run_study(study, heard).reason == "full"
+    away, back = (line for line in heard.said if line.startswith("the database is "))
+    assert away.startswith("the database is away: database is locked")
+    assert away.endswith("trying on for 600 s")
+    assert back == "the database is back"
+    assert heard.started == [(0, False), (0, True)]
+    [row] = trial_rows(study)
+    assert (row.state, row.epochs) == ("complete", 2)
+
+
+def test_a_database_that_stays_away_ends_the_run(lockable, monkeypatch):
+    monkeypatch.setenv("OPTDET_DATABASE_WAIT", "0.5s")
+    study, heard = lockable
+    with pytest.raises(DatabaseAway, match="the database is away: database is locked"):
+        run_study(study, heard)
+    heard.timer.join()
+    assert [row.state for row in trial_rows(study)] == ["running"]
 
 
 def test_failures_in_a_row_stop_the_run_and_the_next_run_goes_on(make, small, recorder):

@@ -1,0 +1,73 @@
+"""A database that is away for a while: told apart from one that can never be used.
+
+Away are a server that is down, starting or out of reach, one that broke off a transaction, and a SQLite file
+whose write lock another program keeps for longer than the busy timeout. What was being done is then rolled
+back, or committed without an answer: nobody can tell. So nothing is repeated here, and Optuna must not repeat
+it either, as it does where it makes a trial: whoever catches the error looks at the database first.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import OperationalError
+
+from optdet.errors import OptdetError
+
+WAIT_VARIABLE = "OPTDET_DATABASE_WAIT"
+DEFAULT_WAIT_S = 600.0
+_SHUTTING_DOWN_OR_STARTING = ("57P01", "57P02", "57P03")
+
+
+class DatabaseAway(OptdetError):
+    """The database did not answer; what was asked of it may be done or not."""
+
+
+def raise_outages(engine: Engine, where: str) -> None:
+    """From now on DatabaseAway comes out of the engine, past Optuna's handling of SQLAlchemy's errors."""
+
+    @event.listens_for(engine, "handle_error")
+    def _failed(context: ExceptionContext) -> None:
+        if context.is_pre_ping or not _is_outage(context):  # a stale connection is replaced by a new one
+            return
+        error = context.original_exception
+        raise DatabaseAway(
+            f"the database is away: {first_line(error)}", where=where, fix=remedy(str(error))
+        ) from error
+
+
+def database_wait_s() -> float:
+    """How long a worker waits for a database that is away: OPTDET_DATABASE_WAIT, else ten minutes."""
+    given = os.environ.get(WAIT_VARIABLE)
+    if not given:
+        return DEFAULT_WAIT_S
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", given.strip())
+    if match is None:
+        raise OptdetError(f"{given!r} is not a time", where=WAIT_VARIABLE, fix="write 600s, 10m or 1h")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def first_line(error: BaseException) -> str:
+    """What a driver says, without the lines of advice and SQL below it."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def remedy(reason: str) -> str:
+    if "locked" in reason:
+        return "another program holds it: close that program, then run the same command again"
+    if "readonly" in reason:
+        return "make the file and its folder writable"
+    return "check --storage or OPTDET_STORAGE"
+
+
+def _is_outage(context: ExceptionContext) -> bool:
+    error = context.original_exception
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    if context.is_disconnect or getattr(error, "sqlstate", None) in _SHUTTING_DOWN_OR_STARTING:
+        return True
+    return context.connection is None and isinstance(context.sqlalchemy_exception, OperationalError)
