@@ -1,0 +1,58 @@
+"""``optdet study``: what happens to a study beside its runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from optdet.cli import options
+from optdet.errors import OptdetError
+
+if TYPE_CHECKING:
+    from optdet.tuning.deletion import Doomed
+
+
+def delete(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The study.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    storage: options.Storage = None,
+    root: options.Root = None,
+) -> None:
+    """Delete a study with its trials, weights, pictures and kept maps.
+
+    After a kill, the same command goes on.
+
+    Example:
+
+      optdet study delete mine --yes
+    """
+    from optdet.tuning.deletion import delete_study, find_doomed
+    from optdet.tuning.study import find_study, open_database
+
+    database = open_database(storage, root)
+    found = find_study(database, name)
+    if not yes:
+        _confirm(f"delete {_in_words(find_doomed(database, found))}?")
+    gone = delete_study(database, found)
+    typer.echo(f"deleted {_in_words(gone)}")
+    for other in gone.kept_by:
+        typer.echo(f"{other} has a study of this name too: what that one names was left", err=True)
+
+
+def _in_words(doomed: Doomed) -> str:
+    from optdet.cli.tables import file_size
+
+    return f"study {doomed.name}: {_counted(doomed.n_trials, 'trial')}, {file_size(doomed.n_bytes)} of files"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _confirm(question: str) -> None:
+    """Ask on a terminal; elsewhere nobody could answer."""
+    if not sys.stdin.isatty():
+        raise OptdetError("not a terminal, so nobody can be asked", fix="say so with --yes")
+    typer.confirm(question, abort=True)

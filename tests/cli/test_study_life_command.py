@@ -1,0 +1,39 @@
+"""``optdet study delete|backup|clean|extend`` and ``optdet trial pack``: what they print, and refuse."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+
+@pytest.fixture
+def copied(studied, tmp_path):
+    """The studied folder in another place, to be changed."""
+    shutil.copytree(studied[0], tmp_path / "copied")
+    return tmp_path / "copied"
+
+
+def test_delete(copied, optdet, monkeypatch):
+    assert optdet("study", "delete", "tiny", cwd=copied).error.endswith(
+        "not a terminal, so nobody can be asked; say so with --yes"
+    )
+    asked = []
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("typer.confirm", lambda question, abort: asked.append((question, abort)))
+    ran = optdet("study", "delete", "tiny", cwd=copied)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("deleted study tiny: 2 trials, ")
+    assert asked == [(f"{ran.out.replace('deleted', 'delete').strip()}?", True)]
+    assert json.loads(optdet("study", "list", "--json", "--all", cwd=copied).out) == []
+    assert not [path for path in (copied / "studies/runs").rglob("*") if path.is_file()]
+    assert "no study named 'tiny'" in optdet("study", "delete", "tiny", "--yes", cwd=copied).error
+
+
+def test_delete_says_which_database_keeps_files(copied, optdet):
+    shutil.copy(copied / "studies/optdet.db", copied / "studies/copy.db")
+    ran = optdet("study", "delete", "tiny", "--yes", cwd=copied)
+    assert "copy.db has a study of this name too: what that one names was left" in ran.err
+    assert list((copied / "studies/runs/tiny").rglob("best-*.pt"))
+    assert optdet("study", "best", "--storage", "studies/copy.db", cwd=copied).code == 0
