@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,37 @@ from optdet.errors import OptdetError
 
 if TYPE_CHECKING:
     from optdet.tuning.deletion import Doomed
+
+
+def backup(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE",
+            help="Where to. Default: beside the database, named by the time.",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    storage: options.Storage = None,
+) -> None:
+    """Copy the database, all its studies, into one file, while workers may write.
+
+    Weights and pictures are not in it: they stay beside the database. To go on from a backup, name it as
+    --storage, with --root where it lies elsewhere.
+
+    Examples:
+
+      optdet study backup
+
+      optdet study backup backups/monday.db --storage studies/optdet.db
+    """
+    from optdet.cli.tables import file_size
+    from optdet.store.backup import backup_database
+    from optdet.store.engine import open_storage, storage_url
+
+    written = backup_database(open_storage(storage_url(storage), create=False), file, force=force)
+    typer.echo(f"wrote {written}, {file_size(written.stat().st_size)}")
 
 
 def delete(

@@ -42,12 +42,16 @@ def _nothing(*_: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FitCallbacks:
-    """Who hears what. ``on_epoch_end`` may raise; what it raises leaves :func:`fit` as it is."""
+    """Who hears what. ``on_epoch_end`` may raise; what it raises leaves :func:`fit` as it is.
+
+    ``on_resume`` is given the epochs on disk, of which a database that was restored may know less.
+    """
 
     on_epoch_end: Callable[[EpochRecord], None] = _nothing
     on_checkpoint: Callable[[SavedCheckpoint], None] = _nothing
     on_batch: OnBatch = _nothing
     say: Callable[[str], None] = _nothing
+    on_resume: Callable[[Sequence[EpochRecord]], None] = _nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +239,7 @@ def _resume(run: _Run, callbacks: FitCallbacks) -> None:
         state.average.n_updates = payload["n_average_updates"]
     run.history = [EpochRecord.from_dict(values) for values in payload["history"]]
     callbacks.say(f"going on after epoch {len(run.history)} of {run.config.train.epochs}")
+    callbacks.on_resume(run.history)
     callbacks.on_epoch_end(run.history[-1])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -141,13 +141,20 @@ def _callbacks(context: TrialContext, trial: optuna.Trial, run_dir: Path, *, n_e
     study = context.study
     reported = dict(trial.study._storage.get_trial(trial._trial_id).intermediate_values)
 
-    def on_epoch_end(record: EpochRecord) -> None:
+    def report(record: EpochRecord) -> None:
         # Against the epochs before it alone: one that is replayed decides as it did the first time.
         if all(record.hmean > value for epoch, value in reported.items() if epoch < record.epoch):
             _set_attributes(trial, {attr.EPOCH_THRESHOLDS: record.thresholds.as_dict()})
         if record.epoch not in reported:  # a trial that goes on replays its last epoch
             trial.report(record.hmean, record.epoch)
             reported[record.epoch] = record.hmean
+
+    def on_resume(history: Sequence[EpochRecord]) -> None:
+        for record in history:
+            report(record)
+
+    def on_epoch_end(record: EpochRecord) -> None:
+        report(record)
         context.progress.epoch(record)
         context.on_epoch()
         # After the last epoch pruning saves seconds of tuning, and loses a value.
@@ -158,6 +165,7 @@ def _callbacks(context: TrialContext, trial: optuna.Trial, run_dir: Path, *, n_e
         _record(study, trial.number, saved)
 
     return FitCallbacks(
+        on_resume=on_resume,
         on_epoch_end=on_epoch_end,
         on_checkpoint=on_checkpoint,
         on_batch=context.progress.batch,
