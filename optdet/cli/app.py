@@ -41,6 +41,7 @@ app = typer.Typer(
     epilog="First steps: optdet study create; optdet study run; optdet dashboard",
 )
 study.app.command("backup")(study_life.backup)
+study.app.command("clean")(study_life.clean)
 study.app.command("delete")(study_life.delete)
 app.add_typer(study.app, name="study", help="Create, run and look at studies.")
 app.add_typer(data.app, name="data", help="Check data, make synthetic receipts.")

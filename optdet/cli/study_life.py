@@ -73,6 +73,51 @@ def delete(
         typer.echo(f"{other} has a study of this name too: what that one names was left", err=True)
 
 
+def clean(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="One study alone. Default: everything.", show_default=False),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    unknown: Annotated[
+        bool,
+        typer.Option(
+            "--unknown",
+            help="With PostgreSQL or --root: also run folders and pictures that this database does not know.",
+        ),
+    ] = False,
+    storage: options.Storage = None,
+    root: options.Root = None,
+) -> None:
+    """Remove what is not needed: maps beyond keep.maps, files of trials that are gone, a cache too large.
+
+    What a running process uses stays, and so does the best checkpoint of every trial.
+
+    Examples:
+
+      optdet study clean --dry-run
+
+      optdet study clean mine
+    """
+    from optdet.cli.tables import file_size
+    from optdet.tuning.cleaning import clean as clean_up
+    from optdet.tuning.study import find_study, open_database
+
+    database = open_database(storage, root)
+    found = None if name is None else find_study(database, name)
+    cleaned = clean_up(database, found, dry_run=dry_run, unknown=unknown)
+    for what in dict.fromkeys(waste.what for waste in cleaned.waste):
+        sizes = [waste.n_bytes for waste in cleaned.waste if waste.what == what]
+        typer.echo(f"{what}: {len(sizes)}, {file_size(sum(sizes))}")
+    total = file_size(sum(waste.n_bytes for waste in cleaned.waste))
+    typer.echo(f"would remove {total}" if dry_run else f"removed {total}")
+    if cleaned.unknown:
+        left = _counted(len(cleaned.unknown), "run folder or picture")
+        typer.echo(
+            f"left {left} that this database does not know; if no other uses this root: --unknown", err=True
+        )
+
+
 def _in_words(doomed: Doomed) -> str:
     from optdet.cli.tables import file_size
 

@@ -53,7 +53,7 @@ def _copy(file: Path, copy: Path) -> None:
         source.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()  # the moment that is copied
         source.backup(target, pages=_PAGES_A_STEP)
         source.execute("COMMIT")
-        target.execute("PRAGMA journal_mode=DELETE").fetchone()  # one file, without a log beside it
+        target.execute("PRAGMA journal_mode=DELETE").fetchone()  # readable where no log may be made
         found = target.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok":
         raise OptdetError(

@@ -41,17 +41,28 @@ class Illustrated:
 def attach_artifacts(trial: optuna.Trial, study: OpenStudy, shown: Illustrated) -> None:
     """Make the pictures in the trial's folder and attach them; one that is attached already is left alone.
 
+    Optuna registers one before it copies the file: where a worker was killed in between, it is copied again.
     Before the trial is told: Optuna attaches nothing to a finished trial.
     """
     folder = study.places.artifacts_dir
     folder.mkdir(parents=True, exist_ok=True)
     store = FileSystemArtifactStore(str(folder))
-    attached = {meta.filename for meta in get_all_artifact_meta(trial, storage=study.storage)}
+    attached = {
+        meta.filename: meta.artifact_id for meta in get_all_artifact_meta(trial, storage=study.storage)
+    }
     for path in make_pictures(shown, study.config.keep.overlays):
-        if path.name not in attached:
+        if path.name in attached:
+            _complete(store, folder / attached[path.name], path)
+        else:
             upload_artifact(
                 artifact_store=store, file_path=str(path), study_or_trial=trial, storage=study.storage
             )
+
+
+def _complete(store: FileSystemArtifactStore, attached: Path, picture: Path) -> None:
+    if not attached.exists() or attached.stat().st_size < picture.stat().st_size:
+        with picture.open("rb") as file:
+            store.write(attached.name, file)
 
 
 def make_pictures(shown: Illustrated, n_overlays: int) -> list[Path]:

@@ -25,6 +25,7 @@ from optdet.config_io import apply_params
 from optdet.data.sets import DataSets, ImageSet
 from optdet.evaluation.evaluate import Evaluation
 from optdet.evaluation.scorer import ImageScorer, evaluate_at
+from optdet.inference.cache_listing import evict, list_cache
 from optdet.inference.detector import TrainedDetector, open_checkpoint
 from optdet.inference.map_cache import MapCache
 from optdet.inference.predict import prob_maps
@@ -92,6 +93,7 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
     )
     remove_unfinished(cache.folder)
     scorers = final_scorers(trained, sets.val, cache)
+    evict(list_cache(study.places.cache_dir), config.cache.max_gb, keep=map_key)
     current = config.postprocess.thresholds()
     tuned = tune_thresholds(
         scorers,

@@ -40,6 +40,7 @@ def trial_source(study: OpenStudy, trial: FrozenTrial, options: SourceOptions) -
         device=options.device,
         cache_dir=study.places.cache_dir,
         key=trial.user_attrs.get(attr.MAP_KEY),
+        max_gb=config.cache.max_gb,
     )
 
     def labelled() -> tuple[Sample, ...]:

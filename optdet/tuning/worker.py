@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from optdet.config import Config, DataConfig
 from optdet.data.sets import DataSets, open_sets
 from optdet.errors import OptdetError, TrialFailed
+from optdet.inference.cache_listing import evict, list_cache
 from optdet.store.heartbeat import Heartbeat
 from optdet.store.leases import Full, Leases, Slot, SlotLost, Wait
 from optdet.training.checkpoints import CheckpointFolder
@@ -110,6 +111,7 @@ class Worker:
                 max_cache_gb=config.cache.max_gb,
                 on_image=self.progress.preparing,
             )
+            evict(list_cache(places.cache_dir), config.cache.max_gb)  # but not these: their readers hold them
             for note in self._sets[config.data].notes:
                 self.progress.say(note)
         return self._sets[config.data]

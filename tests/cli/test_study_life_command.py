@@ -37,3 +37,22 @@ def test_delete_says_which_database_keeps_files(copied, optdet):
     assert "copy.db has a study of this name too: what that one names was left" in ran.err
     assert list((copied / "studies/runs/tiny").rglob("best-*.pt"))
     assert optdet("study", "best", "--storage", "studies/copy.db", cwd=copied).code == 0
+
+
+def test_clean(copied, optdet):
+    picture = copied / "studies/artifacts/nobodys"
+    picture.write_bytes(bytes(2_000_000))
+    ran = optdet("study", "clean", "--dry-run", cwd=copied)
+    assert ran.out.splitlines() == ["pictures of trials that are gone: 1, 2.0 MB", "would remove 2.0 MB"]
+    assert picture.exists()
+    ran = optdet("study", "clean", cwd=copied)
+    assert ran.out.splitlines() == ["pictures of trials that are gone: 1, 2.0 MB", "removed 2.0 MB"]
+    assert not picture.exists()
+    assert optdet("study", "clean", "tiny", cwd=copied).out == "removed 0.0 MB\n"
+    assert "no study named 'tony'" in optdet("study", "clean", "tony", cwd=copied).error
+    (copied / "elsewhere").mkdir()
+    shutil.copy(copied / "studies/optdet.db", copied / "elsewhere/optdet.db")
+    picture.write_bytes(b"1")
+    ran = optdet("study", "clean", "--storage", "elsewhere/optdet.db", "--root", "studies", cwd=copied)
+    assert "left 1 run folder or picture that this database does not know" in ran.err
+    assert picture.exists()

@@ -35,6 +35,7 @@ def test_a_backup_is_one_file_with_everything(storage, tmp_path):
     out = tmp_path / "elsewhere" / "copy.db"
     assert backup_database(storage, out) == out
     assert [path.name for path in out.parent.iterdir()] == ["copy.db"]
+    assert out.read_bytes()[18:20] == b"\1\1"  # no write-ahead log: readable where nothing may be written
     copied = open_storage(out, create=False)
     assert optuna.get_all_study_names(copied) == ["a"]
     optuna.create_study(storage=copied, study_name="b")
