@@ -43,6 +43,7 @@ app = typer.Typer(
 study.app.command("backup")(study_life.backup)
 study.app.command("clean")(study_life.clean)
 study.app.command("delete")(study_life.delete)
+study.app.command("extend")(study_life.extend)
 app.add_typer(study.app, name="study", help="Create, run and look at studies.")
 app.add_typer(data.app, name="data", help="Check data, make synthetic receipts.")
 app.add_typer(postprocess.app, name="postprocess", help="Tune the thresholds of a frozen detector.")

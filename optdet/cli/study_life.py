@@ -118,6 +118,46 @@ def clean(
         )
 
 
+def extend(
+    trial: Annotated[str, typer.Argument(metavar="STUDY:TRIAL", help="A trial that is complete or pruned.")],
+    changes: options.Overrides = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            "--epochs",
+            min=1,
+            help="Epochs from its best one on. Default: the rest of its own, for a pruned trial.",
+            show_default=False,
+        ),
+    ] = None,
+    storage: options.Storage = None,
+    root: options.Root = None,
+) -> None:
+    """Go on with a trial that has ended: a new trial is queued that starts from its best checkpoint.
+
+    It is run by `study run`, and never pruned. The optimizer starts anew; settings may be replaced.
+
+    Examples:
+
+      optdet study extend mine:8
+
+      optdet study extend mine:8 --epochs 10 optimizer.lr=0.0001
+    """
+    from optdet.cli.again import Given
+    from optdet.tuning.extension import extend_trial
+    from optdet.tuning.study import open_database
+    from optdet.tuning.study_source import find_source
+
+    study, found = find_source(open_database(storage, root), trial)
+    queued = extend_trial(study, found, changes or (), epochs=epochs)
+    typer.echo(
+        f"queued in {study.name} as trial {queued.number}: trial {found.number} goes on after epoch "
+        f"{queued.after_epoch}, to epoch {queued.epochs}"
+    )
+    total = queued.total if queued.total > study.config.trials else None
+    typer.echo(f"run it: {Given(storage=storage, root=root).run_again(study.name, trials=total)}")
+
+
 def _in_words(doomed: Doomed) -> str:
     from optdet.cli.tables import file_size
 

@@ -12,6 +12,9 @@ DATA_ROOT = "optdet:data_root"
 READY = "optdet:ready"
 INNER_OF = "optdet:inner_of"
 
+# Of a trial that goes on with the weights of another, from the moment it is queued, beside its config.
+EXTENDED_FROM = "extended_from"
+
 # Of a trial, from its start.
 CONFIG = "config"
 SEED = "seed"

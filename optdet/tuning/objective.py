@@ -36,6 +36,7 @@ from optdet.training.fit import FitCallbacks, FitResult, fit
 from optdet.training.history import EpochRecord
 from optdet.tuning import attributes as attr
 from optdet.tuning.artifacts import Illustrated, attach_artifacts
+from optdet.tuning.extension import starting_point
 from optdet.tuning.progress import Progress
 from optdet.tuning.sampler import derived_seed
 from optdet.tuning.space import suggest
@@ -74,14 +75,22 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
     """Train and tune; TrialPruned, TrialFailed and what ``on_epoch`` raises pass through."""
     study = context.study
     params = suggest(trial, study.config.space)
-    config = trial_config(study.config, trial.number, params)
+    start = starting_point(study, trial.user_attrs)
+    config = start.config if start is not None else trial_config(study.config, trial.number, params)
     context.progress.trial_started(trial.number, params, config.train.epochs, taken_over=taken_over)
     sets = context.open_sets(config)
     _set_attributes(trial, _start_attributes(config, sets))
     run_dir = study.places.run_dir(study.name, trial.number)
     remove_unfinished(run_dir)  # this worker holds the trial's lease: nobody else writes there
     callbacks = _callbacks(context, trial, run_dir, n_epochs=config.train.epochs)
-    fitted = fit(config, sets, run_dir, device=context.device, callbacks=callbacks)
+    fitted = fit(
+        config,
+        sets,
+        run_dir,
+        device=context.device,
+        callbacks=callbacks,
+        start=None if start is None else start.checkpoint,
+    )
     started = time.perf_counter()
     trained = open_checkpoint(fitted.best.path, context.device)
     map_key = trained.detector.key()
@@ -159,8 +168,9 @@ def _callbacks(context: TrialContext, trial: optuna.Trial, run_dir: Path, *, n_e
         report(record)
         context.progress.epoch(record)
         context.on_epoch()
-        # After the last epoch pruning saves seconds of tuning, and loses a value.
-        if record.epoch < n_epochs and trial.should_prune():
+        # After the last epoch pruning saves seconds of tuning, and loses a value. And what somebody asked to
+        # go on is not stopped where it was stopped before.
+        if record.epoch < n_epochs and attr.EXTENDED_FROM not in trial.user_attrs and trial.should_prune():
             raise optuna.TrialPruned
 
     def on_checkpoint(saved: SavedCheckpoint) -> None:
@@ -232,6 +242,7 @@ def _end_attributes(
 ) -> dict[str, Any]:
     scores = evaluation.scores
     history = fitted.history
+    speeds = [record.images_per_s for record in history if record.images_per_s > 0]
     return {
         attr.THRESHOLDS: tuned.chosen.thresholds.as_dict(),
         attr.SCORES: scores.as_json(),
@@ -239,10 +250,10 @@ def _end_attributes(
         attr.INTERVAL: list(evaluation.interval()),
         attr.CHECKPOINT: checkpoint,
         attr.MAP_KEY: map_key,
-        attr.EPOCHS: len(history),
+        attr.EPOCHS: history[-1].epoch,
         attr.BEST_EPOCH: fitted.best.epoch,
         attr.SECONDS: round(sum(record.seconds for record in history) + tuning_seconds, 1),
-        attr.IMAGES_PER_S: round(sum(record.images_per_s for record in history) / len(history), 1),
+        attr.IMAGES_PER_S: round(sum(speeds) / len(speeds), 1) if speeds else None,
         "precision": scores.competition.macro.precision,
         "recall": scores.competition.macro.recall,
         "official_hmean": scores.official.macro.hmean,

@@ -185,7 +185,7 @@ class Worker:
             raise SlotLost
         frozen = self.study.study.tell(trial, value, state=state)
         folder = CheckpointFolder(self.study.places.run_dir(self.study.name, trial.number) / "checkpoints")
-        folder.keep_only("last", [])
+        folder.keep_final()
         if state == TrialState.COMPLETE:
             keep_best(self.study)
         seconds = time.monotonic() - started

@@ -56,3 +56,21 @@ def test_clean(copied, optdet):
     ran = optdet("study", "clean", "--storage", "elsewhere/optdet.db", "--root", "studies", cwd=copied)
     assert "left 1 run folder or picture that this database does not know" in ran.err
     assert picture.exists()
+
+
+def test_extend(copied, optdet):
+    ran = optdet("study", "extend", "tiny:0", "--epochs", "1", "optimizer.lr=0.001", cwd=copied)
+    assert ran.code == 0, ran.err
+    queued, run_it = ran.out.splitlines()
+    assert queued.startswith("queued in tiny as trial 2: trial 0 goes on after epoch ")
+    assert run_it == "run it: optdet study run tiny --trials 3"
+    assert (
+        "say how many epochs it gets from there: --epochs 5"
+        in optdet("study", "extend", "tiny:0", cwd=copied).error
+    )
+    assert "there is no trial 7" in optdet("study", "extend", "tiny:7", cwd=copied).error
+    assert "write STUDY:TRIAL" in optdet("study", "extend", "tiny:best", cwd=copied).error
+    ran = optdet("study", "run", "tiny", "--trials", "3", cwd=copied)
+    assert "trial 2 complete" in ran.err
+    trial = json.loads(optdet("study", "show", "tiny", "--json", cwd=copied).out)["trials"][2]
+    assert (trial["extended_from"], trial["params"]) == (0, {"optimizer.lr": 0.001})
