@@ -26,6 +26,7 @@ from optdet.cli import (
     study,
     study_life,
     train,
+    trial,
 )
 from optdet.errors import OptdetError
 
@@ -45,6 +46,7 @@ study.app.command("clean")(study_life.clean)
 study.app.command("delete")(study_life.delete)
 study.app.command("extend")(study_life.extend)
 app.add_typer(study.app, name="study", help="Create, run and look at studies.")
+app.add_typer(trial.app, name="trial", help="Take one trial out of its study.")
 app.add_typer(data.app, name="data", help="Check data, make synthetic receipts.")
 app.add_typer(postprocess.app, name="postprocess", help="Tune the thresholds of a frozen detector.")
 app.add_typer(cache.app, name="cache", help="See and clear what can be made again.")

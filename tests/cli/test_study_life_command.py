@@ -74,3 +74,37 @@ def test_extend(copied, optdet):
     assert "trial 2 complete" in ran.err
     trial = json.loads(optdet("study", "show", "tiny", "--json", cwd=copied).out)["trials"][2]
     assert (trial["extended_from"], trial["params"]) == (0, {"optimizer.lr": 0.001})
+
+
+def test_a_pack_is_a_source_in_another_folder_and_gives_the_same_bytes(copied, optdet, tmp_path):
+    """Of the study nothing is left there but its images and labels."""
+    best = json.loads(optdet("study", "best", "--json", cwd=copied).out)
+    ran = optdet("trial", "pack", f"tiny:{best['number']}", cwd=copied)
+    name = f"tiny-t{best['number']:04d}.pt"
+    assert ran.out.startswith(f"wrote {name}, ")
+    assert "the file exists" in optdet("trial", "pack", "tiny", "--out", name, cwd=copied).error
+    assert optdet("trial", "pack", "tiny", "--out", name, "--force", cwd=copied).code == 0
+    predicted = optdet(
+        "predict", "tiny", "--images", best["val"]["images"], "--out", "of-study.csv", cwd=copied
+    )
+    assert predicted.code == 0, predicted.err
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    shutil.move(copied / name, elsewhere / "detector.pt")
+    shutil.copytree(best["val"]["images"], elsewhere / "images")
+    shutil.copy(best["val"]["labels"], elsewhere / "labels.json")
+    expected = (copied / "of-study.csv").read_bytes()
+    shutil.rmtree(copied)
+    given = ("--images", "images", "--labels", "labels.json")
+    ran = optdet("predict", "detector.pt", "--images", "images", "--out", "found.csv", cwd=elsewhere)
+    assert ran.code == 0, ran.err
+    assert (elsewhere / "found.csv").read_bytes() == expected
+    scored = json.loads(
+        optdet("evaluate", "found.csv", "--labels", "labels.json", "--json", cwd=elsewhere).out
+    )
+    assert scored["competition"]["macro"]["hmean"] == best["value"]
+    tuned = optdet("postprocess", "tune", "detector.pt", *given, "--json", cwd=elsewhere)
+    assert tuned.code == 0, tuned.err
+    compared = optdet("compare", "detector.pt", "found.csv", *given, "--json", cwd=elsewhere)
+    assert compared.code == 0, compared.err
+    assert json.loads(compared.out)["competition"]["macro"]["hmean"]["difference"] == 0
