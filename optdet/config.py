@@ -172,7 +172,8 @@ class CacheConfig(Section):
     """Files that can be made again, below the root's ``cache``."""
 
     max_gb: Annotated[float, Field(ge=0)] = 50.0
-    """An image set that is larger than this when letterboxed is read from its files each time."""
+    """Letterboxed images and probability maps together: beyond it those used longest ago go, but for what is
+    in use. An image set that is larger alone is read from its files each time."""
 
 
 class FloatRange(Section):

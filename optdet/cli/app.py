@@ -14,7 +14,20 @@ from typing import Annotated, NoReturn
 import typer
 
 from optdet import __version__
-from optdet.cli import cache, compare, dashboard, data, evaluate, init, postprocess, predict, study, train
+from optdet.cli import (
+    cache,
+    compare,
+    dashboard,
+    data,
+    evaluate,
+    init,
+    postprocess,
+    predict,
+    study,
+    study_life,
+    train,
+    trial,
+)
 from optdet.errors import OptdetError
 
 # albumentations would ask a package index for its newest version whenever it is imported.
@@ -28,7 +41,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="First steps: optdet study create; optdet study run; optdet dashboard",
 )
+study.app.command("backup")(study_life.backup)
+study.app.command("clean")(study_life.clean)
+study.app.command("delete")(study_life.delete)
+study.app.command("extend")(study_life.extend)
 app.add_typer(study.app, name="study", help="Create, run and look at studies.")
+app.add_typer(trial.app, name="trial", help="Take one trial out of its study.")
 app.add_typer(data.app, name="data", help="Check data, make synthetic receipts.")
 app.add_typer(postprocess.app, name="postprocess", help="Tune the thresholds of a frozen detector.")
 app.add_typer(cache.app, name="cache", help="See and clear what can be made again.")

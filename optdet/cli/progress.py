@@ -47,11 +47,12 @@ class PlainProgress(Progress):
         self.say(f"trial {number}{' goes on' if taken_over else ''}: {values or 'the config as it stands'}")
 
     def epoch(self, record: EpochRecord) -> None:
+        speed = f"{record.images_per_s:.1f} images/s, " if record.images_per_s > 0 else ""  # none was trained
         self.say(
             f"trial {self._number} epoch {record.epoch}/{self._epochs}: loss {record.loss:.3f}, "
             f"H-mean {record.hmean:.4f} (thresh {record.thresholds.thresh:g}, box_thresh "
             f"{record.thresholds.box_thresh:g}, unclip {record.thresholds.unclip_ratio:g}), "
-            f"{record.images_per_s:.1f} images/s, {record.seconds:.1f} s"
+            f"{speed}{record.seconds:.1f} s"
         )
 
     def trial_finished(self, outcome: TrialOutcome, n_finished: int, total: int) -> None:

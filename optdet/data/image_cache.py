@@ -1,7 +1,8 @@
 """Letterboxed images, read once and shared by every trial and worker through one memory-mapped file.
 
 The file is ``images-<key>.npy``, (n, S, S, 3) uint8, its key made of the images' contents and the letterbox.
-It is written under a lock to a temporary name and renamed, and never changed after.
+It is written under a lock to a temporary name and renamed, and never changed after. A reader holds it, so
+that it is not evicted while it is used.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from optdet.data.images import read_image
 from optdet.digest import file_sha256
 from optdet.errors import OptdetError
 from optdet.geometry.letterbox import Letterbox
+from optdet.in_use import Hold, hold
 from optdet.structures import Sample
 
 _VERSION = 1
@@ -47,10 +49,14 @@ class FileReader:
 
 
 class CachedReader:
-    """Canvases from a cache file; opened where it is used, so that it travels to worker processes."""
+    """Canvases from a cache file; opened where it is used, so that it travels to worker processes.
 
-    def __init__(self, path: Path) -> None:
+    ``held`` keeps the file from being evicted: that of the process that started the workers.
+    """
+
+    def __init__(self, path: Path, held: Hold | None = None) -> None:
         self.path = path
+        self._held = held
         self._canvases: NDArray[np.uint8] | None = None
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
@@ -83,7 +89,7 @@ def open_canvases(
     if len(samples) * size * size * 3 > max_gb * 1e9:
         return FileReader(paths, tuple(letterboxes))
     path = cache_dir / f"images-{_key(paths, letterboxes)}.npy"
-    if not path.exists():
+    while (held := hold(path)) is None:  # evicted between its making and its use: again
         try:
             _write_once(path, paths, letterboxes, on_image)
         except OSError as error:
@@ -94,7 +100,7 @@ def open_canvases(
             ) from error
     with contextlib.suppress(OSError):  # somebody else's file: when it was used last stays unknown
         os.utime(path)
-    return CachedReader(path)
+    return CachedReader(path, held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,11 @@ class KeptImages:
 
 def kept_images(cache_dir: Path) -> list[KeptImages]:
     """The cache files of a folder, whichever images they are of."""
-    return [_kept(path) for path in sorted(cache_dir.glob("images-*.npy"))]
+    kept = []
+    for path in sorted(cache_dir.glob("images-*.npy")):
+        with contextlib.suppress(FileNotFoundError):  # another process may remove it meanwhile
+            kept.append(_kept(path))
+    return kept
 
 
 def remove_images(path: Path) -> None:

@@ -1,18 +1,22 @@
-"""What the cache folder holds, and how to remove it: maps of each source, and letterboxed image sets.
+"""What the cache folder holds, how it is bounded and cleared: maps of each source, letterboxed image sets.
 
-Everything in it can be made again. Sizes are bytes, times seconds since the epoch.
+Everything in it can be made again, and other processes may make and remove it meanwhile. Sizes are bytes,
+times seconds since the epoch.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from optdet.data.image_cache import KeptImages, kept_images, remove_images
 from optdet.errors import OptdetError
+from optdet.in_use import remove_unused
 from optdet.inference.map_cache import NOTE_NAME, maps_dir, read_note
 
 
@@ -38,7 +42,10 @@ def list_cache(cache_dir: Path) -> list[CacheEntry]:
     """Everything that is kept, the last used first."""
     folder = maps_dir(cache_dir)
     folders = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-    entries = [_maps_entry(path) for path in folders]
+    entries = []
+    for path in folders:
+        with contextlib.suppress(FileNotFoundError):
+            entries.append(_maps_entry(path))
     entries += [_images_entry(kept) for kept in kept_images(cache_dir)]
     return sorted(entries, key=lambda entry: (-entry.last_used, entry.key))
 
@@ -51,11 +58,38 @@ def clear_cache(cache_dir: Path, key: str | None) -> list[CacheEntry]:
     entries = list_cache(cache_dir)
     chosen = entries if key is None else [_find(entries, key, cache_dir)]
     for entry in chosen:
-        if entry.kind == "images":
-            remove_images(entry.path)
-        else:
-            shutil.rmtree(entry.path)
+        _remove(entry.path)
     return chosen
+
+
+def evict(
+    entries: Sequence[CacheEntry], max_gb: float, *, keep: str | None = None, only_say: bool = False
+) -> list[CacheEntry]:
+    """Of what ``list_cache`` gave, remove what was used longest ago until the rest fits into ``max_gb``; what
+    was removed, or would be.
+
+    What a process holds stays, and so does the entry of the key ``keep``.
+    """
+    excess = sum(entry.n_bytes for entry in entries) - max_gb * 1e9
+    evicted = []
+    for entry in reversed(entries):
+        if excess <= 0:
+            break
+        if entry.key != keep and remove_unused(entry.path, _nothing if only_say else _remove):
+            excess -= entry.n_bytes
+            evicted.append(entry)
+    return evicted
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        remove_images(path)
+
+
+def _nothing(_path: Path) -> None:
+    """Of what would be removed."""
 
 
 def _find(entries: list[CacheEntry], key: str, cache_dir: Path) -> CacheEntry:

@@ -5,6 +5,9 @@ Behind the array stands the CRC-32 of the bytes before it: a file that is cut of
 counts as missing, and is made again. (A checksum finds accidents; 60 maps of 1024 x 1024 are checked in a
 tenth of a second, where SHA-256 takes three times that.)
 
+A folder is held while its maps are read or made, so that it is not evicted meanwhile. Maps that were read
+stay readable after: they are mapped.
+
 ``note.json`` beside the maps says whose they are. Its modification time is when they were last used.
 """
 
@@ -17,6 +20,8 @@ import os
 import shutil
 import time
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +31,7 @@ from numpy.typing import NDArray
 
 from optdet.atomic import atomic_file
 from optdet.errors import OptdetError
+from optdet.in_use import Hold, hold, remove_unused
 
 NOTE_NAME = "note.json"
 _CHECKSUM_BYTES = 4
@@ -104,8 +110,26 @@ class MapCache:
         with contextlib.suppress(OSError):  # never used yet, or somebody else's: neither is in the way
             os.utime(self.folder / NOTE_NAME)
 
-    def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """While the block runs, the folder is there and nobody evicts it. Refuses as ``begin_use`` does."""
+        self.begin_use()
+        try:
+            while (held := _made_and_held(self.folder)) is None:
+                pass  # evicted between the two
+        except OSError:  # a full or read-only disk: reading is not in its way, and saving says so
+            held = None
+        try:
+            yield
+        finally:
+            if held is not None:
+                held.release()
+            with contextlib.suppress(OSError):  # not empty, as a rule
+                self.folder.rmdir()
+
+    def remove(self) -> bool:
+        """Whether the maps are gone: those in use stay."""
+        return remove_unused(self.folder, shutil.rmtree)
 
     def _write_note(self) -> None:
         path = self.folder / NOTE_NAME
@@ -118,6 +142,11 @@ class MapCache:
 
     def _path(self, image_key: str) -> Path:
         return self.folder / f"{image_key}.npy"
+
+
+def _made_and_held(folder: Path) -> Hold | None:
+    folder.mkdir(parents=True, exist_ok=True)
+    return hold(folder)
 
 
 def _checksum(content: bytes | memoryview) -> bytes:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from optdet.data.image_cache import CanvasReader
 from optdet.errors import OptdetError
+from optdet.inference.cache_listing import evict, list_cache
 from optdet.inference.map_cache import MapCache
 from optdet.inference.predict import CanvasDetector, ImageMap, OnImage, image_key, prob_maps
 from optdet.inference.preprocessing import Preprocessing
@@ -61,7 +62,7 @@ class _OnDemand:
 
 
 class DetectorMaps:
-    """The maps of a detector, kept in ``cache_dir``.
+    """The maps of a detector, kept in ``cache_dir``, which holds ``max_gb`` at most: the oldest others go.
 
     ``key`` is that of the maps kept earlier, where it is known without opening the detector. A detector that
     turns out to make other maps (on another device, or with another number of threads) uses its own: maps of
@@ -76,12 +77,14 @@ class DetectorMaps:
         open_detector: Callable[[], OpenedDetector],
         cache_dir: Path,
         key: str | None,
+        max_gb: float,
     ) -> None:
         self.title = title
         self.preprocessing = preprocessing
         self._open_detector = open_detector
         self._cache_dir = cache_dir
         self._key = key
+        self._max_gb = max_gb
         self._opened: OpenedDetector | None = None
 
     def open(self) -> OpenedDetector:
@@ -107,7 +110,10 @@ class DetectorMaps:
         else:
             opened = self.open()
             cache, detector = self.cache(opened.key), opened.detector
-        return prob_maps(detector, paths, cache=cache, canvases=canvases, image_keys=keys, on_image=on_image)
+        yield from prob_maps(
+            detector, paths, cache=cache, canvases=canvases, image_keys=keys, on_image=on_image
+        )
+        evict(list_cache(self._cache_dir), self._max_gb, keep=cache.key)
 
 
 def require_content(title: str, maps: Sequence[ImageMap]) -> None:

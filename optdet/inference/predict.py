@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -58,20 +59,19 @@ def prob_maps(
     they are known.
     """
     pre = detector.preprocessing
-    if cache is not None:
-        cache.begin_use()
-    for index, path in enumerate(paths):
-        letterbox = pre.letterbox(path)
-        key = "" if cache is None else image_keys[index] if image_keys is not None else image_key(path)
-        prob_map = cache.load(key, pre.size) if cache is not None else None
-        if prob_map is None:
-            canvas = canvases[index] if canvases is not None else letterbox.draw(read_image(path))
-            prob_map = detector.prob_map(canvas)
-            if cache is not None:
-                cache.save(key, prob_map)
-        if on_image is not None:
-            on_image(index + 1, len(paths))
-        yield ImageMap(path, MapDetector(prob_map, letterbox))
+    with nullcontext() if cache is None else cache.in_use():
+        for index, path in enumerate(paths):
+            letterbox = pre.letterbox(path)
+            key = "" if cache is None else image_keys[index] if image_keys is not None else image_key(path)
+            prob_map = cache.load(key, pre.size) if cache is not None else None
+            if prob_map is None:
+                canvas = canvases[index] if canvases is not None else letterbox.draw(read_image(path))
+                prob_map = detector.prob_map(canvas)
+                if cache is not None:
+                    cache.save(key, prob_map)
+            if on_image is not None:
+                on_image(index + 1, len(paths))
+            yield ImageMap(path, MapDetector(prob_map, letterbox))
 
 
 def detect(maps: Iterable[ImageMap], thresholds: Thresholds) -> dict[str, Detections]:

@@ -86,6 +86,11 @@ def open_storage(url: str | Path, *, create: bool = True) -> RDBStorage:
         return _connect(parsed)
 
 
+def sqlite_file(storage: RDBStorage) -> Path | None:
+    """The file of a database; None for one on a server."""
+    return _sqlite_file(storage.engine.url)
+
+
 def close_storage(storage: RDBStorage) -> None:
     """Close this thread's session and the idle connections; the last one folds SQLite's log into the file."""
     storage.remove_session()

@@ -22,7 +22,7 @@ from sqlalchemy.engine import Connection
 
 from optdet.store.engine import write_transaction
 from optdet.store.owners import Owner
-from optdet.store.study_trials import StudyTrials, read_study_trials
+from optdet.store.study_trials import StudyTrials, read_study_trials, retire_study
 from optdet.store.tables import SLOTS
 
 EXPIRY_S = 60.0
@@ -154,8 +154,19 @@ class Leases:
     def live(self) -> list[LiveSlot]:
         """Every slot of the study, by trial number, those about to be bound last; the dead are marked."""
         with self._transaction() as connection:
-            rows = self._read_slots(connection)
-            now, up_since = _clock(connection)
+            return self._live(connection)
+
+    def retire(self) -> list[LiveSlot]:
+        """End the study, unless workers live: those, or none. No worker gets a slot of it afterwards."""
+        with self._transaction() as connection:
+            live = [slot for slot in self._live(connection) if slot.alive]
+            if not live:
+                retire_study(connection, self.study_id, self.study_uuid)
+        return live
+
+    def _live(self, connection: Connection) -> list[LiveSlot]:
+        rows = self._read_slots(connection)
+        now, up_since = _clock(connection)
         slots = [
             LiveSlot(
                 slot_id=row.slot_id,

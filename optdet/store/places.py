@@ -51,11 +51,15 @@ class Places:
     def artifacts_dir(self) -> Path:
         return self.root / "artifacts"
 
-    def runs_dir(self, study: str) -> Path:
-        return self.root / "runs" / valid_study_name(study)
+    @property
+    def runs_dir(self) -> Path:
+        return self.root / "runs"
+
+    def runs_of(self, study: str) -> Path:
+        return self.runs_dir / valid_study_name(study)
 
     def run_dir(self, study: str, number: int) -> Path:
-        return self.runs_dir(study) / f"t{number:04d}"
+        return self.runs_of(study) / f"t{number:04d}"
 
     def relative(self, path: str | Path) -> str:
         """The path as it is stored; relative ones are taken from the working directory."""

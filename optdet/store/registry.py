@@ -115,6 +115,16 @@ def forget_study(storage: RDBStorage, study_uuid: str) -> None:
             connection.execute(delete(table).where(table.c.study_uuid == study_uuid))
 
 
+def stored_studies(storage: RDBStorage) -> set[str]:
+    """The UUIDs of all studies that have rows here."""
+    with write_transaction(storage.engine, "optdet:registry") as connection:
+        return {
+            uuid
+            for table in (SLOTS, CHECKPOINTS, INNER_TRIALS)
+            for (uuid,) in connection.execute(select(table.c.study_uuid).distinct())
+        }
+
+
 @contextmanager
 def _transaction(storage: RDBStorage, study_uuid: str) -> Iterator[Connection]:
     with write_transaction(storage.engine, f"optdet:registry:{study_uuid}") as connection:

@@ -1,7 +1,7 @@
-"""The one place that knows Optuna's own tables: the states of a study's trials, inside our transaction.
+"""What is read and changed in Optuna's own tables inside a transaction of ours: a study's trials, its end.
 
-Optuna's API answers the same, but in a transaction of its own: between its answer and ours another worker
-could come. Its states are stored by name, in ``trials.state``.
+Optuna's API does the same, but in a transaction of its own: between its answer and ours another worker could
+come. Its states are stored by name, in ``trials.state``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from optdet.errors import OptdetError
+
+RETIRED = "deleted:"
+"""Stands before the UUID of a study that is being deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +53,15 @@ def read_study_trials(connection: Connection, study_id: int, study_uuid: str) ->
         running=frozenset(number for number, state in unfinished if state == "RUNNING"),
         waiting=frozenset(number for number, state in unfinished if state == "WAITING"),
         n_finished=int(n_finished or 0),
+    )
+
+
+def retire_study(connection: Connection, study_id: int, study_uuid: str) -> None:
+    """From now on the study is a deleted one to whoever reads its trials; its UUID stays readable."""
+    connection.execute(
+        text(
+            "UPDATE study_user_attributes SET value_json = :retired"
+            " WHERE study_id = :study AND value_json = :uuid"
+        ),
+        {"study": study_id, "uuid": json.dumps(study_uuid), "retired": json.dumps(RETIRED + study_uuid)},
     )

@@ -96,6 +96,11 @@ class CheckpointFolder:
                 return checkpoint
         return None
 
+    def keep_final(self) -> None:
+        """What stays of a run that has ended: the best, of which a pruned one has kept the one before too."""
+        self.keep_only("last", [])
+        self.keep_only("best", [saved.path for saved in self.found("best")[:1]])
+
     def keep_only(self, kind: Kind, keep: list[Path]) -> None:
         for checkpoint in self.found(kind):
             if checkpoint.path not in keep:

@@ -4,13 +4,16 @@ At the end of an epoch: the checkpoint is written, holding the score; then ``on_
 may raise to stop. A run that goes on first replays ``on_epoch_end`` for the last epoch on disk, since it
 cannot know how far its predecessor came. On the CPU a run that was cut off anywhere ends with the same bits
 as one that was not: everything random comes from (seed, epoch, index).
+
+A run may start from the best checkpoint of another: its first record is that epoch, scored anew, and it
+trains from the next one on, at that point of the schedule, with an optimizer that knows nothing yet.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +45,16 @@ def _nothing(*_: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FitCallbacks:
-    """Who hears what. ``on_epoch_end`` may raise; what it raises leaves :func:`fit` as it is."""
+    """Who hears what. ``on_epoch_end`` may raise; what it raises leaves :func:`fit` as it is.
+
+    ``on_resume`` is given the epochs on disk, of which a database that was restored may know less.
+    """
 
     on_epoch_end: Callable[[EpochRecord], None] = _nothing
     on_checkpoint: Callable[[SavedCheckpoint], None] = _nothing
     on_batch: OnBatch = _nothing
     say: Callable[[str], None] = _nothing
+    on_resume: Callable[[Sequence[EpochRecord]], None] = _nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,11 @@ class _Run:
     history: list[EpochRecord] = field(default_factory=list)
 
     @property
+    def epoch(self) -> int:
+        """The last one that is behind these weights."""
+        return self.history[-1].epoch if self.history else 0
+
+    @property
     def validated_model(self) -> DBNet:
         return self.state.average.model if self.state.average is not None else self.state.model
 
@@ -79,10 +91,14 @@ def fit(
     *,
     device: torch.device,
     callbacks: FitCallbacks = FitCallbacks(),
+    start: SavedCheckpoint | None = None,
 ) -> FitResult:
-    """Train as ``config`` says; TrialFailed for a NaN loss or a full card, OptdetError for bad settings."""
+    """Train as ``config`` says, from ``start`` on where one is given.
+
+    TrialFailed for a NaN loss or a full card, OptdetError for bad settings.
+    """
     try:
-        return _fit(config, sets, run_dir, device, callbacks)
+        return _fit(config, sets, run_dir, device, callbacks, start)
     except torch.cuda.OutOfMemoryError as error:
         reason = (
             f"out of GPU memory with {config.train.batch_size} images of {config.data.size} pixels a batch"
@@ -91,10 +107,17 @@ def fit(
 
 
 def _fit(
-    config: Config, sets: DataSets, run_dir: Path, device: torch.device, callbacks: FitCallbacks
+    config: Config,
+    sets: DataSets,
+    run_dir: Path,
+    device: torch.device,
+    callbacks: FitCallbacks,
+    start: SavedCheckpoint | None,
 ) -> FitResult:
     run = _set_up(config, run_dir, device)
     _resume(run, callbacks)
+    if start is not None and not run.history:
+        _start_from(run, start, sets, callbacks)
     sampler = EpochSampler(sets.train.weights, config.seed)
     dataset = TrainingSet(
         sets.train, config.augment, config.target, seed=config.seed, thresh_branch=config.model.thresh_branch
@@ -109,7 +132,7 @@ def _fit(
     )
     normalize = Normalizer(Preprocessing.of(config), device)
     while not _finished(run):
-        epoch = len(run.history) + 1
+        epoch = run.epoch + 1
         sampler.epoch = epoch
         torch.manual_seed(config.seed + epoch)  # for layers that draw, as dropout does
         losses = train_epoch(
@@ -145,16 +168,12 @@ def _set_up(config: Config, run_dir: Path, device: torch.device) -> _Run:
 
 def _finished(run: _Run) -> bool:
     train = run.config.train
-    return len(run.history) >= train.epochs or stops_early(run.history, train.patience)
+    return run.epoch >= train.epochs or stops_early(run.history, train.patience)
 
 
 def _validate(run: _Run, sets: DataSets, epoch: int, losses: EpochLosses) -> EpochRecord:
     started = time.perf_counter()
-    detector = Detector(
-        run.validated_model, Preprocessing.of(run.config), run.device, amp=run.config.train.amp
-    )
-    scorers = validation_scorers(detector, sets.val)
-    hmean, thresholds = epoch_score(scorers, run.config)
+    hmean, thresholds = _score(run, sets)
     return EpochRecord(
         epoch=epoch,
         loss=losses.total,
@@ -167,6 +186,13 @@ def _validate(run: _Run, sets: DataSets, epoch: int, losses: EpochLosses) -> Epo
         seconds=losses.seconds + time.perf_counter() - started,
         images_per_s=losses.n_images / losses.seconds,
     )
+
+
+def _score(run: _Run, sets: DataSets) -> tuple[float, Thresholds]:
+    detector = Detector(
+        run.validated_model, Preprocessing.of(run.config), run.device, amp=run.config.train.amp
+    )
+    return epoch_score(validation_scorers(detector, sets.val), run.config)
 
 
 def epoch_score(scorers: Sequence[ImageScorer], config: Config) -> tuple[float, Thresholds]:
@@ -191,6 +217,8 @@ def _save(run: _Run, record: EpochRecord, callbacks: FitCallbacks) -> None:
             "n_threads": torch.get_num_threads(),
             # Those it was scored at: a run that ends here, pruned, is tuned no further.
             "thresholds": record.thresholds.as_dict(),
+            # For a run that starts from here; without its times, so that equal runs leave equal files.
+            "record": replace(record, seconds=0.0, images_per_s=0.0).as_dict(),
         }
         callbacks.on_checkpoint(run.folder.save("best", record.epoch, payload))
     last = run.folder.save("last", record.epoch, {**common, **_resumable(run)})
@@ -234,8 +262,33 @@ def _resume(run: _Run, callbacks: FitCallbacks) -> None:
         state.average.model.load_state_dict(payload["average"])
         state.average.n_updates = payload["n_average_updates"]
     run.history = [EpochRecord.from_dict(values) for values in payload["history"]]
-    callbacks.say(f"going on after epoch {len(run.history)} of {run.config.train.epochs}")
+    callbacks.say(f"going on after epoch {run.epoch} of {run.config.train.epochs}")
+    callbacks.on_resume(run.history)
     callbacks.on_epoch_end(run.history[-1])
+
+
+def _start_from(run: _Run, start: SavedCheckpoint, sets: DataSets, callbacks: FitCallbacks) -> None:
+    """The weights of another run; scored here, since images, canvas or thresholds may be others."""
+    started = time.perf_counter()
+    payload = start.load()
+    if "record" not in payload:
+        raise TrialFailed(f"{start.path} says nothing of its epoch: an earlier optdet wrote it")
+    try:
+        run.state.model.load_state_dict(payload["model"])
+    except RuntimeError as error:
+        raise TrialFailed(f"the weights of {start.path} do not fit: {str(error).splitlines()[-1]}") from error
+    if run.state.average is not None:
+        run.state.average.model.load_state_dict(payload["model"])
+    hmean, thresholds = _score(run, sets)
+    record = replace(
+        EpochRecord.from_dict(payload["record"]),
+        hmean=hmean,
+        thresholds=thresholds,
+        seconds=time.perf_counter() - started,
+    )
+    callbacks.say(f"starting after epoch {record.epoch} of {start.path}")
+    _save(run, record, callbacks)
+    callbacks.on_epoch_end(record)
 
 
 def _best(run: _Run) -> SavedCheckpoint:

@@ -14,6 +14,9 @@ INNER_OF = "optdet:inner_of"
 SEARCH = "optdet:search"
 COPIED_FROM = "optdet:copied_from"  # the UUID there; on a study that is not ready: the copy was cut short
 
+# Of a trial that goes on with the weights of another, from the moment it is queued, beside its config.
+EXTENDED_FROM = "extended_from"
+
 # Of a trial, from its start.
 CONFIG = "config"
 SEED = "seed"

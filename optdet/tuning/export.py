@@ -40,6 +40,8 @@ def flat_row(row: TrialRow) -> dict[str, Any]:
     for metric, kinds in (row.scores or {}).items():
         for kind, scores in kinds.items():
             flat |= {f"{metric}.{kind}.{name}": value for name, value in scores.items()}
+    if row.extended_from is not None:
+        flat["extended_from"] = row.extended_from
     if row.failure:
         flat["failure"] = row.failure
     return flat

@@ -29,7 +29,7 @@ def sweep_finished(study: OpenStudy) -> None:
         if trial.state.is_finished():
             run_dir = study.places.run_dir(study.name, trial.number)
             remove_unfinished(run_dir)
-            CheckpointFolder(run_dir / "checkpoints").keep_only("last", [])
+            CheckpointFolder(run_dir / "checkpoints").keep_final()
 
 
 def best_trials(study: OpenStudy, n_trials: int) -> list[FrozenTrial]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -25,6 +25,7 @@ from optdet.config_io import apply_params
 from optdet.data.sets import DataSets, ImageSet
 from optdet.evaluation.evaluate import Evaluation
 from optdet.evaluation.scorer import ImageScorer, evaluate_at
+from optdet.inference.cache_listing import evict, list_cache
 from optdet.inference.detector import TrainedDetector, open_checkpoint
 from optdet.inference.map_cache import MapCache
 from optdet.inference.predict import prob_maps
@@ -35,6 +36,7 @@ from optdet.training.fit import FitCallbacks, FitResult, fit
 from optdet.training.history import EpochRecord
 from optdet.tuning import attributes as attr
 from optdet.tuning.artifacts import Illustrated, attach_artifacts
+from optdet.tuning.extension import starting_point
 from optdet.tuning.progress import Progress
 from optdet.tuning.sampler import derived_seed
 from optdet.tuning.space import suggest
@@ -73,14 +75,22 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
     """Train and tune; TrialPruned, TrialFailed and what ``on_epoch`` raises pass through."""
     study = context.study
     params = suggest(trial, study.config.space)
-    config = trial_config(study.config, trial.number, params)
+    start = starting_point(study, trial.user_attrs)
+    config = start.config if start is not None else trial_config(study.config, trial.number, params)
     context.progress.trial_started(trial.number, params, config.train.epochs, taken_over=taken_over)
     sets = context.open_sets(config)
     _set_attributes(trial, _start_attributes(config, sets))
     run_dir = study.places.run_dir(study.name, trial.number)
     remove_unfinished(run_dir)  # this worker holds the trial's lease: nobody else writes there
     callbacks = _callbacks(context, trial, run_dir, n_epochs=config.train.epochs)
-    fitted = fit(config, sets, run_dir, device=context.device, callbacks=callbacks)
+    fitted = fit(
+        config,
+        sets,
+        run_dir,
+        device=context.device,
+        callbacks=callbacks,
+        start=None if start is None else start.checkpoint,
+    )
     started = time.perf_counter()
     trained = open_checkpoint(fitted.best.path, context.device)
     map_key = trained.detector.key()
@@ -92,6 +102,7 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
     )
     remove_unfinished(cache.folder)
     scorers = final_scorers(trained, sets.val, cache)
+    evict(list_cache(study.places.cache_dir), config.cache.max_gb, keep=map_key)
     current = config.postprocess.thresholds()
     tuned = tune_thresholds(
         scorers,
@@ -149,23 +160,32 @@ def _callbacks(context: TrialContext, trial: optuna.Trial, run_dir: Path, *, n_e
     study = context.study
     reported = dict(trial.study._storage.get_trial(trial._trial_id).intermediate_values)
 
-    def on_epoch_end(record: EpochRecord) -> None:
+    def report(record: EpochRecord) -> None:
         # Against the epochs before it alone: one that is replayed decides as it did the first time.
         if all(record.hmean > value for epoch, value in reported.items() if epoch < record.epoch):
             _set_attributes(trial, {attr.EPOCH_THRESHOLDS: record.thresholds.as_dict()})
         if record.epoch not in reported:  # a trial that goes on replays its last epoch
             trial.report(record.hmean, record.epoch)
             reported[record.epoch] = record.hmean
+
+    def on_resume(history: Sequence[EpochRecord]) -> None:
+        for record in history:
+            report(record)
+
+    def on_epoch_end(record: EpochRecord) -> None:
+        report(record)
         context.progress.epoch(record)
         context.on_epoch()
-        # After the last epoch pruning saves seconds of tuning, and loses a value.
-        if record.epoch < n_epochs and trial.should_prune():
+        # After the last epoch pruning saves seconds of tuning, and loses a value. And what somebody asked to
+        # go on is not stopped where it was stopped before.
+        if record.epoch < n_epochs and attr.EXTENDED_FROM not in trial.user_attrs and trial.should_prune():
             raise optuna.TrialPruned
 
     def on_checkpoint(saved: SavedCheckpoint) -> None:
         _record(study, trial.number, saved)
 
     return FitCallbacks(
+        on_resume=on_resume,
         on_epoch_end=on_epoch_end,
         on_checkpoint=on_checkpoint,
         on_batch=context.progress.batch,
@@ -230,6 +250,7 @@ def _end_attributes(
 ) -> dict[str, Any]:
     scores = evaluation.scores
     history = fitted.history
+    speeds = [record.images_per_s for record in history if record.images_per_s > 0]
     return {
         attr.THRESHOLDS: tuned.chosen.thresholds.as_dict(),
         attr.SCORES: scores.as_json(),
@@ -237,10 +258,10 @@ def _end_attributes(
         attr.INTERVAL: list(evaluation.interval()),
         attr.CHECKPOINT: checkpoint,
         attr.MAP_KEY: map_key,
-        attr.EPOCHS: len(history),
+        attr.EPOCHS: history[-1].epoch,
         attr.BEST_EPOCH: fitted.best.epoch,
         attr.SECONDS: round(sum(record.seconds for record in history) + tuning_seconds, 1),
-        attr.IMAGES_PER_S: round(sum(record.images_per_s for record in history) / len(history), 1),
+        attr.IMAGES_PER_S: round(sum(speeds) / len(speeds), 1) if speeds else None,
         "precision": scores.competition.macro.precision,
         "recall": scores.competition.macro.recall,
         "official_hmean": scores.official.macro.hmean,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from optdet.config import Choice
+from optdet.config import Choice, Config
 from optdet.config_io import apply_params, parse_override
 from optdet.errors import OptdetError
+from optdet.study_config import StudyConfig
 from optdet.tuning.study import OpenStudy
 
 
@@ -20,16 +21,21 @@ def enqueue_trial(study: OpenStudy, params: Sequence[str]) -> dict[str, Any]:
             known = ", ".join(study.config.space) or "nothing"
             raise OptdetError(f"{name!r} is not in the space of {study.name}", fix=f"it varies {known}")
         values[name] = value
-    config = apply_params(study.config.config, values, "queued trial").model_dump(mode="json")
-    exact = {name: _dotted(config, name) for name in values}
+    config = apply_params(study.config.config, values, "queued trial")
+    exact = exact_values(study.config, config, values, "queued trial")
+    study.study.enqueue_trial(exact)
+    return exact
+
+
+def exact_values(study: StudyConfig, config: Config, names: Iterable[str], where: str) -> dict[str, Any]:
+    """Values of the space as the config has them; OptdetError for one that is none of a name's choices."""
+    tree = config.model_dump(mode="json")
+    exact = {name: _dotted(tree, name) for name in names}
     for name, value in exact.items():
-        dimension = study.config.space[name]
+        dimension = study.space[name]
         if isinstance(dimension, Choice) and value not in dimension.choices:
             choices = ", ".join(repr(choice) for choice in dimension.choices)
-            raise OptdetError(
-                f"{name} has no choice {value!r}", where="queued trial", fix=f"choose among {choices}"
-            )
-    study.study.enqueue_trial(exact)
+            raise OptdetError(f"{name} has no choice {value!r}", where=where, fix=f"choose among {choices}")
     return exact
 
 

@@ -37,6 +37,7 @@ class TrialRow:
     seconds: float | None
     images_per_s: float | None
     failure: str | None
+    extended_from: int | None
 
     def as_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in type(self).__dataclass_fields__}
@@ -57,10 +58,11 @@ def trial_row(trial: FrozenTrial) -> TrialRow:
         hmean_crossfit=attrs.get(attr.CROSSFIT),
         thresholds=attrs.get(attr.THRESHOLDS),
         scores=attrs.get(attr.SCORES),
-        epochs=len(trial.intermediate_values),
+        epochs=max(trial.intermediate_values, default=0),
         seconds=attrs.get(attr.SECONDS),
         images_per_s=attrs.get(attr.IMAGES_PER_S),
         failure=attrs.get(attr.FAILURE),
+        extended_from=attrs.get(attr.EXTENDED_FROM),
     )
 
 
@@ -169,6 +171,9 @@ def write_best(study: OpenStudy, path: Path, *, force: bool = False) -> None:
         f"# Trial {trial.number} of study {study.name}: {_value_in_words(study, trial)}",
         f"# at {thresholds}",
     ]
+    if attr.EXTENDED_FROM in trial.user_attrs:
+        head.append(f"# It began with the weights of trial {trial.user_attrs[attr.EXTENDED_FROM]}:")
+        head.append("# trained from nothing, these settings give another detector.")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, ("\n".join(head) + "\n" + dump_yaml(tree)).encode())
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
-from optdet.config import Config, PostprocessConfig
+from optdet.config import CacheConfig, Config, PostprocessConfig
 from optdet.data.source import load_source
 from optdet.errors import OptdetError
 from optdet.evaluation.scorer import ImageScorer
@@ -114,6 +114,7 @@ def checkpoint_maps(
     device: str,
     cache_dir: Path,
     key: str | None,
+    max_gb: float,
 ) -> DetectorMaps:
     """The maps of one of our checkpoints. ``key`` is that of maps kept on whatever device was chosen then;
     naming a device asks for that one's.
@@ -132,6 +133,7 @@ def checkpoint_maps(
         open_detector=open_detector,
         cache_dir=cache_dir,
         key=key if device == "auto" else None,
+        max_gb=max_gb,
     )
 
 
@@ -148,6 +150,7 @@ def _open_checkpoint(path: Path, options: SourceOptions) -> OpenSource:
         open_detector=lambda: opened,
         cache_dir=_cache_dir(options),
         key=opened.key,
+        max_gb=trained.config.cache.max_gb,
     )
     current = trained.config.postprocess.thresholds()
     return OpenSource(path.name, maps, current, trained.thresholds, trained.config)
@@ -167,6 +170,7 @@ def _open_onnx(path: Path, options: SourceOptions) -> OpenSource:
         open_detector=open_detector,
         cache_dir=_cache_dir(options),
         key=key,
+        max_gb=CacheConfig().max_gb,
     )
     return OpenSource(path.name, maps, _default(), _default())
 

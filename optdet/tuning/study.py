@@ -10,9 +10,10 @@ from __future__ import annotations
 import difflib
 import os
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError
@@ -25,6 +26,7 @@ from optdet.errors import OptdetError
 from optdet.store.engine import named_lock, open_storage, root_of, shown_url, storage_url
 from optdet.store.places import Places, valid_study_name
 from optdet.store.study_index import StudyRow, list_studies
+from optdet.store.study_trials import RETIRED
 from optdet.study_config import StudyConfig
 from optdet.tuning import attributes as attr
 from optdet.tuning.notes import write_study_note
@@ -120,6 +122,7 @@ def _new_or_there(database: Database, name: str) -> optuna.Study:
 def _require_ours(study: optuna.Study, name: str) -> None:
     """Refuse a study that another program made, and one of threshold tuning: both only share the database."""
     stored = study.user_attrs
+    _require_whole(stored, name)
     if attr.COPIED_FROM in stored and not stored.get(attr.READY):
         raise OptdetError(
             f"{name!r} is a copy that was cut short", fix="run `optdet study copy` again, or give --name"
@@ -132,6 +135,18 @@ def _require_ours(study: optuna.Study, name: str) -> None:
     raise OptdetError(
         f"the name {name!r} is taken by {kind}", where="study create", fix="give another: --name"
     )
+
+
+def is_retired(stored: Mapping[str, Any]) -> bool:
+    """Whether a study's deletion has begun, by its user attributes."""
+    return str(stored.get(attr.UUID, "")).startswith(RETIRED)
+
+
+def _require_whole(stored: Mapping[str, Any], name: str) -> None:
+    if is_retired(stored):
+        raise OptdetError(
+            f"the deletion of {name!r} was not finished", fix=f"finish it: optdet study delete {name}"
+        )
 
 
 def _complete(study: optuna.Study, config: StudyConfig, database: Database, data_root: Path) -> None:
@@ -203,12 +218,14 @@ def outer_studies(database: Database) -> list[StudyRow]:
     return [
         row
         for row in all_studies(database)
-        if attr.INNER_OF not in row.attributes and attr.READY in row.attributes
+        if attr.INNER_OF not in row.attributes
+        and attr.READY in row.attributes
+        and not is_retired(row.attributes)
     ]
 
 
 def all_studies(database: Database) -> list[StudyRow]:
-    return list_studies(database.storage, attributes=(attr.INNER_OF, attr.DEFINITION, attr.READY))
+    return list_studies(database.storage, attributes=(attr.INNER_OF, attr.DEFINITION, attr.READY, attr.UUID))
 
 
 def n_wanted(row: StudyRow) -> int:
@@ -221,6 +238,7 @@ def load_study(database: Database, name: str, *, data_root: Path | None = None) 
     """Open a study to work on it or to read it; ``data_root`` replaces the stored one."""
     study = optuna.load_study(storage=database.storage, study_name=name)
     stored = study.user_attrs
+    _require_whole(stored, name)
     if attr.INNER_OF in stored or not stored.get(attr.READY):
         fix = (
             "give the name of the study that it belongs to"

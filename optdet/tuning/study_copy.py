@@ -57,7 +57,7 @@ def copy_study(study: OpenStudy, target: Database, name: str | None = None) -> C
         rows = _read(study)
         shares_files = (name, target.places.root.resolve()) == (study.name, study.places.root.resolve())
         if not shares_files:
-            _stage_runs(study, rows[0], target.places.runs_dir(name), staged)
+            _stage_runs(study, rows[0], target.places.runs_of(name), staged)
             _marker(staged, new_uuid).touch()
         _copy_artifacts(rows, study.places, target.places)
         _refuse_workers(study)
@@ -70,10 +70,10 @@ def copy_study(study: OpenStudy, target: Database, name: str | None = None) -> C
         with named_lock(target.storage, f"optdet:create:{name}"):
             write_rows(target.storage, _as_copy(rows, study, target, name, new_uuid))
             if not shares_files:
-                os.rename(staged, target.places.runs_dir(name))
+                os.rename(staged, target.places.runs_of(name))
             copy = optuna.load_study(storage=target.storage, study_name=name)
             copy.set_user_attr(attr.READY, True)
-        _marker(target.places.runs_dir(name), new_uuid).unlink(missing_ok=True)
+        _marker(target.places.runs_of(name), new_uuid).unlink(missing_ok=True)
     return Copied(name, len(rows[0].trials), len(rows) - 1, shares_files)
 
 
@@ -95,7 +95,7 @@ def _clear_or_refuse(target: Database, name: str, staged: Path) -> None:
                 where=target.shown,
                 fix="give the copy another name with --name",
             )
-        half_uuid, runs = taken.attributes[attr.UUID], target.places.runs_dir(name)
+        half_uuid, runs = taken.attributes[attr.UUID], target.places.runs_of(name)
         if _marker(runs, half_uuid).exists():
             shutil.rmtree(runs)
         for inner in _inner_studies(found.values(), name):
@@ -128,7 +128,7 @@ def _inner_studies(rows: Iterable[StudyRow], name: str) -> list[StudyRow]:
 
 
 def _stage_runs(study: OpenStudy, rows: StudyRows, final: Path, staged: Path) -> None:
-    source = study.places.runs_dir(study.name)
+    source = study.places.runs_of(study.name)
     if final.exists():
         raise OptdetError(
             "the run folder of another study", where=str(final), fix="name another --root, or --name"

@@ -15,19 +15,24 @@ from optdet.structures import Sample
 from optdet.tuning import attributes as attr
 from optdet.tuning.results import best_trial, checkpoint_path, config_of, find_trial, thresholds_of
 from optdet.tuning.source import OpenSource, SourceOptions, checkpoint_maps
-from optdet.tuning.study import OpenStudy, find_study, load_study, open_database
+from optdet.tuning.study import Database, OpenStudy, find_study, load_study, open_database
 
 
 def open_study_source(source: str, options: SourceOptions) -> OpenSource:
     """``STUDY`` (its best trial) or ``STUDY:TRIAL``."""
+    study, trial = find_source(open_database(options.storage, options.root), source)
+    return trial_source(study, trial, options)
+
+
+def find_source(database: Database, source: str) -> tuple[OpenStudy, FrozenTrial]:
+    """The study and the trial that ``STUDY`` (its best trial) or ``STUDY:TRIAL`` names."""
     name, colon, number = source.partition(":")
     if colon and not re.fullmatch(r"[0-9]+", number):
         raise OptdetError(
             f"{number!r} is not a trial number", where=source, fix="write STUDY:TRIAL, as quickstart:7"
         )
-    database = open_database(options.storage, options.root)
     study = load_study(database, find_study(database, name or None))
-    return trial_source(study, find_trial(study, int(number)) if colon else best_trial(study), options)
+    return study, find_trial(study, int(number)) if colon else best_trial(study)
 
 
 def trial_source(study: OpenStudy, trial: FrozenTrial, options: SourceOptions) -> OpenSource:
@@ -40,6 +45,7 @@ def trial_source(study: OpenStudy, trial: FrozenTrial, options: SourceOptions) -
         device=options.device,
         cache_dir=study.places.cache_dir,
         key=trial.user_attrs.get(attr.MAP_KEY),
+        max_gb=config.cache.max_gb,
     )
 
     def labelled() -> tuple[Sample, ...]:

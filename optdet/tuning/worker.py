@@ -19,6 +19,7 @@ from optdet.config import Config, DataConfig
 from optdet.data.sets import DataSets, open_sets
 from optdet.errors import OptdetError, TrialFailed
 from optdet.evaluation.compiling import make_compiled
+from optdet.inference.cache_listing import evict, list_cache
 from optdet.store.heartbeat import Heartbeat
 from optdet.store.leases import Full, Leases, Slot, SlotLost, Wait
 from optdet.store.outage import DatabaseAway, database_wait_s
@@ -147,6 +148,7 @@ class Worker:
                 max_cache_gb=config.cache.max_gb,
                 on_image=self.progress.preparing,
             )
+            evict(list_cache(places.cache_dir), config.cache.max_gb)  # but not these: their readers hold them
             for note in self._sets[config.data].notes:
                 self.progress.say(note)
         return self._sets[config.data]
@@ -210,7 +212,7 @@ class Worker:
             raise SlotLost
         frozen = self.study.study.tell(trial, value, state=state)
         folder = CheckpointFolder(self.study.places.run_dir(self.study.name, trial.number) / "checkpoints")
-        folder.keep_only("last", [])
+        folder.keep_final()
         if state == TrialState.COMPLETE:
             keep_best(self.study)
         seconds = time.monotonic() - started

@@ -188,7 +188,7 @@ def test_averaged_weights_are_what_is_validated_and_kept(uninterrupted: Uninterr
 
 
 def test_the_best_file_holds_no_optimizer(uninterrupted: Uninterrupted) -> None:
-    assert sorted(uninterrupted.best) == ["config", "epoch", "model", "n_threads", "thresholds"]
+    assert sorted(uninterrupted.best) == ["config", "epoch", "model", "n_threads", "record", "thresholds"]
     assert uninterrupted.best["n_threads"] == 1
 
 

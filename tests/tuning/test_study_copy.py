@@ -134,7 +134,7 @@ def check_copy(study, original):
     assert (study.places.artifacts_dir / artifact.artifact_id).read_bytes() == b"weights"
     left = [path.name for path in (study.places.root / "runs").iterdir() if path.suffix != ".lock"]
     assert left == [study.name]
-    assert [path.name for path in study.places.runs_dir(study.name).iterdir()] == ["t0000"]
+    assert [path.name for path in study.places.runs_of(study.name).iterdir()] == ["t0000"]
 
 
 def test_it_goes_there_and_back_and_stays_the_same(original, target, tmp_path):
@@ -202,9 +202,9 @@ def test_what_is_refused(original, target):
     refused("'elder' is there already", original, target, "elder")
     refused("'mine' is there already", original, original.database)
     refused("is no study name", original, target, "a/b")
-    target.places.runs_dir("mine").mkdir(parents=True)
+    target.places.runs_of("mine").mkdir(parents=True)
     refused("the run folder of another study", original, target)
-    target.places.runs_dir("mine").rmdir()
+    target.places.runs_of("mine").rmdir()
     optuna.create_study(storage=target.storage, study_name=inner_study_name("mine", 0))
     refused("or one of its inner studies, is there already", original, target)
     assert "mine" not in optuna.get_all_study_names(target.storage)
