@@ -14,7 +14,7 @@ from typing import Any
 from optdet.config import Config
 from optdet.config_io import dotted
 from optdet.data.labels import read_labels
-from optdet.data.prediction_scores import match_predictions
+from optdet.data.prediction_matching import match_predictions
 from optdet.data.predictions import read_predictions
 from optdet.data.source import load_source
 from optdet.digest import file_sha256
