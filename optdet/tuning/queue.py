@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from optuna.trial import TrialState
+
 from optdet.config import Choice
 from optdet.config_io import apply_params, parse_override
 from optdet.errors import OptdetError
@@ -31,6 +33,12 @@ def enqueue_trial(study: OpenStudy, params: Sequence[str]) -> dict[str, Any]:
             )
     study.study.enqueue_trial(exact)
     return exact
+
+
+def trials_needed(study: OpenStudy) -> int:
+    """Finished trials that the study must have for all that are queued to be among them."""
+    states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
+    return len(study.study.get_trials(deepcopy=False, states=states))
 
 
 def _dotted(tree: dict[str, Any], name: str) -> Any:
