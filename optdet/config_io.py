@@ -10,15 +10,15 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from optdet.config import Choice, Config, Dimension, FloatRange, TuneConfig
 from optdet.errors import OptdetError
+from optdet.setting_names import setting_names, unknown_setting
 from optdet.settings_yaml import dump_yaml, parse_yaml, read_mapping
 from optdet.study_config import StudyConfig
 
@@ -48,21 +48,6 @@ def set_dotted(tree: Mapping[str, Any], name: str, value: Any) -> dict[str, Any]
     return copy
 
 
-def setting_names(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Dotted names of every setting below ``model``, groups included."""
-    for name, field in model.model_fields.items():
-        yield prefix + name
-        for inner in _models_in(field.annotation):
-            yield from setting_names(inner, f"{prefix}{name}.")
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    found = [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
-    for argument in get_args(annotation):
-        found += _models_in(argument)
-    return found
-
-
 def validate(model: type[Model], tree: Mapping[str, Any], where: str) -> Model:
     """``tree`` as ``model``; the first thing wrong with it becomes an OptdetError of one line."""
     try:
@@ -75,7 +60,7 @@ def validate(model: type[Model], tree: Mapping[str, Any], where: str) -> Model:
         same = [each for each, other in zip(errors, paths, strict=True) if other == path]
         first = next((each for each in same if not each["type"].endswith(_OTHER_TYPE)), same[0])
         if first["type"] == "extra_forbidden":
-            raise unknown_setting(path, model, where) from None
+            raise unknown_setting(path, list(setting_names(model)), where) from None
         message = first["msg"].removeprefix("Value error, ")
         given = "" if isinstance(first["input"], dict | list) else f" (it is {first['input']!r})"
         text = f"{path}: {message}{given}" if path else message
@@ -93,30 +78,6 @@ def _setting_path(loc: Sequence[str | int], tree: Any, *, missing: bool) -> str:
             continue  # the name of a union's member, or of a validator
         names.append(str(part))
     return ".".join(names)
-
-
-def unknown_setting(name: str, model: type[BaseModel], where: str) -> OptdetError:
-    """The error for a name that ``model`` does not have, with the nearest ones that it has."""
-    return _unknown(name, list(setting_names(model)), where)
-
-
-def _unknown(name: str, known: Sequence[str], where: str) -> OptdetError:
-    leaf = name.rpartition(".")[2]
-    group = ".".join(part for part in name.split(".")[:-1] if not part.isdigit())
-    beside = [other.rpartition(".")[2] for other in known if other.rpartition(".")[0] == group]
-    near = [other for other in known if other.rpartition(".")[2] == leaf][:2]
-    if not near and group and beside:  # alone: what the names share before the last dot makes none near
-        near = [f"{group}.{other}" for other in get_close_matches(leaf, beside, n=2, cutoff=0.5)]
-    elif not near:
-        near = get_close_matches(name, known, n=2, cutoff=0.5)
-    if near:
-        fix = f"did you mean {' or '.join(near)}?"
-    elif group and beside:
-        fix = f"{group} has {', '.join(beside)}"
-    else:
-        top = dict.fromkeys(other.partition(".")[0] for other in known)
-        fix = f"there are {', '.join(top)}; `optdet init` writes configs that use them"
-    return OptdetError(f"unknown setting {name!r}", where=where, fix=fix)
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -189,7 +150,7 @@ def _override_study(tree: Mapping[str, Any], override: str) -> dict[str, Any]:
         if name in of_study and (not places or name == "seed"):
             places.append(name)
     if not places:
-        raise _unknown(name, sorted(of_config | of_study), f"override {override}")
+        raise unknown_setting(name, sorted(of_config | of_study), f"override {override}")
     for place in places:
         tree = set_dotted(tree, place, value)
     validate(Config, tree["config"], f"override {override}")
@@ -317,7 +278,5 @@ __all__ = [
     "parse_yaml",
     "read_mapping",
     "set_dotted",
-    "setting_names",
-    "unknown_setting",
     "validate",
 ]

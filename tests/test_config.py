@@ -17,7 +17,7 @@ from optdet.config import (
     SyntheticConfig,
     TargetConfig,
 )
-from optdet.config_io import setting_names
+from optdet.setting_names import setting_names
 from optdet.structures import Thresholds
 from optdet.study_config import StudyConfig
 

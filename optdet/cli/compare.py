@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from optdet.cli import options, source_options
+
+_MAX_WORKERS = 4
+"""Threads: more of them would wait for the interpreter, which a third of the work needs."""
 
 _SIDE = "STUDY, STUDY:TRIAL, a checkpoint, an ONNX file, a folder of maps, or predictions (.csv, .json)."
 
@@ -82,6 +86,7 @@ def compare(
         activation=activation,
         placement=placement,
     )
+    workers = min(_MAX_WORKERS, os.cpu_count() or 1)
     with image_bar("reading maps") as on_image:
         sides = open_sides(
             Asked(a, thresholds_a or ()),
@@ -89,11 +94,12 @@ def compare(
             images=images,
             labels=labels,
             options=opening,
+            workers=workers,
             on_image=on_image,
         )
     for note in sides.notes:
         typer.echo(f"note: {note}", err=True)
-    comparison = compare_detections(sides.words, sides.a.polygons, sides.b.polygons)
+    comparison = compare_detections(sides.words, sides.a.polygons, sides.b.polygons, workers=workers)
     if out is not None:
         from optdet.tuning.compared_files import write_comparison
 

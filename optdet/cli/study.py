@@ -223,12 +223,16 @@ def enqueue(
 
       optdet study enqueue mine optimizer.lr=0.00025
     """
-    from optdet.tuning.queue import enqueue_trial
+    from optdet.tuning.queue import enqueue_trial, trials_needed
 
     study = _open(name, storage, root, None)
     values = enqueue_trial(study, params)
     shown = ", ".join(f"{key}={value}" for key, value in values.items())
     typer.echo(f"queued in {study.name}: {shown}")
+    needed = trials_needed(study)
+    if needed > study.config.trials:
+        again = Given(storage=storage, root=root).run_again(study.name, trials=needed)
+        typer.echo(f"its {study.config.trials} trials leave no room for it; run it with: {again}")
 
 
 @app.command()

@@ -7,7 +7,6 @@ file's own: CLEval's aspect ratio depends on it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,7 +150,7 @@ def polygon_from(points: object, *, min_points: int = 3) -> FloatArray | str:
             # `bool` is an `int`, and true is no coordinate
             if type(value) is not float and type(value) is not int:
                 return f"point {index} holds {value!r}, not a number"
-            if abs(value) > MAX_COORDINATE or not math.isfinite(value):
+            if not abs(value) <= MAX_COORDINATE:  # nor is not-a-number
                 return f"point {index} holds {_short(value)}, not a coordinate"
     return np.array(points, dtype=np.float64)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from optdet.data.files import write_atomically
 from optdet.data.images import image_size
 from optdet.data.label_file import LabelFile
 from optdet.data.labels import read_labels
-from optdet.data.names import NameIndex
 from optdet.data.prediction_check import check_predictions
+from optdet.data.prediction_matching import Matched, match_predictions
 from optdet.data.predictions import read_predictions
 from optdet.data.source import join_source
 from optdet.errors import OptdetError
@@ -59,15 +59,6 @@ class PredictionScores:
 
 
 @dataclass(frozen=True, slots=True)
-class Matched:
-    """Predictions by the labels' names; ``missing`` and ``extra`` are those without a partner."""
-
-    polygons: Mapping[str, Sequence[FloatArray]]
-    missing: tuple[str, ...]
-    extra: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class _Labelled:
     """Words by image; ``paths`` of the images where their folder is known."""
 
@@ -93,45 +84,6 @@ def score_predictions(
     notes = labelled.notes + (_faults(matched, labelled.paths, predictions) if images is not None else [])
     return PredictionScores(
         evaluate(labelled.words, matched.polygons), matched.missing, matched.extra, tuple(notes)
-    )
-
-
-def match_predictions(
-    names: Collection[str],
-    predictions: Mapping[str, Sequence[FloatArray]],
-    *,
-    by_stem: bool = False,
-    file: str = "predictions",
-) -> Matched:
-    """The prediction of each labelled name. An exact name comes before one that differs in its folders;
-    OptdetError where two that differ could both be meant, and where none is of any labelled image.
-    """
-    index = NameIndex(names, by_stem=by_stem)
-    owners: dict[str, str] = {}
-    extra: list[str] = []
-    for given in sorted(predictions, key=lambda name: name not in names):
-        name = index.find(given)
-        if name is None or owners.get(name) == name:
-            extra.append(given)
-        elif name in owners:
-            raise OptdetError(
-                f"{owners[name]} and {given} could both be the labelled image {name}",
-                where=file,
-                fix="name images as the labels do",
-            )
-        else:
-            owners[name] = given
-    if predictions and not owners:
-        raise OptdetError(
-            f"none of its {len(predictions)} images is labelled: it has {extra[0]}, ...; the labels name "
-            f"{next(iter(names))}, ...",
-            where=file,
-            fix="give the predictions of these labels' images",
-        )
-    return Matched(
-        polygons={name: predictions[given] for name, given in owners.items()},
-        missing=tuple(name for name in names if name not in owners),
-        extra=tuple(sorted(extra)),
     )
 
 

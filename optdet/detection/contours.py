@@ -30,7 +30,9 @@ MAX_LEVELS: Final = 255
 """Thresholds that fit a level's byte."""
 
 _WORD: Final = 8
-"""Levels that are compared at once while background is skipped."""
+"""Levels that are compared at once while the level stays the same."""
+_REPEATED = np.uint64(0x0101010101010101)
+"""Times a level: a word of that level alone."""
 
 _RIGHT: Final = 8
 _LEFT: Final = 16
@@ -108,7 +110,7 @@ def _edges(levels: Any, n_levels: int) -> Any:
     for y in range(1, height - 1):
         before = np.uint8(0)
         for word in range(stride // _WORD):
-            if words[y, word] == 0 and before == 0:
+            if words[y, word] == np.uint64(before) * _REPEATED:
                 continue
             for x in range(word * _WORD, word * _WORD + _WORD):
                 level = levels[y, x]

@@ -14,7 +14,7 @@ import numpy as np
 
 from optdet.evaluation.difference import Difference, difference_of_means, difference_of_sums
 from optdet.evaluation.truth import WordCharacters
-from optdet.geometry.polygons import min_area_rectangle
+from optdet.geometry.polygons import shorter_side
 from optdet.metrics.rings import Bools, Index
 from optdet.structures import FloatArray, Word
 
@@ -70,7 +70,7 @@ def by_word_size(
 
 
 def word_height(word: Word) -> float:
-    return min_area_rectangle(word.polygon.astype(np.float32)).short_side
+    return shorter_side(word.polygon.astype(np.float32))
 
 
 def terciles(values: FloatArray) -> Index:

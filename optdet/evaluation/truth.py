@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from optdet.metrics import cleval, iou
 from optdet.metrics.cleval import CLEvalCounts
-from optdet.metrics.cleval_truth import CLEvalTruth, prepare_truth
+from optdet.metrics.cleval_truth import CLEvalRelations, CLEvalTruth, prepare_truth
 from optdet.metrics.iou import IoUCounts, IoUTruth
-from optdet.metrics.rings import Index
-from optdet.structures import PROFILES, Metric, Profile, Word
+from optdet.metrics.rings import Index, read_polygons, stack_rings
+from optdet.structures import PROFILES, FloatArray, Metric, Profile, Word
 
 Polygon = NDArray[Any]
 
@@ -80,23 +80,45 @@ class ImageTruth:
 
     def counts(self, polygons: Sequence[Polygon]) -> ImageCounts:
         """All metrics of one set of detections."""
-        return self._counts(self.cleval(polygons, "competition"), polygons)
-
-    def counts_and_characters(self, polygons: Sequence[Polygon]) -> tuple[ImageCounts, WordCharacters]:
-        """The same, and which part of each word was found, in the order of the words; the parts add up to the
-        competition's ``num_char_gt`` and ``num_char_tp``. A word that the profile drops has no characters.
-        """
-        truth = self._truths["competition"]
-        counts, found = cleval.count_found(truth, truth.relate(polygons[: cleval.MAX_DETECTIONS]))
-        n_before = np.concatenate([[0], np.cumsum(found)])[truth.centre_starts]
-        return (
-            self._counts(counts, polygons),
-            WordCharacters(n_characters=np.diff(truth.centre_starts), n_found=np.diff(n_before)),
-        )
-
-    def _counts(self, competition: CLEvalCounts, polygons: Sequence[Polygon]) -> ImageCounts:
         return ImageCounts(
-            competition=competition,
+            competition=self.cleval(polygons, "competition"),
             official=self.cleval(polygons, "official"),
             iou=self.iou(polygons),
         )
+
+    def counts_and_characters(
+        self, sets: Sequence[Sequence[Polygon]]
+    ) -> list[tuple[ImageCounts, WordCharacters]]:
+        """All metrics of each of several sets of detections, and which part of each word it found, in the
+        order of the words; the parts add up to the competition's ``num_char_gt`` and ``num_char_tp``. A word
+        that the profile drops has no characters.
+
+        A polygon is related to the words once, however many sets have it.
+        """
+        distinct: dict[bytes, FloatArray] = {}
+        keys_of_sets = []
+        for polygons in sets:
+            by_key = [(polygon.tobytes(), polygon) for polygon in read_polygons(polygons, "detection")]
+            distinct.update(by_key)
+            keys_of_sets.append([key for key, _ in by_key])
+        places = {key: place for place, key in enumerate(distinct)}
+        rings = stack_rings(list(distinct.values()), "detection")
+        starts = np.concatenate([rings.starts, [len(rings.points)]])
+        related = {
+            profile: truth.relate_rings(rings.points, starts) for profile, truth in self._truths.items()
+        }
+        found = []
+        for polygons, keys in zip(sets, keys_of_sets, strict=True):
+            chosen = np.array([places[key] for key in keys], dtype=np.intp)
+            competition, characters = self._characters(
+                related["competition"], chosen[: cleval.MAX_DETECTIONS]
+            )
+            official = cleval.count(self._truths["official"], related["official"], chosen)
+            found.append((ImageCounts(competition, official, self.iou(polygons)), characters))
+        return found
+
+    def _characters(self, related: CLEvalRelations, chosen: Index) -> tuple[CLEvalCounts, WordCharacters]:
+        truth = self._truths["competition"]
+        counts, found = cleval.count_found(truth, related, chosen)
+        n_before = np.concatenate([[0], np.cumsum(found)])[truth.centre_starts]
+        return counts, WordCharacters(n_characters=np.diff(truth.centre_starts), n_found=np.diff(n_before))

@@ -86,6 +86,11 @@ def min_area_rectangle(points: NDArray[np.int32] | NDArray[np.float32]) -> Recta
     return Rectangle(corners[[left[0], right[0], right[1], left[1]]], min(rectangle[1]))
 
 
+def shorter_side(points: NDArray[np.int32] | NDArray[np.float32]) -> float:
+    """That of ``min_area_rectangle``, at a third of its cost."""
+    return float(min(cv2.minAreaRect(points)[1]))
+
+
 def clip_to_frame(polygon: FloatArray, width: float, height: float) -> FloatArray | None:
     """The part of a polygon inside (0, 0, width, height), as one polygon; None where nothing is left.
 

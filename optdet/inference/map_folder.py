@@ -1,8 +1,7 @@
 """A folder of probability maps that any program wrote: ``.npy`` or ``.npz``, one an image.
 
-A file is named as its image with the suffix added (``a.jpg.npy``) or in its place (``a.npy``). It holds one
-array of two axes (axes of length 1 do not count), floats 0..1 or uint8 0..255; an ``.npz`` of several arrays
-needs one named ``prob_map``.
+``map_names`` says which file belongs to which image. It holds one array of two axes (axes of length 1 do not
+count), floats 0..1 or uint8 0..255; an ``.npz`` of several arrays needs one named ``prob_map``.
 
 A map is a letterboxed square canvas, or covers its whole image at any resolution. ``auto``: where all maps
 are squares they are canvases; else each covers its image, and has the image's shape but for sides rounded to
@@ -22,18 +21,16 @@ import numpy as np
 from numpy.lib.format import MAGIC_PREFIX
 from numpy.typing import NDArray
 
-from optdet.data.files import require_folder
 from optdet.data.image_cache import CanvasReader
 from optdet.data.images import image_size
-from optdet.data.names import nfc, stem
 from optdet.detection.postprocess import MapDetector
 from optdet.errors import OptdetError
 from optdet.geometry.letterbox import Letterbox
 from optdet.geometry.placement import Placement, Stretch
+from optdet.inference.map_names import find_maps
 from optdet.inference.predict import ImageMap, OnImage
 
 MapPlacement = Literal["auto", "letterbox", "stretch"]
-MAP_SUFFIXES = (".npy", ".npz")
 _ARRAY_NAME = "prob_map"
 _ROUNDED_TO = 32
 _ONE_IN_BITS = np.float16(1).view(np.uint16)
@@ -61,7 +58,7 @@ class MapFolder:
         on_image: OnImage | None = None,
     ) -> Iterator[ImageMap]:
         """OptdetError where an image has no map, and for a map that cannot be one."""
-        files = self._files_of(paths)
+        files = find_maps(self.folder, paths)
         letterboxed = self.placement == "letterbox" or (
             self.placement == "auto" and all(height == width for height, width in map(read_shape, files))
         )
@@ -71,30 +68,6 @@ class MapFolder:
             if on_image is not None:
                 on_image(index + 1, len(paths))
             yield ImageMap(path, MapDetector(prob_map, placement))
-
-    def _files_of(self, paths: Sequence[Path]) -> list[Path]:
-        index = _index(self.folder)
-        found = [index.get(nfc(path.name)) or index.get(stem(nfc(path.name))) for path in paths]
-        missing = [path.name for path, file in zip(paths, found, strict=True) if file is None]
-        if paths and len(missing) == len(paths):
-            there = next(iter(index.values())).name if index else None
-            raise OptdetError(
-                f"none of the {len(paths)} images has a map here ({missing[0]}, ...); "
-                + (
-                    f"it has {len(set(index.values()))} maps, as {there}"
-                    if there
-                    else "it has no .npy or .npz"
-                ),
-                where=str(self.folder),
-                fix="name the images and labels that the maps were made of",
-            )
-        if missing:
-            raise OptdetError(
-                f"{len(missing)} of {len(paths)} images have no map, as {missing[0]}",
-                where=str(self.folder),
-                fix="add their maps, or give the labels of the others alone",
-            )
-        return [file for file in found if file is not None]
 
     def _placed(
         self, size: tuple[int, int], shape: tuple[int, ...], file: Path, *, letterboxed: bool
@@ -118,7 +91,7 @@ def read_map(path: Path) -> NDArray[np.float16]:
         raise OptdetError(
             f"an array of {values.dtype}", where=str(path), fix="keep maps as float16, float32 or uint8"
         )
-    if values.dtype == np.float16 and (np.ascontiguousarray(values).view(np.uint16) <= _ONE_IN_BITS).all():
+    if values.dtype == np.float16 and np.ascontiguousarray(values).view(np.uint16).max() <= _ONE_IN_BITS:
         return values  # the common case, told by the bits: float16 has slow arithmetic
     if not np.isfinite(values).all():
         raise OptdetError("the map has values that are no numbers", where=str(path), fix="make it again")
@@ -178,23 +151,6 @@ def _plane(array: NDArray[Any], path: Path) -> NDArray[Any]:
             f"an array of the shape {array.shape} is no map", where=str(path), fix="keep one (H, W) an image"
         )
     return plane
-
-
-def _index(folder: Path) -> dict[str, Path]:
-    """Map files by what their names say of the image; OptdetError for two files of one image."""
-    require_folder(folder, what="folder of maps")
-    index: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in MAP_SUFFIXES and not path.name.startswith("."):
-            name = nfc(path.name[: -len(path.suffix)])
-            if name in index:
-                raise OptdetError(
-                    f"two maps of one image: {index[name].name} and {path.name}",
-                    where=str(folder),
-                    fix="remove one",
-                )
-            index[name] = path
-    return index
 
 
 def _resembles(image: tuple[int, int], canvas: tuple[int, int]) -> bool:

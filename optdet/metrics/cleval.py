@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from optdet.metrics import scores
 from optdet.metrics.cleval_matching import count_all, count_and_cover
 from optdet.metrics.cleval_truth import CLEvalRelations, CLEvalTruth, prepare_truth
-from optdet.metrics.rings import Bools
+from optdet.metrics.rings import Bools, Index
 from optdet.structures import FloatArray, Profile
 
 MAX_DETECTIONS: Final = 500
@@ -117,18 +117,24 @@ def count(
     detection no other near word, or where the word has two or more valid near detections; all pairs of a
     detection that merges match.
     """
-    detections = np.arange(len(relations)) if chosen is None else np.asarray(chosen, dtype=np.intp)
+    detections = _detections(relations, chosen)
     totals = count_all(detections, len(truth.ignored), len(truth.centres), relations.tables())
     return counts_of(totals.tolist(), truth.n_characters)
 
 
-def count_found(truth: CLEvalTruth, relations: CLEvalRelations) -> tuple[CLEvalCounts, Bools]:
-    """``count`` of all detections, and which of the truth's centres (C,) it counts as ``num_char_tp``; those
-    of ignored words never.
+def count_found(
+    truth: CLEvalTruth, relations: CLEvalRelations, chosen: NDArray[np.integer] | None = None
+) -> tuple[CLEvalCounts, Bools]:
+    """``count``, and which of the truth's centres (C,) it counts as ``num_char_tp``; those of ignored words
+    never.
     """
-    detections = np.arange(len(relations))
+    detections = _detections(relations, chosen)
     totals, covered = count_and_cover(detections, len(truth.ignored), len(truth.centres), relations.tables())
     return counts_of(totals.tolist(), truth.n_characters), covered > 0
+
+
+def _detections(relations: CLEvalRelations, chosen: NDArray[np.integer] | None) -> Index:
+    return np.arange(len(relations)) if chosen is None else np.asarray(chosen, dtype=np.intp)
 
 
 def counts_of(totals: Sequence[int], n_characters: int) -> CLEvalCounts:

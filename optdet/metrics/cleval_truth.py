@@ -149,7 +149,7 @@ class CLEvalTruth:
         related = _relate(self, raw, rules)
         return related if len(kept) == len(shaped) else _spread(related, kept, len(shaped))
 
-    def relate_rings(self, points: NDArray[np.integer], starts: Index) -> CLEvalRelations:
+    def relate_rings(self, points: NDArray[np.number], starts: Index) -> CLEvalRelations:
         """The same of D polygons of at least 3 points that lie behind one another, ``starts`` (D + 1,)."""
         rules = _RULES[self.profile]
         rings = Rings(points.astype(np.float64), np.diff(starts))

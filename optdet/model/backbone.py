@@ -10,6 +10,7 @@ tables) is built to take any, as timm's Swin can, or else for the size of the ca
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ STRIDES = (4, 8, 16, 32)
 
 # Small, and a multiple of 32 but not of 64: a network that needs multiples of 64 fails on it.
 _PROBE_SIDE = 96
+_N_NEAR = 3
 
 
 class _OtherSize(OptdetError):
@@ -96,9 +98,20 @@ def check_backbone_name(name: str) -> None:
     """OptdetError for a name that timm does not have, with the nearest that it has."""
     if timm.is_model(name):
         return
-    near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
+    near = _nearest(name)
     fix = f"did you mean {', '.join(near)}?" if near else "`timm.list_models()` lists the names"
     raise OptdetError(f"timm has no backbone {name!r}", where="model.backbone", fix=fix)
+
+
+def _nearest(name: str) -> list[str]:
+    """Names that begin with the given one, the shortest first, else those that are like it; timm's own tiny
+    test networks are never meant.
+    """
+    known = [other for other in timm.list_models() if not other.startswith("test_")]
+    wanted = re.sub(r"[^a-z0-9]+", "_", name.rpartition("/")[2].lower())
+    begun = [other for other in known if wanted and other.startswith(wanted)]
+    begun.sort(key=lambda other: (len(other), other))
+    return begun[:_N_NEAR] or difflib.get_close_matches(wanted, known, n=_N_NEAR, cutoff=0.6)
 
 
 def _create(name: str) -> nn.Module:

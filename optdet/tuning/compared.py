@@ -14,7 +14,7 @@ from typing import Any
 from optdet.config import Config
 from optdet.config_io import dotted
 from optdet.data.labels import read_labels
-from optdet.data.prediction_scores import match_predictions
+from optdet.data.prediction_matching import match_predictions
 from optdet.data.predictions import read_predictions
 from optdet.data.source import load_source
 from optdet.digest import file_sha256
@@ -107,9 +107,11 @@ def open_sides(
     images: Path | None = None,
     labels: Path | None = None,
     options: SourceOptions | None = None,
+    workers: int = 1,
     on_image: OnImage | None = None,
 ) -> Sides:
     """Open both and find their words. Without ``labels`` the images are the validation images of the studies.
+    ``workers`` are threads over the images of a source.
 
     OptdetError for different images on the two sides, for none in common, and where images or labels are
     needed and cannot be known.
@@ -123,7 +125,7 @@ def open_sides(
         if source is not None:
             source.at(asked.thresholds)  # a wrong name is said before any map is made
     labelled = _labelled((a, b), opened, images, labels)
-    found = _detected((a, b), opened, labelled.paths, on_image)
+    found = _detected((a, b), opened, labelled.paths, workers, on_image)
     notes: list[str] = []
     sides = [
         side if side is not None else _predicted(asked, labelled, letter, notes)
@@ -233,6 +235,7 @@ def _detected(
     asked: Sequence[Asked],
     opened: Sequence[ComparedSource | None],
     paths: Mapping[str, Path],
+    workers: int,
     on_image: OnImage | None,
 ) -> list[Side | None]:
     """The sides that are sources. One source that is both sides has its maps read once."""
@@ -242,9 +245,10 @@ def _detected(
         places = [number for number, other in wanted if other is source]
         chosen = [source.at(asked[number].thresholds) for number in places]
         found: list[dict[str, Sequence[Polygon]]] = [{} for _ in places]
-        for name, detector in zip(paths, source.detectors(list(paths.values()), on_image), strict=True):
-            for thresholds, polygons in zip(chosen, found, strict=True):
-                polygons[name] = detector.detect(thresholds).polygons
+        of_images = source.detections(list(paths.values()), chosen, workers=workers, on_image=on_image)
+        for name, of_image in zip(paths, of_images, strict=True):
+            for polygons, detections in zip(found, of_image, strict=True):
+                polygons[name] = detections.polygons
         for number, thresholds, polygons in zip(places, chosen, found, strict=True):
             sides[number] = Side(source.opened.title, polygons, thresholds, source.opened.config)
     return sides

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from optdet.detection.postprocess import MapDetector
+from optdet.evaluation.configurations import detect_at
+from optdet.evaluation.threads import mapped
 from optdet.inference.map_source import with_content
 from optdet.inference.predict import OnImage
-from optdet.structures import Sample, Thresholds
+from optdet.structures import Detections, Sample, Thresholds
 from optdet.tuning.source import OpenSource, SourceOptions, labelled_samples, open_source
 
 
@@ -32,10 +33,20 @@ class ComparedSource:
         """The validation images of a study's trial; None of any other source."""
         return None if self.opened.labelled is None else labelled_samples(self.opened, None, None)
 
-    def detectors(self, paths: Sequence[Path], on_image: OnImage | None) -> Iterator[MapDetector]:
-        """The map of each image file, one at a time; OptdetError at the end where all are empty."""
-        maps = self.opened.maps.maps(paths, on_image=on_image)
-        return (image.detector for image in with_content(self.opened.title, maps))
+    def detections(
+        self,
+        paths: Sequence[Path],
+        configurations: Sequence[Thresholds],
+        *,
+        workers: int = 1,
+        on_image: OnImage | None = None,
+    ) -> Iterator[list[Detections]]:
+        """Of each image file those at every configuration; OptdetError at the end where all maps are empty.
+
+        Maps come one at a time, and no more of them are held than ``workers`` threads have in hand.
+        """
+        maps = with_content(self.opened.title, self.opened.maps.maps(paths, on_image=on_image))
+        return mapped(lambda image: detect_at(image.detector, configurations), maps, workers=workers)
 
 
 def open_compared(source: str, options: SourceOptions) -> ComparedSource:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from optuna.trial import TrialState
+
 from optdet.config import Choice, Config
 from optdet.config_io import apply_params, parse_override
 from optdet.errors import OptdetError
@@ -37,6 +39,12 @@ def exact_values(study: StudyConfig, config: Config, names: Iterable[str], where
             choices = ", ".join(repr(choice) for choice in dimension.choices)
             raise OptdetError(f"{name} has no choice {value!r}", where=where, fix=f"choose among {choices}")
     return exact
+
+
+def trials_needed(study: OpenStudy) -> int:
+    """Finished trials that the study must have for all that are queued to be among them."""
+    states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING, TrialState.WAITING)
+    return len(study.study.get_trials(deepcopy=False, states=states))
 
 
 def _dotted(tree: dict[str, Any], name: str) -> Any:

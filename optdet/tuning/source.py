@@ -16,6 +16,7 @@ from optdet.data.source import load_source
 from optdet.errors import OptdetError
 from optdet.evaluation.scorer import ImageScorer
 from optdet.inference.map_folder import MapFolder, MapPlacement
+from optdet.inference.map_names import has_maps
 from optdet.inference.map_source import DetectorMaps, MapSource, OpenedDetector, require_content
 from optdet.inference.onnx_options import OnnxOptions
 from optdet.inference.predict import OnImage
@@ -62,7 +63,7 @@ def open_source(source: str, options: SourceOptions | None = None) -> OpenSource
             f"unknown value {options.placement!r}", where="--placement", fix="use auto, letterbox or stretch"
         )
     path = Path(source)
-    if path.is_dir() and (not _could_be_study(source) or _has_maps(path)):
+    if path.is_dir() and (not _could_be_study(source) or has_maps(path)):
         folder = MapFolder(path, options.placement, options.onnx.pad)
         return OpenSource(folder.title, folder, _default(), _default())
     if path.is_file():
@@ -188,7 +189,3 @@ def _default() -> Thresholds:
 
 def _could_be_study(source: str) -> bool:
     return "/" not in source
-
-
-def _has_maps(folder: Path) -> bool:
-    return any(folder.glob("*.np[yz]"))

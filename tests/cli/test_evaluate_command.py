@@ -163,3 +163,15 @@ def test_scoring_imports_neither_torch_nor_optuna(labels, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_name_that_two_folders_have_is_refused(tmp_path):
+    """It was left out as an image without labels, and both labelled images counted as empty."""
+    words = [Word(quad(10, 10, 60, 12))]
+    write_ufo(tmp_path / "nested.json", {"x/a.jpg": words, "y/a.jpg": words, "b.jpg": words})
+    predicted = predict(tmp_path / "flat.csv", a=BOTH[:1], b=BOTH[:1])
+    arguments = ["evaluate", str(predicted), "--labels", str(tmp_path / "nested.json")]
+    with pytest.raises(
+        OptdetError, match=r"a.jpg could be the labelled image x/a.jpg or y/a.jpg; name images"
+    ):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
+from optdet.data.labels import write_ufo
 from optdet.data.predictions import read_predictions
+from optdet.structures import Word
 
 
 @pytest.fixture
@@ -56,6 +60,36 @@ def test_images_in_sub_folders_are_named_from_the_folder(project, optdet):
     ran = optdet("predict", "blue.onnx", "--images", "images", "--out", "out.csv")
     assert ran.code == 0, ran.err
     assert list(read_predictions(project / "out.csv")) == ["batch/page.png"]
+
+
+def test_maps_of_nested_images(project, optdet):
+    """Two images of one name in two folders: each has its own map, or the command cannot tell and says so."""
+    page = np.array(Image.open(project / "images/page.png"))[..., 2]
+    for name, values in (("a", page), ("b", np.zeros_like(page))):
+        (project / "maps" / name).mkdir(parents=True)
+        (project / "images" / name).mkdir()
+        Image.fromarray(page).save(project / f"images/{name}/1.png")
+        np.save(project / f"maps/{name}/1.npy", values)
+    (project / "images/page.png").unlink()
+    ran = optdet("predict", "maps", "--images", "images", "--out", "out.csv")
+    assert ran.code == 0, ran.err
+    found = read_predictions(project / "out.csv")
+    assert {name: len(polygons) for name, polygons in found.items()} == {"a/1.png": 1, "b/1.png": 0}
+    write_ufo(project / "labels.json", {name: [Word(found["a/1.png"][0])] for name in found})
+    given = ("--images", "images", "--labels", "labels.json")
+    ran = optdet("postprocess", "tune", "maps", *given, "--thresh", "0.2:0.4", "--json")
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["best"]["competition"]["macro"]["recall"] == 0.5
+    for name in ("a", "b"):
+        (project / f"maps/{name}/1.npy").rename(project / "maps/1.npy")
+    for command in (
+        ("predict", "maps", *given[:2], "--out", "two.csv"),
+        ("postprocess", "tune", "maps", *given),
+    ):
+        ran = optdet(*command)
+        assert ran.code == 1
+        assert "maps: 1.npy could be the map of a/1.png and of b/1.png" in ran.error
+    assert not (project / "two.csv").exists()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import shlex
+import shutil
 
 import pytest
 import typer
@@ -231,6 +232,22 @@ def test_enqueue(tiny, optdet):
     )
     assert "optimizer.lr" in optdet("study", "enqueue", "tiny", "optimizer.lr=fast").error
     assert len(read_json(optdet("study", "show", "--json"))["trials"]) == 2
+
+
+def test_enqueue_into_a_full_study_says_how_to_run_it(studied, optdet, tmp_path):
+    folder = shutil.copytree(studied[0], tmp_path / "copy")
+    first = optdet("study", "enqueue", "tiny", "optimizer.lr=0.003", cwd=folder).out.splitlines()
+    assert first == [
+        "queued in tiny: optimizer.lr=0.003",
+        "its 2 trials leave no room for it; run it with: optdet study run tiny --trials 3",
+    ]
+    second = optdet("study", "enqueue", "tiny", "optimizer.lr=0.004", "--root", "studies", cwd=folder).out
+    command = second.splitlines()[-1].partition("with: ")[2]
+    assert command == "optdet study run tiny --root studies --trials 4"
+    assert optdet(*shlex.split(command)[1:], cwd=folder).code == 0
+    rows = read_json(optdet("study", "show", "tiny", "--json", cwd=folder))["trials"]
+    assert [row["params"]["optimizer.lr"] for row in rows[2:]] == [0.003, 0.004]
+    assert all(row["state"] == "complete" for row in rows)
 
 
 def test_export(studied, optdet, tmp_path):

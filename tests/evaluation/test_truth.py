@@ -61,7 +61,7 @@ def test_the_characters_of_words_add_up_to_the_competitions_counts(seed):
     random = np.random.default_rng(seed)
     truth = ImageTruth(WORDS)
     found = some_detections(random, 30)
-    counts, characters = truth.counts_and_characters(found)
+    [(counts, characters)] = truth.counts_and_characters([found])
     assert counts == truth.counts(found)
     assert characters.n_characters.sum() == counts.competition.num_char_gt
     assert characters.n_found.sum() == counts.competition.num_char_tp > 0
@@ -70,10 +70,23 @@ def test_the_characters_of_words_add_up_to_the_competitions_counts(seed):
 
 def test_the_characters_of_each_word_are_its_own():
     truth = ImageTruth([*WORDS, Word(rectangle(0.0, 0, 9, 9)[:3])])
-    _, characters = truth.counts_and_characters([WORDS[1].polygon, rectangle(10, 10, 40, 20)])
+    [(_, characters)] = truth.counts_and_characters([[WORDS[1].polygon, rectangle(10, 10, 40, 20)]])
     assert characters.n_characters.tolist() == [4, 3, 3, 3, 0]  # a triangle is dropped
     assert characters.n_found.tolist() == [2, 3, 0, 0, 0]
-    assert truth.counts_and_characters([])[1].n_found.tolist() == [0] * 5
+    [(_, characters)] = truth.counts_and_characters([[]])
+    assert characters.n_found.tolist() == [0] * 5
+
+
+def test_sets_that_share_polygons_count_as_each_alone():
+    truth = ImageTruth(WORDS)
+    first = some_detections(np.random.default_rng(0), 600)  # more than the competition reads
+    second = [*first[598:], first[0], first[0], rectangle(100, 10, 30, 20)]
+    sets = (first, second, [], [polygon.astype(np.float64) for polygon in second])
+    found = truth.counts_and_characters(sets)
+    assert [counts for counts, _ in found] == [truth.counts(each) for each in sets]
+    alone = [truth.counts_and_characters([each])[0][1].n_found.tolist() for each in sets]
+    assert [characters.n_found.tolist() for _, characters in found] == alone
+    assert alone[0] != alone[1] == alone[3] != alone[2]
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -29,6 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 def image(folder: Path, name: str = "page.jpg", size: tuple[int, int] = (400, 200)) -> Path:
     path = folder.parent / name
+    path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size).save(path)
     return path
 
@@ -80,7 +81,9 @@ def test_maps_come_in_the_order_asked_and_are_told(folder: Path) -> None:
 
 def test_no_image_has_a_map(folder: Path) -> None:
     np.save(folder / "other.npy", np.zeros((8, 8)))
-    message = r"none of the 1 images has a map here \(page.jpg, ...\); it has 1 maps, as other.npy; name the"
+    message = (
+        r"none of the 1 images has a map here \(.*/page.jpg, ...\); it has 1 maps, as other.npy; name the"
+    )
     with pytest.raises(OptdetError, match=message):
         only(folder, image(folder))
 
@@ -93,8 +96,40 @@ def test_an_empty_folder(folder: Path) -> None:
 def test_some_images_have_no_map(folder: Path) -> None:
     np.save(folder / "page.npy", np.zeros((64, 64)))
     paths = [image(folder), image(folder, "second.jpg")]
-    with pytest.raises(OptdetError, match=r"maps: 1 of 2 images have no map, as second.jpg; add"):
+    with pytest.raises(OptdetError, match=r"maps: 1 of 2 images have no map, as .*/second.jpg; add"):
         list(MapFolder(folder).maps(paths))
+
+
+def test_maps_in_sub_folders_belong_to_the_images_of_such_folders(folder: Path) -> None:
+    paths = [image(folder, f"images/{name}") for name in ("a/1.jpg", "b/1.jpg", "1.jpg", "b/c/2.jpg")]
+    names = ("a/1.npy", "b/1.jpg.npy", "1.npy", "b/c/2.npz", "a/.1.npy", ".b/1.npy")
+    for value, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        values = np.full((64, 64), value / 8)
+        np.savez(folder / name, values) if name.endswith("npz") else np.save(folder / name, values)
+    for order in (paths, paths[::-1]):
+        found = [at.detector.prob_map[0, 0] * 8 for at in MapFolder(folder).maps(order)]
+        assert found == [paths.index(path) for path in order]
+
+
+def test_a_map_in_another_folder_is_not_the_image_s(folder: Path) -> None:
+    (folder / "a").mkdir()
+    np.save(folder / "a/1.npy", np.zeros((64, 64)))
+    with pytest.raises(
+        OptdetError, match=r"none of the 1 images has a map here \(b/1.jpg, ...\).* as a/1.npy"
+    ):
+        only(folder, image(folder, "images/b/1.jpg"))
+
+
+@pytest.mark.parametrize(("first", "second"), [("a/1.jpg", "b/1.jpg"), ("a/1.jpg", "a/1.png")])
+def test_a_map_that_could_be_two_images_is_refused(folder: Path, first: str, second: str) -> None:
+    np.save(folder / "1.npy", np.zeros((64, 64)))
+    paths = [image(folder, f"images/{name}") for name in (first, second)]
+    message = f"maps: 1.npy could be the map of {first} and of {second}; keep maps in sub-folders as the"
+    with pytest.raises(OptdetError, match=message):
+        list(MapFolder(folder).maps(paths))
+    assert only(folder, paths[1]).path == paths[1]
+    assert [found.path for found in MapFolder(folder).maps([paths[0], paths[0]])] == [paths[0], paths[0]]
 
 
 def test_two_maps_of_one_image(folder: Path) -> None:

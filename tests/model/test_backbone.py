@@ -63,6 +63,22 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
         build_backbone("resnet5O")
 
 
+@pytest.mark.parametrize(
+    ("name", "offered"),
+    [
+        ("convnext", "convnext_atto, convnext_base, convnext_nano"),
+        ("swin", "swin_s3_base_224"),
+        ("mobilenetv3", "mobilenetv3_rw"),
+        ("timm/ResNet50", "resnet50, "),
+        ("efficientnet-b4", "efficientnet_b4?"),
+    ],
+)
+def test_names_that_begin_alike_are_offered_first_and_test_networks_never(name: str, offered: str) -> None:
+    with pytest.raises(OptdetError, match=r"did you mean") as refused:
+        build_backbone(name)
+    assert str(refused.value.fix).startswith(f"did you mean {offered}")
+
+
 def test_a_name_like_no_other_is_answered_with_the_way_to_list_them() -> None:
     with pytest.raises(OptdetError, match=r"timm has no backbone '!!'; `timm.list_models\(\)`"):
         build_backbone("!!")
