@@ -207,11 +207,13 @@ def images_sha256(scorers: Sequence[ImageScorer]) -> str:
 
 
 def study_name(title: str, defined: dict[str, Any]) -> str:
-    """``TITLE.postprocess.DIGEST-IMAGES``, of the letters that names of studies have."""
+    """``TITLE.postprocess.DIGEST-IMAGES``, with a metric other than the usual one, of the letters that names of
+    studies have."""
     text = json.dumps(defined, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).hexdigest()
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", title).strip("-.")
-    return f"{safe}.postprocess.{digest[:8]}-{defined['images']}"
+    of_metric = "" if defined["metric"] == "competition" else f"-{defined['metric']}"
+    return f"{safe}.postprocess.{digest[:8]}-{defined['images']}{of_metric}"
 
 
 def _pictures(report: PostprocessReport, there: frozenset[str], folder: Path) -> list[Path]:

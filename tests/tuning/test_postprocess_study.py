@@ -70,11 +70,28 @@ def scorers():
     return make_scorers()
 
 
-def kept(database, scorers, tune, *, seed=0, candidates=None, current=CURRENT, say=lambda said: None):
+def kept(
+    database,
+    scorers,
+    tune,
+    *,
+    seed=0,
+    metric="competition",
+    candidates=None,
+    current=CURRENT,
+    say=lambda said: None,
+):
     """One run of the tuning: what it found, and its study."""
     study = PostprocessStudy(database, "maps", say=say)
     tuned = study.tune(
-        scorers, tune, current, seed=seed, workers=1, on_trial=None, candidates=candidates or {}
+        scorers,
+        tune,
+        current,
+        seed=seed,
+        metric=metric,
+        workers=1,
+        on_trial=None,
+        candidates=candidates or {},
     )
     return tuned, newest(database)
 
@@ -95,6 +112,16 @@ def test_the_result_is_that_of_a_search_in_memory(database, scorers, method):
     assert len(set(study.trials[0].user_attrs["part_hmeans"])) > 1
     for entry in tuned.tried:
         assert entry.scores == macro_scores(scorers, entry.thresholds)
+
+
+def test_a_search_for_another_metric_is_another_study_that_keeps_its_scores(database, scorers):
+    _, usual = kept(database, scorers, TPE)
+    tuned, study = kept(database, scorers, TPE, metric="iou")
+    assert study.study_name != usual.study_name
+    assert study.study_name.endswith("-3-iou")
+    assert tuned == tune_thresholds(make_scorers(), TPE, CURRENT, seed=0, metric="iou")
+    for entry in tuned.tried:
+        assert entry.scores == macro_scores(scorers, entry.thresholds, "iou")
 
 
 def test_queued_points_come_first_and_carry_their_names(database, scorers):
