@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import uuid
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -94,9 +96,9 @@ def create_study(
     database.places.root.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(database.places.root / ".create.lock"):
         study = _new_or_there(database, config.name)
-        _require_ours(study, config.name)
+        _require_ours(study, config.name, database)
         if study.user_attrs.get(attr.READY):
-            _require_same(study, config)
+            _require_same(study, config, database)
             return "exists"
         if study.user_attrs.get(attr.DEFINITION) not in (None, config.as_dict()):
             # Half made, and of another definition, whose queue it may have: nothing was run in it yet.
@@ -113,7 +115,7 @@ def _new_or_there(database: Database, name: str) -> optuna.Study:
         return optuna.load_study(storage=database.storage, study_name=name)
 
 
-def _require_ours(study: optuna.Study, name: str) -> None:
+def _require_ours(study: optuna.Study, name: str, database: Database) -> None:
     """Refuse a study that another program made, and one of threshold tuning: both only share the database."""
     stored = study.user_attrs
     if attr.UUID in stored or not (stored or study.get_trials(deepcopy=False)):
@@ -121,7 +123,9 @@ def _require_ours(study: optuna.Study, name: str) -> None:
     inner_of = stored.get(attr.INNER_OF)
     kind = f"the threshold tuning of {inner_of}" if inner_of else "a study that optdet did not make"
     raise OptdetError(
-        f"the name {name!r} is taken by {kind}", where="study create", fix="give another: --name"
+        f"the name {name!r} is taken by {kind}",
+        where="study create",
+        fix=f"give another: --name {_free_name(database, name)}",
     )
 
 
@@ -137,15 +141,23 @@ def _complete(study: optuna.Study, config: StudyConfig, database: Database, data
     study.set_user_attr(attr.READY, True)
 
 
-def _require_same(study: optuna.Study, config: StudyConfig) -> None:
+def _require_same(study: optuna.Study, config: StudyConfig, database: Database) -> None:
     stored = validate(StudyConfig, study.user_attrs[attr.DEFINITION], f"study {config.name}")
     if fingerprint(stored) == fingerprint(config):
         return
     raise OptdetError(
         f"a study named {config.name!r} exists with another definition ({_first_difference(stored, config)})",
         where="study create",
-        fix=f"give this one a name of its own: --name {config.name}-2",
+        fix=f"give this one a name of its own: --name {_free_name(database, config.name)}",
     )
+
+
+def _free_name(database: Database, name: str) -> str:
+    """The name with the first number behind it, from 2 on, that no study has; ``mine-3`` for ``mine-2``."""
+    taken = {row.name for row in list_studies(database.storage)}
+    bare = re.sub(r"-\d+$", "", name)
+    stem = bare if bare in taken else name
+    return next(free for number in count(2) if (free := f"{stem}-{number}") not in taken)
 
 
 def _first_difference(stored: StudyConfig, new: StudyConfig) -> str:
@@ -179,7 +191,7 @@ def find_study(database: Database, name: str | None) -> str:
     if name is not None:
         known = [row.name for row in list_studies(database.storage)]
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+            near = difflib.get_close_matches(name, [row.name for row in rows], n=1)
             fix = f"did you mean {near[0]}?" if near else "see `optdet study list`"
             raise OptdetError(f"no study named {name!r}", where=database.shown, fix=fix)
         return name

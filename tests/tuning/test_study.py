@@ -59,6 +59,25 @@ def test_another_definition_is_refused_with_its_first_difference(make, shared, d
     assert load_study(shared, "refused").config == study.config
 
 
+def test_the_name_that_a_refusal_offers_is_free(make, shared, define):
+    def offered(name):
+        with pytest.raises(OptdetError, match="exists with another definition") as refused:
+            create_study(shared, define(name, trials=4))
+        return str(refused.value.fix).rpartition(" ")[2]
+
+    make("taken")
+    for number in (2, 3, 4):
+        name = offered("taken")
+        assert name == f"taken-{number}"
+        make(name)
+    assert offered("taken-3") == "taken-5"
+    make("resnet-50")
+    assert offered("resnet-50") == "resnet-50-2"
+    optuna.create_study(storage=shared.storage, study_name="theirs").set_user_attr("their", 1)
+    with pytest.raises(OptdetError, match=r"taken by a study that .*; give another: --name theirs-2"):
+        create_study(shared, define("theirs"))
+
+
 class CutOff(BaseException):
     """The end of a process, as far as code can see it."""
 
@@ -174,6 +193,8 @@ def test_no_name_is_the_newest_unfinished_else_the_newest(database, define):
 def test_an_unknown_name_is_met_with_a_near_one(database, define):
     create_study(database, define("receipts"))
     assert find_study(database, "receipts") == "receipts"
+    inner = optuna.create_study(storage=database.storage, study_name="receits-")
+    inner.set_user_attr(attr.INNER_OF, "receipts")
     with pytest.raises(OptdetError, match=r"no study named 'receits'.*did you mean receipts\?"):
         find_study(database, "receits")
     with pytest.raises(OptdetError, match="see `optdet study list`"):
