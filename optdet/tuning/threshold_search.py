@@ -32,6 +32,7 @@ def search_thresholds(
     space = space_of(tune)
     tried = {thresholds: macro_scores(scorers, thresholds) for thresholds in fixed_points(current, space)}
     if tune.method != "none":
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # what is done is said by the commands
         study = optuna.create_study(direction="maximize", sampler=_sampler(tune, seed))
         study.add_trials(_known(tried, space))
         for number in range(tune.trials):
