@@ -19,7 +19,13 @@ def init(
         int, typer.Option("--size", help="Side in pixels that training scales images to; 32, 64, ...")
     ] = 1024,
     name: Annotated[str, typer.Option("--name", help="Name of the config and of its study.")] = "mine",
-    force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Replace what exists: with --data the files that it writes for it, else the shipped ones.",
+        ),
+    ] = False,
 ) -> None:
     """Write configs/ and studies/ into a folder.
 
@@ -52,7 +58,8 @@ def init(
         preview = folder / f"{name}-preview.jpg"
         write_atomically(preview, drawn)
         lines.append(f"drew {preview}: do the outlines lie on the words?")
-    lines += write_files(folder, shipped_files(), force=force, keep=True)
+    # With --data, --force is about the config for these images: what was changed elsewhere is not in the way.
+    lines += write_files(folder, shipped_files(), force=force and data is None, keep=True)
     commands = next_commands(folder, name if data is not None else None)
     for line in [*lines, "next:", *(f"  {command}" for command in commands)]:
         typer.echo(line)

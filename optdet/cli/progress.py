@@ -15,10 +15,31 @@ from rich.progress import Progress as Bars
 from optdet.training.history import EpochRecord
 from optdet.tuning.progress import Progress, TrialOutcome
 
+_EVERY_S = 5.0
+
 
 def choose_progress() -> PlainProgress:
     """Bars where stderr is a terminal. Both print to stderr: stdout is for results."""
     return LiveProgress() if sys.stderr.isatty() else PlainProgress()
+
+
+class CountedLines:
+    """How far a stage is, in a line every few seconds; with ``ends`` also at its end, however short it was."""
+
+    def __init__(self, say: Callable[[str], None], *, ends: bool) -> None:
+        self._say = say
+        self._ends = ends
+        self._done = 0
+        self._said_at = time.monotonic()
+
+    def count(self, what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if done <= max(self._done, 1):  # another round
+            self._said_at = now
+        self._done = done
+        if (self._ends and done == total) or now - self._said_at > _EVERY_S:
+            self._said_at = now
+            self._say(f"{what}: {done} of {total}")
 
 
 class PlainProgress(Progress):
@@ -30,16 +51,17 @@ class PlainProgress(Progress):
         self._number = 0
         self._best: float | None = None
         self._best_of = best_of
-        self._prepared_at = 0.0
+        self._preparing = CountedLines(self.say, ends=True)
+        self._tuning = CountedLines(self.say, ends=False)
 
     def say(self, message: str) -> None:
         self.console.print(message, markup=False)
 
     def preparing(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if done == total or now - self._prepared_at > 5:
-            self._prepared_at = now
-            self.say(f"preparing images: {done} of {total}")
+        self._preparing.count("preparing images", done, total)
+
+    def tuning(self, done: int, total: int) -> None:
+        self._tuning.count(f"trial {self._number}: tuning thresholds", done, total)
 
     def trial_started(self, number: int, params: Mapping[str, Any], epochs: int, *, taken_over: bool) -> None:
         self._number, self._epochs = number, epochs
@@ -130,9 +152,10 @@ class LiveProgress(PlainProgress):
 
 @contextmanager
 def image_bar(description: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar for a loop over images, on a terminal; silence elsewhere."""
+    """A bar for a loop over images, on a terminal; elsewhere a line every few seconds and at its end."""
     if not sys.stderr.isatty():
-        yield lambda done, total: None
+        lines = CountedLines(lambda line: print(line, file=sys.stderr, flush=True), ends=True)
+        yield lambda done, total: lines.count(description, done, total)
         return
     with Bars(
         TextColumn("{task.description}"),

@@ -53,16 +53,18 @@ def write_files(
             where=str(folder / others[0]),
             fix="replace it with --force, or give the new one another name with --name",
         )
-    new = [file for file, state in states if state == "new" or (state == "other" and force)]
-    for file in new:
-        make_folder((folder / file.place).parent)
-        write_atomically(folder / file.place, file.content)
-    kept = [] if force else others
-    same = [file.place for file, state in states if state == "same"]
+    for file, state in states:
+        if state == "new" or (state == "other" and force):
+            make_folder((folder / file.place).parent)
+            write_atomically(folder / file.place, file.content)
     return [
-        *_line("wrote", [file.place for file in new]),
-        *_line("there already:", same),
-        *_line("kept, with other content than optdet's (--force replaces them):", kept),
+        *_line("wrote", [file.place for file, state in states if state == "new"]),
+        *_line("replaced", others if force else []),
+        *_line("there already:", [file.place for file, state in states if state == "same"]),
+        *_line(
+            "kept, with other content than optdet's (`optdet init --force` without --data replaces them):",
+            [] if force else others,
+        ),
     ]
 
 

@@ -80,10 +80,26 @@ def test_the_shipped_files_are_copied_and_those_that_exist_kept(tmp_path):
     changed = folder / "configs" / "quickstart.yaml"
     changed.write_text("seed: 7\n")
     again = invoke(folder).stdout
-    assert "kept, with other content than optdet's (--force replaces them): configs/quickstart.yaml" in again
+    assert "kept, with other content than optdet's (`optdet init --force` without --data " in again
+    assert "replaces them): configs/quickstart.yaml" in again
     assert changed.read_text() == "seed: 7\n"
-    assert "wrote configs/quickstart.yaml" in invoke(folder, "--force").stdout
+    forced = invoke(folder, "--force").stdout
+    assert "replaced configs/quickstart.yaml\n" in forced
+    assert "wrote" not in forced
     assert changed.read_bytes() == (shipped_folder("configs") / "quickstart.yaml").read_bytes()
+
+
+def test_with_data_force_replaces_the_files_for_the_data_alone(data, project):
+    make_labels(data / "labels.json", NAMES)
+    invoke("--data", data)
+    changed = {place: project / place for place in ("configs/resnet50.yaml", "configs/mine.yaml")}
+    for path in changed.values():
+        path.write_text("seed: 7\n")
+    again = invoke("--data", data, "--force").stdout.splitlines()
+    assert "replaced configs/mine.yaml" in again
+    assert any(line.startswith("kept, ") and line.endswith(": configs/resnet50.yaml") for line in again)
+    assert changed["configs/resnet50.yaml"].read_text() == "seed: 7\n"
+    assert changed["configs/mine.yaml"].read_text() != "seed: 7\n"
 
 
 def test_train_and_val_are_found_and_their_config_and_study_load(data, project):

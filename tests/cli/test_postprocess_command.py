@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -78,6 +80,19 @@ def test_a_folder_of_maps(pages, run_in):
     assert shown["images"] == 5
     assert shown["configurations"] > 100_000
     assert not list(pages.glob("studies/*.db")), "a folder of maps leaves no study unless it is asked to"
+
+
+@pytest.mark.parametrize("method", ["exhaustive", "tpe"])
+def test_off_a_terminal_each_stage_is_a_line(pages, method):
+    """In a process of its own: Optuna speaks where nobody has told it not to."""
+    command = ("postprocess", "tune", "maps", *LABELLED, "--set", f"method={method}", "--set", "trials=4")
+    done = subprocess.run(
+        [sys.executable, "-m", "optdet", *command], cwd=pages, capture_output=True, text=True, check=True
+    )
+    said = done.stderr.splitlines()
+    assert "reading maps: 5 of 5" in said
+    assert said[-1] == f"tuning: {'5 of 5' if method == 'exhaustive' else '4 of 4'}"
+    assert all(line.startswith(("reading maps: ", "tuning: ")) for line in said)
 
 
 def test_the_best_is_what_predict_and_evaluate_give(pages, run_in):

@@ -193,9 +193,8 @@ def test_no_name_is_the_newest_unfinished_else_the_newest(database, define):
 def test_an_unknown_name_is_met_with_a_near_one(database, define):
     create_study(database, define("receipts"))
     assert find_study(database, "receipts") == "receipts"
-    optuna.create_study(storage=database.storage, study_name="receit").set_user_attr(
-        attr.INNER_OF, "receipts"
-    )
+    inner = optuna.create_study(storage=database.storage, study_name="receits-")
+    inner.set_user_attr(attr.INNER_OF, "receipts")
     with pytest.raises(OptdetError, match=r"no study named 'receits'.*did you mean receipts\?"):
         find_study(database, "receits")
     with pytest.raises(OptdetError, match="see `optdet study list`"):

@@ -1,0 +1,57 @@
+"""What is said off a terminal while something takes long."""
+
+from __future__ import annotations
+
+import pytest
+
+from optdet.cli import progress
+from optdet.cli.progress import CountedLines, PlainProgress, image_bar
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that pass as a test says."""
+    times = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: times[0])
+    return lambda seconds: times.append(times.pop() + seconds)
+
+
+def test_a_short_stage_is_one_line_at_its_end(clock, capsys):
+    with image_bar("reading maps") as on_image:
+        for done in range(1, 61):
+            clock(0.01)
+            on_image(done, 60)
+    assert capsys.readouterr().err == "reading maps: 60 of 60\n"
+
+
+def test_a_long_one_is_a_line_every_few_seconds(clock, capsys):
+    with image_bar("tuning") as on_image:
+        for _ in range(2):  # a lattice of quads, then one of polygons
+            for done in range(1, 13):
+                clock(1)
+                on_image(done, 12)
+    said = capsys.readouterr().err.splitlines()
+    assert said == [f"tuning: {done} of 12" for done in (7, 12)] * 2
+
+
+def test_a_trial_s_tuning_is_told_where_it_takes_long_alone(clock, capsys):
+    plain = PlainProgress()
+    for done in range(1, 61):
+        plain.tuning(done, 60)
+    assert capsys.readouterr().err == ""
+    for done in range(1, 13):
+        clock(1)
+        plain.tuning(done, 60)
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["trial 0: tuning thresholds: 7 of 60"]
+
+
+def test_each_round_has_its_own_time(clock):
+    said = []
+    lines = CountedLines(said.append, ends=False)
+    for _ in range(4):
+        clock(4)
+        lines.count("tuning", 1, 2)
+        clock(4)
+        lines.count("tuning", 2, 2)
+    assert said == []
