@@ -71,8 +71,9 @@ def test_a_connection_that_the_server_ended_is_an_outage_in_a_transaction_and_no
     with storage.engine.begin() as connection:
         connection.execute(text("SELECT 1"))
     end_connections(storage)
-    with storage.engine.begin() as connection:
-        assert connection.scalar(text("SELECT 1")) == 1
+    for _ in range(storage.engine.pool.size()):  # whichever of its connections the pool gives
+        with storage.engine.begin() as connection:
+            assert connection.scalar(text("SELECT 1")) == 1
 
 
 def end_connections(storage):
