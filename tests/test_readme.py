@@ -100,6 +100,23 @@ def test_every_command_runs_in_the_order_of_the_readme(tmp_path, monkeypatch, on
     assert load_config(tmp_path / "configs/mine-best.yaml").optimizer.lr == 0.0003  # the study's queued trial
 
 
+def test_commands_that_need_a_cluster_have_the_options_that_are_named():
+    lines = [
+        line
+        for kind, text in BLOCKS
+        if kind == "bash"
+        for line in text.splitlines()
+        if "optdet study" in line
+    ]
+    assert len(lines) > 5
+    group = typer.main.get_command(app).commands["study"]
+    for line in lines:
+        words = shlex.split(line.partition("  #")[0].partition("optdet study ")[2])
+        command = group.commands[words[0]]
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known, line
+
+
 def test_what_is_not_run_exists():
     others = [line for line in SHELL if line and not line.startswith("optdet ")]
     assert {line.split()[0] for line in others} == {"make", "pip", "optuna-dashboard"}

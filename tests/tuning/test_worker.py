@@ -23,6 +23,7 @@ from optdet.store.owners import Owner
 from optdet.store.registry import checkpoint_of
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
+from optdet.tuning import worker
 from optdet.tuning.interrupts import Stopped
 from optdet.tuning.objective import trial_config
 from optdet.tuning.results import checkpoint_path, trial_rows, write_best
@@ -158,6 +159,23 @@ def test_a_database_that_is_away_is_waited_for_and_the_trial_goes_on(lockable):
     assert heard.started == [(0, False), (0, True)]
     [row] = trial_rows(study)
     assert (row.state, row.epochs) == ("complete", 2)
+
+
+def test_an_outage_that_is_over_at_once_fails_no_trial(make, small, recorder, monkeypatch):
+    study = make("blink", trials=1, config=small(train={"epochs": 1}))
+    run_objective, outages = worker.run_objective, [DatabaseAway("the database is away: gone")]
+
+    def blinking(*arguments, **keywords):
+        if outages:
+            raise outages.pop()
+        return run_objective(*arguments, **keywords)
+
+    monkeypatch.setattr(worker, "run_objective", blinking)
+    heard = recorder()
+    assert run_study(study, heard).reason == "full"
+    assert [row.state for row in trial_rows(study)] == ["complete"]
+    assert heard.started == [(0, True)]
+    assert Leases(study.storage, study.study_id, study.uuid).live() == []
 
 
 def test_a_database_that_stays_away_ends_the_run(lockable, monkeypatch):
