@@ -9,6 +9,7 @@ import sqlite3
 import time
 
 RUN = ("study", "run", "tiny")
+SAFE = ("--storage", "studies/safe.db")
 
 
 def wait_for(path, words):
@@ -24,35 +25,64 @@ def trials(commands, folder, *storage):
     return json.loads(shown.out)["trials"]
 
 
-def test_a_study_goes_on_from_a_backup_and_ends_as_if_nothing_was_lost(commands, new_study, finished):
-    """The files beside it are ahead of it by some epochs."""
+def lose_database(folder):
+    for name in ("optdet.db", "optdet.db-wal", "optdet.db-shm"):
+        (folder / "studies" / name).unlink(missing_ok=True)
+
+
+def check_goes_on(commands, folder, finished):
+    """From the backup, to the end of a study that lost nothing."""
+    ended = commands.run(*RUN, *SAFE, cwd=folder)
+    assert ended.code == 0, ended.err
+    times = {"seconds", "images_per_s"}
+    ours, theirs = (
+        [{key: value for key, value in trial.items() if key not in times} for trial in rows]
+        for rows in (trials(commands, folder, *SAFE), trials(commands, finished.folder))
+    )
+    assert ours == theirs
+    with sqlite3.connect(folder / "studies" / "safe.db") as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    return ended
+
+
+def test_a_backup_of_a_study_at_work(commands, new_study, finished):
     running = commands.start(*RUN, cwd=new_study)
     wait_for(running.folder / "err", "trial 1 epoch 1/3")
     backup = commands.run("study", "backup", "studies/safe.db", cwd=new_study)
     assert backup.code == 0, backup.err
-    wait_for(running.folder / "err", "trial 1 epoch 2/3")
-    assert commands.run("study", "backup", "studies/safe.db", cwd=new_study).err.startswith(
-        "error: studies/safe.db: the file exists"
-    )
+    again = commands.run("study", "backup", "studies/safe.db", cwd=new_study)
+    assert again.err.startswith("error: studies/safe.db: the file exists")
     os.kill(running.pid, signal.SIGKILL)
     assert commands.wait(running).code == -signal.SIGKILL
-    for name in ("optdet.db", "optdet.db-wal", "optdet.db-shm"):
-        (new_study / "studies" / name).unlink(missing_ok=True)
-    storage = ("--storage", "studies/safe.db")
-    saved = trials(commands, new_study, *storage)
-    assert [trial["state"] for trial in saved] == ["complete", "running"]
-    assert saved[1]["epochs"] <= 2
-    ended = commands.run(*RUN, *storage, cwd=new_study)
-    assert ended.code == 0, ended.err
-    assert "trial 1 goes on" in ended.err
-    times = {"seconds", "images_per_s"}
-    ours, theirs = (
-        [{key: value for key, value in trial.items() if key not in times} for trial in rows]
-        for rows in (trials(commands, new_study, *storage), trials(commands, finished.folder))
-    )
+    lose_database(new_study)
+    saved = trials(commands, new_study, *SAFE)
+    assert saved[0]["state"] == "complete"
+    assert len(saved) > 1
+    check_goes_on(commands, new_study, finished)
+
+
+def test_epochs_that_the_backup_does_not_know_are_told_to_it(commands, new_study, finished, moment):
+    """The checkpoints beside it are ahead by three epochs, of which none was reported to it."""
+    report = "optuna.trial:Trial.report"
+    assert commands.run(*RUN, cwd=new_study, kill=moment(report, 1)).code == -signal.SIGKILL
+    assert commands.run("study", "backup", "studies/safe.db", cwd=new_study).code == 0
+    assert commands.run(*RUN, cwd=new_study, kill=moment(report, 3)).code == -signal.SIGKILL
+    lose_database(new_study)
+    (saved,) = trials(commands, new_study, *SAFE)
+    assert (saved["state"], saved["epochs"]) == ("running", 0)
+    ended = check_goes_on(commands, new_study, finished)
+    assert "trial 0: going on after epoch 3 of 3" in ended.err
+    ours, theirs = (reports(new_study / "studies/safe.db"), reports(finished.folder / "studies/optdet.db"))
     assert ours == theirs
-    with sqlite3.connect(new_study / "studies" / "safe.db") as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def reports(file):
+    with sqlite3.connect(file) as connection:
+        return connection.execute(
+            "SELECT number, step, intermediate_value FROM trial_intermediate_values"
+            " JOIN trials USING (trial_id) JOIN studies USING (study_id)"
+            " WHERE study_name = 'tiny' ORDER BY number, step"
+        ).fetchall()
 
 
 def test_a_backup_elsewhere_is_used_with_the_root(commands, finished, tmp_path):
