@@ -207,8 +207,8 @@ def images_sha256(scorers: Sequence[ImageScorer]) -> str:
 
 
 def study_name(title: str, defined: dict[str, Any]) -> str:
-    """``TITLE.postprocess.DIGEST-IMAGES``, with a metric other than the usual one, of the letters that names of
-    studies have."""
+    """``TITLE.postprocess.DIGEST-IMAGES``, and a metric other than the usual one, of the letters that names
+    of studies have."""
     text = json.dumps(defined, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).hexdigest()
     safe = re.sub(r"[^A-Za-z0-9._-]+", "-", title).strip("-.")

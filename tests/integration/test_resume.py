@@ -13,42 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
-from optuna.artifacts import get_all_artifact_meta
-
-from optdet.store.engine import close_storage
-from optdet.store.leases import Leases
-from optdet.store.registry import load_inner_trials
-from optdet.tuning import attributes as attr
-from optdet.tuning.overview import study_rows
-from optdet.tuning.study import load_study, open_database
+from killing import MOMENTS, contents
 
 RUN = ("study", "run", "tiny")
-
-# In the order in which a trial meets them. An entry is a function and which of its calls, counted from the
-# start of the process; a third one, True, kills after the call, not before.
-MOMENTS = {
-    "between two suggestions": ("optuna.trial:Trial.suggest_float", 2),
-    "before the first epoch": ("optdet.tuning.objective:fit",),
-    "in training": ("optdet.tuning.progress:Progress.batch", 4),
-    "in validation": ("optdet.training.fit:epoch_score",),
-    "while a checkpoint is written": ("optdet.model.checkpoint_file:save_checkpoint", 3, True),
-    "between two checkpoints": ("optdet.training.checkpoints:CheckpointFolder.save", 1, True),
-    "between checkpoint and report": ("optuna.trial:Trial.report", 1),
-    "between report and the look at it": ("optuna.trial:Trial.should_prune", 2),
-    "while a map is written": ("optdet.inference.map_cache:_checksum", 3, True),
-    "in the inner loop": ("optdet.tuning.progress:Progress.tuning", 4),
-    "after the inner results": ("optdet.tuning.objective:save_inner_trials", 1, True),
-    "after the final checkpoint": ("optdet.tuning.objective:_finish_checkpoint", 1, True),
-    "while a picture is written": ("PIL.Image:Image.save", 1, True),
-    "in the artifacts": ("optdet.tuning.attachments:upload_artifact", 3),
-    "before tell": ("optdet.tuning.worker:Worker._told",),
-    "after tell": ("optdet.tuning.worker:keep_best", 2),
-    "in the inner study": ("optuna.study:Study.add_trial", 20),
-    "before the slot is released": ("optdet.store.leases:Leases.release",),
-    "between reserve and ask": ("optuna.study:Study.ask",),
-    "between ask and bind": ("optdet.store.leases:Leases.bind",),
-}
-"""Where a worker can die. What it does in its first trial of a process decides whether it comes there."""
 
 OFTEN = (
     "between two suggestions",
@@ -64,58 +31,8 @@ OFTEN = (
 )
 
 
-def contents(folder):
-    """All that a study is, but for times: what is stored of it, and the names of its files.
-
-    A checkpoint's name holds its SHA-256, a map's folder that of the weights.
-    """
-    database = open_database(str(folder / "studies" / "optdet.db"))
-    study = load_study(database, "tiny")
-    trials = [
-        {
-            "number": trial.number,
-            "state": trial.state.name,
-            "params": trial.params,
-            "queued": trial.system_attrs.get("fixed_params"),
-            "reports": trial.intermediate_values,
-            "values": trial.values,
-            "attributes": {name: value for name, value in trial.user_attrs.items() if name not in attr.TIMES},
-            "artifacts": sorted(
-                meta.filename for meta in get_all_artifact_meta(trial, storage=study.storage)
-            ),
-            "inner": load_inner_trials(study.storage, study.uuid, trial.number),
-        }
-        for trial in study.study.get_trials()
-    ]
-    inner_studies = {
-        name: [
-            (trial.number, trial.params, trial.values, trial.user_attrs)
-            for trial in load_inner(study, name).get_trials()
-        ]
-        for name in sorted(
-            row["study"] for row in study_rows(database, with_inner=True) if row["study"] != "tiny"
-        )
-    }
-    root = folder / "studies"
-    files = sorted(
-        str(path.relative_to(root))
-        for place in (root / "runs", root / "cache" / "maps")
-        for path in place.rglob("*")
-        if path.is_file()
-    )
-    slots = Leases(study.storage, study.study_id, study.uuid).live()
-    close_storage(database.storage)
-    return {"trials": trials, "inner studies": inner_studies, "files": files, "slots": slots}
-
-
-def load_inner(study, name):
-    import optuna
-
-    return optuna.load_study(storage=study.storage, study_name=name)
-
-
 def check_sound(folder, never_killed):
-    killed = contents(folder)
+    killed = contents(folder / "studies")
     assert [trial["number"] for trial in killed["trials"]] == [0, 1, 2, 3]
     for ours, theirs in zip(killed["trials"], never_killed["trials"], strict=True):
         assert ours == theirs
@@ -128,7 +45,7 @@ def check_sound(folder, never_killed):
 @pytest.fixture(scope="session")
 def never_killed(finished):
     assert finished.ran.returncode == 0, finished.ran.stderr
-    return contents(finished.folder)
+    return contents(finished.folder / "studies")
 
 
 def test_the_comparison_compares_something(never_killed):
@@ -205,7 +122,7 @@ def test_kills_at_random_moments(seed, commands, new_study, never_killed):
 def test_the_same_command_on_a_full_study_changes_nothing(finished, commands, never_killed):
     ended = finish(commands, finished.folder)
     assert "tiny is full: 4 of 4 trials; for more: optdet study run tiny --trials 14" in ended.out
-    assert contents(finished.folder) == never_killed
+    assert contents(finished.folder / "studies") == never_killed
 
 
 @pytest.mark.slow
@@ -217,7 +134,7 @@ def test_two_workers_share_a_study(commands, new_study):
     assert commands.wait(first).code == -signal.SIGKILL
     ended = commands.wait(second)
     assert ended.code == 0, ended.err
-    found = contents(new_study)
+    found = contents(new_study / "studies")
     assert [trial["number"] for trial in found["trials"]] == [0, 1, 2, 3]
     assert {trial["state"] for trial in found["trials"]} <= {"COMPLETE", "PRUNED"}
     assert found["slots"] == []
@@ -237,11 +154,11 @@ def interrupt(ending, commands, folder, *, after):
 
 def test_an_interrupted_run_says_how_to_go_on_and_gives_its_slot_back(commands, new_study):
     interrupt(signal.SIGTERM, commands, new_study, after="epoch 1/3")
-    assert contents(new_study)["slots"] == []
+    assert contents(new_study / "studies")["slots"] == []
     said = interrupt(signal.SIGINT, commands, new_study, after="epoch 2/3")
     assert "trial 0 goes on" in said
-    assert contents(new_study)["slots"] == []
-    assert [trial["state"] for trial in contents(new_study)["trials"]] == ["RUNNING"]
+    assert contents(new_study / "studies")["slots"] == []
+    assert [trial["state"] for trial in contents(new_study / "studies")["trials"]] == ["RUNNING"]
 
 
 @pytest.mark.slow
