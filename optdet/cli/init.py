@@ -19,7 +19,13 @@ def init(
         int, typer.Option("--size", help="Side in pixels that training scales images to; 32, 64, ...")
     ] = 1024,
     name: Annotated[str, typer.Option("--name", help="Name of the config and of its study.")] = "mine",
-    force: Annotated[bool, typer.Option("--force", help="Replace what exists: with --data the files that it writes for it, else the shipped ones.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="Replace what exists: with --data the files that it writes for it, else the shipped ones.",
+        ),
+    ] = False,
 ) -> None:
     """Write configs/ and studies/ into a folder.
 

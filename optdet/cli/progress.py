@@ -24,7 +24,7 @@ def choose_progress() -> PlainProgress:
 
 
 class CountedLines:
-    """How far a stage is, in a line every few seconds; with ``ends`` also at its end, however short it was."""
+    """How far a stage is, in a line every few seconds; with ``ends`` also at its end, if it was short."""
 
     def __init__(self, say: Callable[[str], None], *, ends: bool) -> None:
         self._say = say

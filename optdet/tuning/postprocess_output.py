@@ -111,8 +111,8 @@ def keep_inner_study(report: PostprocessReport, tune: TuneConfig, options: Sourc
     """The spread of what was tried as an Optuna study to browse; its name. The same tuning again changes
     nothing."""
     from optdet.tuning.housekeeping import fill_inner_study
+    from optdet.tuning.space import space_of
     from optdet.tuning.study import open_database
-    from optdet.tuning.threshold_search import space_of
 
     database = open_database(options.storage, options.root, create=True)
     title = re.sub(r"[^A-Za-z0-9._-]+", "-", report.title).strip("-.")

@@ -16,7 +16,7 @@ from optdet.evaluation.scorer import ImageScorer, hmeans, macro_scores, part_of
 from optdet.evaluation.selection import Select, smoothed_points
 from optdet.metrics.scores import PRH
 from optdet.structures import FloatArray, Thresholds
-from optdet.tuning.space import distributions, is_inside, suggest
+from optdet.tuning.space import distributions, is_inside, space_of, suggest
 from optdet.tuning.tried import Tried, Tuned
 
 OnTrial = Callable[[int, int], None]
@@ -72,10 +72,6 @@ def _crossfit_of_tried(
         index = _choice(points, by_image[:, parts != part].mean(axis=1), select)
         total += float(by_image[index, parts == part].sum())
     return total / len(names)
-
-
-def space_of(tune: TuneConfig) -> dict[str, Dimension]:
-    return {name: getattr(tune.space, name) for name in type(tune.space).model_fields}
 
 
 def from_params(params: dict[str, Any], current: Thresholds) -> Thresholds:
