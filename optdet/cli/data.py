@@ -115,7 +115,7 @@ def synth(
     from optdet.cli.progress import image_bar
     from optdet.config import SyntheticConfig
     from optdet.config_io import validate
-    from optdet.data.sets import synthesize
+    from optdet.data.located import synthesize
 
     values = {"train": train, "val": val, "image_size": image_size, "difficulty": difficulty, "seed": seed}
     given = {key: value for key, value in values.items() if value is not None}

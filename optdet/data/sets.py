@@ -1,28 +1,24 @@
 """The training and validation images of a config: found or made, checked, letterboxed.
 
-Paths in a config are relative to the data root. Synthetic receipts are made once below ``data_dir`` as
-ordinary image and label files, in a folder named by a hash of their settings.
+``located`` says where the images of a config are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from optdet.config import DataConfig, SourceConfig, SyntheticConfig
-from optdet.config_io import fingerprint as settings_fingerprint
+from optdet.config import DataConfig, SourceConfig
 from optdet.data.image_cache import CanvasReader, open_canvases
 from optdet.data.images import image_size
+from optdet.data.located import OnImage, locate
 from optdet.data.source import Source, load_source
 from optdet.data.source import fingerprint as samples_fingerprint
-from optdet.data.synthetic import SyntheticDataset, make_dataset
 from optdet.errors import OptdetError
 from optdet.geometry.letterbox import Letterbox
 from optdet.structures import FloatArray, Sample
-
-OnImage = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,55 +70,6 @@ def open_sets(
     digest = samples_fingerprint((*train.samples, *val.samples))
     notes = tuple(note for source in (*train_sources, val_source) for note in _notes(source))
     return DataSets(train, val, located.val, digest, notes)
-
-
-@dataclass(frozen=True, slots=True)
-class Located:
-    """Sources as paths that can be opened from here."""
-
-    train: tuple[SourceConfig, ...]
-    val: SourceConfig
-
-
-def locate(data: DataConfig, *, data_root: Path, data_dir: Path, on_image: OnImage | None = None) -> Located:
-    """The sources of a config with their paths resolved; synthetic ones are made where they are missing."""
-    if data.synthetic is not None:
-        return _synthetic(data.synthetic, data_dir, on_image)
-    if data.val is None:
-        raise OptdetError(
-            "no data: the config names neither data.train and data.val nor data.synthetic",
-            fix="`optdet init --data DIR` writes a config for a folder",
-        )
-    return Located(
-        tuple(_resolved(source, data_root) for source in data.train), _resolved(data.val, data_root)
-    )
-
-
-def _resolved(source: SourceConfig, data_root: Path) -> SourceConfig:
-    places = {"images": str(data_root / source.images), "labels": str(data_root / source.labels)}
-    return source.model_copy(update=places)
-
-
-def synthesize(settings: SyntheticConfig, folder: Path, on_image: OnImage | None = None) -> SyntheticDataset:
-    """Synthetic receipts in ``folder``, made unless they are there already."""
-    return make_dataset(
-        folder,
-        n_train=settings.train,
-        n_val=settings.val,
-        seed=settings.seed,
-        image_size=settings.image_size,
-        difficulty=settings.difficulty,
-        on_image=on_image,
-    )
-
-
-def _synthetic(settings: SyntheticConfig, data_dir: Path, on_image: OnImage | None) -> Located:
-    folder = data_dir / f"quickstart-{settings_fingerprint(settings)[:10]}"
-    made = synthesize(settings, folder, on_image)
-    return Located(
-        (SourceConfig(images=str(made.train_images), labels=str(made.train_labels)),),
-        SourceConfig(images=str(made.val_images), labels=str(made.val_labels)),
-    )
 
 
 def _load(source: SourceConfig, setting: str) -> Source:

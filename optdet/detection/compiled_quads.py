@@ -11,12 +11,9 @@ from typing import Any
 import numpy as np
 
 from optdet.compiled import compiled
+from optdet.geometry.compiled_hull import hull_buffers
 from optdet.geometry.compiled_offset import UNSURE, grown_quad, offset_buffers, quad_distance
-from optdet.geometry.compiled_rectangle import (
-    hull_buffers,
-    smallest_rectangle,
-    smallest_rectangle_from_anywhere,
-)
+from optdet.geometry.compiled_rectangle import smallest_rectangle, smallest_rectangle_from_anywhere
 from optdet.geometry.placement import Placement
 from optdet.structures import FloatArray
 

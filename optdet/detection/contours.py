@@ -1,10 +1,10 @@
 """All contours of a map at all thresholds of a lattice, in one go: those that ``find_contours`` gives one
 by one.
 
-Border following after Suzuki and Abe (1985), as OpenCV does it: contours (outer borders and borders of
-holes) are met in raster order of their first pixel, listed in reverse, and keep the points at which their
-direction changes. Two things make it fast: the places where a border can begin are collected for all
-thresholds in one pass over the map, and a border is followed again only at the threshold at which one of
+Border following after Suzuki and Abe (1985; ``borders``), as OpenCV does it: contours (outer borders and
+borders of holes) are met in raster order of their first pixel, listed in reverse, and keep the points at
+which their direction changes. Two things make it fast: the places where a border can begin are collected for
+all thresholds in one pass over the map, and a border is followed again only at the threshold at which one of
 its pixels is gone.
 
 The map is looked at as levels: a pixel's level is the number of thresholds below its value, so that it is
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optdet.compiled import compiled
+from optdet.detection.borders import TURNS, follow, mark, steps_to_neighbours, write_corners
 from optdet.structures import IntArray
 
 MAX_LEVELS: Final = 255
@@ -33,10 +34,6 @@ _WORD: Final = 8
 """Levels that are compared at once while the level stays the same."""
 _REPEATED = np.uint64(0x0101010101010101)
 """Times a level: a word of that level alone."""
-
-_RIGHT: Final = 8
-_LEFT: Final = 16
-_CORNER: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +70,7 @@ def trace_contours(prob_map: NDArray[np.float16], thresholds: Sequence[float]) -
     stride = -(-(width + 2) // _WORD) * _WORD
     levels, known = np.zeros((2, height + 2, stride), dtype=np.uint8)
     _levels(bits, _level_table(tuple(thresholds)), levels)
-    starts, contours, point_starts, points = _trace_all(levels, len(thresholds), known.ravel(), _TURNS)
+    starts, contours, point_starts, points = _trace_all(levels, len(thresholds), known.ravel(), TURNS)
     return ContourLattice(tuple(thresholds), starts, contours, point_starts, points)
 
 
@@ -149,107 +146,6 @@ def _grown(array: Any, needed: int) -> Any:
     return larger
 
 
-def _turns() -> NDArray[np.uint8]:
-    """Where a border goes on: [side it came from, neighbours in the foreground as bits] -> side + flags.
-
-    Sides count from the right counter-clockwise on the screen. The search begins behind the side it came from
-    and ends at the first foreground neighbour; ``_RIGHT`` and ``_LEFT`` say that it passed background there.
-    """
-    table = np.zeros((8, 256), dtype=np.uint8)
-    for came in range(8):
-        for neighbours in range(1, 256):
-            side = next(side for side in range(came + 1, came + 9) if neighbours >> (side & 7) & 1)
-            right, left = side > 8, came < 4 < side or side > 12
-            table[came, neighbours] = (side & 7) + (_RIGHT if right else 0) + (_LEFT if left else 0)
-    return table
-
-
-_TURNS: Final = _turns().astype(np.uint64).ravel()
-
-# Unsigned throughout the border following: a signed index costs a test for "from the end" at every access.
-_ONE, _FOUR, _SIDES, _MASKS = np.uint64(1), np.uint64(4), np.uint64(7), np.uint64(256)
-_NO_SIDE, _RIGHT_LEFT, _CORNER_FLAG = np.uint64(0), np.uint64(_RIGHT + _LEFT), np.uint64(_CORNER)
-
-
-@compiled
-def _neighbours(flat: Any, place: Any, stride: Any, k: Any) -> Any:
-    """The eight neighbours that are foreground at level k, as bits by side."""
-    above, below = place - stride, place + stride
-    return (
-        np.uint64(flat[place + _ONE] > k)
-        | np.uint64(flat[above + _ONE] > k) << np.uint64(1)
-        | np.uint64(flat[above] > k) << np.uint64(2)
-        | np.uint64(flat[above - _ONE] > k) << np.uint64(3)
-        | np.uint64(flat[place - _ONE] > k) << np.uint64(4)
-        | np.uint64(flat[below - _ONE] > k) << np.uint64(5)
-        | np.uint64(flat[below] > k) << np.uint64(6)
-        | np.uint64(flat[below + _ONE] > k) << np.uint64(7)
-    )
-
-
-@compiled
-def _follow(
-    flat: Any, steps: Any, turns: Any, k: Any, start: Any, hole: bool, places: Any, flags: Any
-) -> Any:
-    """Follow one border: (how many pixels it has, the lowest level on it); 0 where there is no room for
-    them.
-
-    ``places`` are the pixels in order; ``flags`` hold ``_CORNER`` (the direction changes there), ``_RIGHT``
-    and ``_LEFT`` (the border runs along that side of the pixel).
-    """
-    stride, room = steps[6], np.uint64(places.shape[0])
-    lowest = flat[start]
-    neighbours = _neighbours(flat, start, stride, k)
-    if neighbours == 0:
-        places[0], flags[0] = start, _CORNER + _RIGHT + _LEFT
-        return _ONE, lowest
-    side = _NO_SIDE if hole else _FOUR
-    while True:  # clockwise, for the pixel that the border comes back from
-        side = (side - _ONE) & _SIDES
-        if (neighbours >> side) & _ONE:
-            break
-    second = start + steps[side]
-    here, written = start, side ^ _FOUR
-    n = _NO_SIDE
-    while n < room:
-        turn = turns[side * _MASKS + _neighbours(flat, here, stride, k)]
-        side = turn & _SIDES
-        places[n] = here
-        flags[n] = (turn & _RIGHT_LEFT) | (_CORNER_FLAG if side != written else _NO_SIDE)
-        n += _ONE
-        written = side
-        ahead = here + steps[side]
-        if ahead == start and here == second:
-            return n, lowest
-        here = ahead
-        lowest = min(lowest, flat[here])
-        side = (side + _FOUR) & _SIDES
-    return _NO_SIDE, lowest
-
-
-@compiled
-def _mark(places: Any, flags: Any, n: Any, lowest: Any, known: Any) -> None:
-    """Remember the border along the sides that it runs along, for all levels below ``lowest``."""
-    for i in range(n):
-        place, flag = places[i], flags[i]
-        if flag & np.uint8(_RIGHT):
-            known[place + _ONE] = max(known[place + _ONE], lowest)
-        if flag & np.uint8(_LEFT):
-            known[place] = max(known[place], lowest)
-
-
-@compiled
-def _corners(places: Any, flags: Any, n_steps: Any, stride: int, points: Any, n_points: int) -> int:
-    """Write the points at which the direction changes behind the first ``n_points``; how many there are."""
-    n = 0
-    for i in range(n_steps):
-        if flags[i] & np.uint8(_CORNER):
-            points[n_points + n, 0] = np.int64(places[i]) % stride - 1
-            points[n_points + n, 1] = np.int64(places[i]) // stride - 1
-            n += 1
-    return n
-
-
 @compiled
 def _is_repeated(points: Any, before: int, start: int, n: int) -> bool:
     for i in range(n):
@@ -268,10 +164,7 @@ def _trace_all(levels: Any, n_levels: int, known: Any, turns: Any) -> Any:
     latest = np.full(len(edge_places), -1, dtype=np.int32)  # the last contour that began at an edge
     stride = levels.shape[1]
     flat = levels.ravel()
-    # Right, then counter-clockwise on the screen; going back is adding a large unsigned number.
-    steps = np.array([1, 1 - stride, -stride, -stride - 1, -1, stride - 1, stride, stride + 1]).astype(
-        np.uint64
-    )
+    steps = steps_to_neighbours(stride)
     places, flags = np.empty(4096, dtype=np.uint32), np.empty(4096, dtype=np.uint8)
     starts = np.zeros(n_levels + 1, dtype=np.int64)
     contours = np.empty(1024, dtype=np.int32)
@@ -290,15 +183,15 @@ def _trace_all(levels: Any, n_levels: int, known: Any, turns: Any) -> Any:
                 if known[place] > k:
                     continue
                 while True:
-                    n_steps, lowest = _follow(
+                    n_steps, lowest = follow(
                         flat, steps, turns, np.uint8(k), np.uint64(start), hole, places, flags
                     )
                     if n_steps:
                         break
                     places, flags = np.empty(2 * len(places), np.uint32), np.empty(2 * len(places), np.uint8)
-                _mark(places, flags, n_steps, lowest, known)
+                mark(places, flags, n_steps, lowest, known)
                 points = _grown(points, n_points + int(n_steps))
-                n = _corners(places, flags, n_steps, stride, points, n_points)
+                n = write_corners(places, flags, n_steps, stride, points, n_points)
                 if (
                     index < 0
                     or point_starts[index + 1] - point_starts[index] != n

@@ -18,9 +18,8 @@ from optdet.store.registry import load_inner_trials
 from optdet.structures import Thresholds
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
-from optdet.tuning.space import distributions, is_inside
+from optdet.tuning.space import distributions, is_inside, space_of
 from optdet.tuning.study import OpenStudy
-from optdet.tuning.threshold_search import space_of
 
 
 def sweep_finished(study: OpenStudy) -> None:

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from optdet.config import Config, SourceConfig
 from optdet.config_io import differences, dump_yaml, validate
 from optdet.data.files import write_atomically
-from optdet.data.sets import locate
+from optdet.data.located import locate
 from optdet.errors import OptdetError
 from optdet.store.leases import Leases
 from optdet.structures import Thresholds

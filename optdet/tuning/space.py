@@ -14,7 +14,12 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from optdet.config import Dimension
+from optdet.config import Dimension, TuneConfig
+
+
+def space_of(tune: TuneConfig) -> dict[str, Dimension]:
+    """The inner loop's space by the names of its thresholds."""
+    return {name: getattr(tune.space, name) for name in type(tune.space).model_fields}
 
 
 def distribution(dimension: Dimension) -> BaseDistribution:

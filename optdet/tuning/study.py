@@ -31,7 +31,6 @@ from optdet.store.study_index import StudyRow, list_studies
 from optdet.store.study_trials import RETIRED
 from optdet.study_config import StudyConfig
 from optdet.tuning import attributes as attr
-from optdet.tuning.notes import write_study_note
 from optdet.tuning.pruner import build_pruner
 from optdet.tuning.sampler import build_sampler, grid_values
 
@@ -155,6 +154,9 @@ def _require_whole(stored: Mapping[str, Any], name: str) -> None:
 
 def _complete(study: optuna.Study, config: StudyConfig, database: Database, data_root: Path) -> None:
     """Everything that a study needs before its first trial; safe to repeat after a kill at any point."""
+    # Not above: it brings the dashboard, which takes a tenth of a second.
+    from optdet.tuning.notes import write_study_note
+
     stored = os.path.relpath(data_root.absolute(), database.places.root.absolute())
     study.set_user_attr(attr.UUID, study.user_attrs.get(attr.UUID) or str(uuid.uuid4()))
     study.set_user_attr(attr.DEFINITION, config.as_dict())

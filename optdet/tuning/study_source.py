@@ -7,7 +7,7 @@ from pathlib import Path
 
 from optuna.trial import FrozenTrial
 
-from optdet.data.sets import locate
+from optdet.data.located import locate
 from optdet.data.source import load_source
 from optdet.errors import OptdetError
 from optdet.inference.preprocessing import Preprocessing

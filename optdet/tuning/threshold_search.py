@@ -26,7 +26,7 @@ from optdet.metrics.scores import PRH
 from optdet.structures import FloatArray, Metric, Thresholds
 from optdet.tuning import attributes as attr
 from optdet.tuning.sampler import ReproducibleSampler
-from optdet.tuning.space import distributions, is_inside, suggest
+from optdet.tuning.space import distributions, is_inside, space_of, suggest
 from optdet.tuning.tried import Tried, Tuned
 
 OnTrial = Callable[[int, int], None]
@@ -198,10 +198,6 @@ def _crossfit(
         means = part_hmeans[:, others].sum(axis=1) / part_sizes[others].sum()
         total += float(part_hmeans[_choice(points, means, select), part])
     return total / int(part_sizes.sum())
-
-
-def space_of(tune: TuneConfig) -> dict[str, Dimension]:
-    return {name: getattr(tune.space, name) for name in type(tune.space).model_fields}
 
 
 def from_params(params: dict[str, Any], current: Thresholds) -> Thresholds:

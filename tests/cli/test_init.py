@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from optdet.cli.app import app
 from optdet.config_io import load_config, load_study
 from optdet.data.labels import read_labels
+from optdet.data.located import locate
 from optdet.data.project import path_from
-from optdet.data.sets import locate
 from optdet.data.source import load_source
 from optdet.errors import OptdetError
 from optdet.shipped import shipped_folder

@@ -8,6 +8,8 @@ import json
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 
 import pytest
 import typer
@@ -248,6 +250,22 @@ def test_enqueue_into_a_full_study_says_how_to_run_it(studied, optdet, tmp_path)
     rows = read_json(optdet("study", "show", "tiny", "--json", cwd=folder))["trials"]
     assert [row["params"]["optimizer.lr"] for row in rows[2:]] == [0.003, 0.004]
     assert all(row["state"] == "complete" for row in rows)
+
+
+@pytest.mark.parametrize("command", ["list", "show", "best", "export"])
+def test_looking_loads_nothing_that_trains_draws_or_sweeps(studied, command):
+    """People look often; these take seconds."""
+    code = (
+        "import sys\nfrom optdet.cli.app import main\n"
+        f"sys.argv = ['optdet', 'study', {command!r}]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "heavy = {'torch', 'timm', 'numba', 'matplotlib', 'cv2', 'scipy', 'optuna_dashboard'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=studied[0], capture_output=True, text=True, check=True
+    )
+    assert ran.stderr.splitlines()[-1] == "[]"
 
 
 def test_export(studied, optdet, tmp_path):

@@ -14,7 +14,8 @@ from PIL import Image
 from optdet.config import DataConfig, SourceConfig, SyntheticConfig
 from optdet.data.image_cache import CachedReader, FileReader
 from optdet.data.images import read_image
-from optdet.data.sets import DataSets, locate, open_sets
+from optdet.data.located import locate
+from optdet.data.sets import DataSets, open_sets
 from optdet.errors import OptdetError
 
 SIZE = 64

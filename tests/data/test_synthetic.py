@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from optdet.data.labels import read_labels
-from optdet.data.synthetic import Receipt, SyntheticDataset, dataset, make_dataset, render_receipt
+from optdet.data.synthetic import receipts
 from optdet.data.synthetic.camera import View, aim, photograph, project, straight_view
+from optdet.data.synthetic.dataset import SyntheticDataset, make_dataset
 from optdet.data.synthetic.fonts import FACES, Face, TypeStyle, word_mask
 from optdet.data.synthetic.layout import Page, PrintedWord, lay_out_page
 from optdet.data.synthetic.paper import draw_ink
-from optdet.data.synthetic.receipts import picture
+from optdet.data.synthetic.receipts import Receipt, picture, render_receipt
 from optdet.errors import OptdetError
 from optdet.structures import FloatArray
 
@@ -275,7 +276,7 @@ def test_more_pictures_do_not_change_the_first_ones(tmp_path: Path) -> None:
 
 def test_a_complete_data_set_is_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = _make(tmp_path / "set")
-    monkeypatch.setattr(dataset, "render_receipt", None)  # a call would fail
+    monkeypatch.setattr(receipts, "render_receipt", None)  # a call would fail
     assert _make(tmp_path / "set") == first
 
 

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from optdet.geometry.compiled_hull import hull_buffers
 from optdet.geometry.compiled_offset import UNSURE, grown_quad, offset_buffers, quad_distance
-from optdet.geometry.compiled_rectangle import hull_buffers, smallest_rectangle_from_anywhere
+from optdet.geometry.compiled_rectangle import smallest_rectangle_from_anywhere
 from optdet.geometry.offset import offset_polygon, unclip_distance
 from optdet.geometry.polygons import min_area_rectangle
 

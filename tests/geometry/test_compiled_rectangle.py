@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from optdet.geometry.compiled_rectangle import convex_hull, hull_buffers, smallest_rectangle
+from optdet.geometry.compiled_hull import convex_hull, hull_buffers
+from optdet.geometry.compiled_rectangle import smallest_rectangle
 from optdet.geometry.polygons import min_area_rectangle
 
 BUFFERS = hull_buffers(256)

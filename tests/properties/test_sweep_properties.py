@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from optdet.data.synthetic import render_receipt
+from optdet.data.synthetic.receipts import render_receipt
 from optdet.detection.postprocess import MapDetector
 from optdet.detection.targets import build_targets
 from optdet.evaluation.landscape import SweepImage, SweepLattice

@@ -16,7 +16,7 @@ from optdet.config_io import one_trial_study, validate
 from optdet.errors import OptdetError
 from optdet.study_config import StudyConfig
 from optdet.tuning import attributes as attr
-from optdet.tuning import study as studies
+from optdet.tuning import notes
 from optdet.tuning.housekeeping import inner_study_name
 from optdet.tuning.overview import study_rows
 from optdet.tuning.study import create_study, find_study, load_study, open_database, run_name
@@ -126,14 +126,14 @@ def create_in_another_process(url, tree, states):
 
 
 def test_two_processes_at_once_make_one_study(database, define, monkeypatch):
-    original = studies.write_study_note
+    original = notes.write_study_note
 
     def slow(*args):
         """Both are at work here at once, unless one waits for the other."""
         time.sleep(0.5)
         original(*args)
 
-    monkeypatch.setattr(studies, "write_study_note", slow)
+    monkeypatch.setattr(notes, "write_study_note", slow)
     context = multiprocessing.get_context("fork")
     states = context.Queue()
     tree = define("race", queue=QUEUE).as_dict()

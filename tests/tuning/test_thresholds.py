@@ -16,8 +16,8 @@ from optdet.errors import OptdetError
 from optdet.evaluation.scorer import ImageScorer, hmeans, macro_scores, part_of
 from optdet.geometry.letterbox import Letterbox
 from optdet.structures import Thresholds, Word
-from optdet.tuning.space import is_inside, suggest
-from optdet.tuning.threshold_search import fixed_points, from_params, space_of
+from optdet.tuning.space import is_inside, space_of, suggest
+from optdet.tuning.threshold_search import fixed_points, from_params
 from optdet.tuning.thresholds import replace_thresholds, tune_thresholds
 
 SIZE = 128

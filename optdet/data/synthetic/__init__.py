@@ -6,8 +6,3 @@ The way of a picture: ``content`` (which rows stand on the receipt) -> ``layout`
 
 Randomness: every picture depends on (seed, split, index, size, difficulty) and on nothing else.
 """
-
-from optdet.data.synthetic.dataset import SyntheticDataset, make_dataset
-from optdet.data.synthetic.receipts import Receipt, render_receipt
-
-__all__ = ["Receipt", "SyntheticDataset", "make_dataset", "render_receipt"]

@@ -14,14 +14,14 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import cv2
+from typing import TYPE_CHECKING, Any
 
 from optdet.data.labels import write_ufo
-from optdet.data.synthetic.receipts import Split, render_receipt
 from optdet.errors import OptdetError
 from optdet.structures import Word
+
+if TYPE_CHECKING:
+    from optdet.data.synthetic.receipts import Split
 
 JPEG_QUALITY = 90
 RECIPE_VERSION = 1  # raise it when the same numbers no longer give the same pictures
@@ -102,6 +102,11 @@ def _make(folder: Path, recipe: dict[str, Any], on_image: Callable[[int, int], N
 def _write_split(
     root: Path, split: Split, recipe: dict[str, Any], n: int, on_image: Callable[[int], None]
 ) -> None:
+    # Not above: a folder that is there already is found without what draws.
+    import cv2
+
+    from optdet.data.synthetic.receipts import render_receipt
+
     images = root / split / "images"
     images.mkdir(parents=True)
     words: dict[str, tuple[Word, ...]] = {}
