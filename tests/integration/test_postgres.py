@@ -23,7 +23,7 @@ from optdet.tuning import attributes as attr
 from optdet.tuning.overview import study_rows
 from optdet.tuning.study import load_study, open_database
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.timeout(900)]  # a server comes back in its own time
 
 RDB = "optuna.storages:RDBStorage."
 WRITES = {
@@ -155,14 +155,13 @@ def test_one_of_two_workers_and_then_the_server_are_killed(pg, stoppable):
 
 
 def test_a_worker_gives_up_in_one_line_or_is_interrupted_while_it_waits(pg, stoppable):
-    pg.commands.run("study", "run", "tiny", *pg.where, cwd=pg.folder)
-    patient = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "optdet", "study", "run", "tiny", "--trials", "9", *map(str, pg.where)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "optdet", "study", "run", "tiny", *map(str, pg.where)]
     runs = [
         subprocess.Popen(
             command,
             cwd=pg.folder,
-            env=patient | extra,
+            env=environment | extra,
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             text=True,
@@ -181,7 +180,7 @@ def test_a_worker_gives_up_in_one_line_or_is_interrupted_while_it_waits(pg, stop
         while "trying on for 600 s" not in (line := patient.stderr.readline()):
             assert line
         patient.send_signal(signal.SIGINT)
-        said = patient.communicate(timeout=30)[1]
+        said = patient.communicate(timeout=100)[1]
         assert patient.returncode == 130
         assert said.splitlines()[-1].startswith("interrupted; go on with: optdet study run tiny")
     finally:
