@@ -1,8 +1,9 @@
 """The mean of a map inside quads, compiled: to the last bit ``raster.mean_inside``.
 
 OpenCV fills a convex quad by drawing its edges (Bresenham, 1965) and everything between them, row by row.
-With sums along rows at hand a quad costs its height, not its area. That gives the same bits because the
-values are float16: their sums are exact in float64, whatever the order.
+With sums along rows at hand a quad costs its height, not its area: worth the while for the thousands of a
+sweep, not for the words of one configuration. Both give the same bits because the values are float16: their
+sums are exact in float64, whatever the order.
 """
 
 from __future__ import annotations
@@ -44,20 +45,27 @@ def mean_inside_quads(bits: Any, values: Any, quads: Any) -> Any:
     """Means over convex quads (n, 4, 2) float32, (n,); ``OUTSIDE`` where OpenCV has to be asked."""
     height, width = bits.shape
     left, top, right, bottom = width, height, 0, 0
+    n_pixels = 0
     for i in range(len(quads)):
-        for j in range(4):
-            x, y = quads[i, j, 0], quads[i, j, 1]
-            left, right = min(left, math.floor(x)), max(right, math.ceil(x) + 1)
-            top, bottom = min(top, math.floor(y)), max(bottom, math.ceil(y) + 1)
+        x0 = x1 = quads[i, 0, 0]
+        y0 = y1 = quads[i, 0, 1]
+        for j in range(1, 4):
+            x0, x1 = min(x0, quads[i, j, 0]), max(x1, quads[i, j, 0])
+            y0, y1 = min(y0, quads[i, j, 1]), max(y1, quads[i, j, 1])
+        left, right = min(left, math.floor(x0)), max(right, math.ceil(x1) + 1)
+        top, bottom = min(top, math.floor(y0)), max(bottom, math.ceil(y1) + 1)
+        n_pixels += (math.ceil(x1) + 1 - math.floor(x0)) * (math.ceil(y1) + 1 - math.floor(y0))
     left, top, right, bottom = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
     means = np.empty(len(quads), dtype=np.float64)
     if left >= right or top >= bottom:
         means[:] = OUTSIDE
         return means
-    sums = row_sums(bits, values, left, top, right, bottom)
+    by_rows = n_pixels > (right - left) * (bottom - top)
+    sums = row_sums(bits, values, left, top, right, bottom) if by_rows else np.empty((0, 0))
+    window = (left, top, right, bottom)
     low, high = np.empty(bottom - top + 2, dtype=np.int64), np.empty(bottom - top + 2, dtype=np.int64)
     for i in range(len(quads)):
-        means[i] = _mean_inside(sums, left, top, quads[i], low, high)
+        means[i] = _mean_inside(bits, values, by_rows, sums, window, quads[i], low, high)
     return means
 
 
@@ -89,9 +97,11 @@ def _draw_edge(x0: int, y0: int, x1: int, y1: int, low: Any, high: Any) -> None:
 
 
 @compiled
-def _mean_inside(sums: Any, window_x: int, window_y: int, quad: Any, low: Any, high: Any) -> float:
-    """Mean over one quad; ``sums`` begin at (window_x, window_y), ``low`` and ``high`` hold their rows."""
-    height, width = sums.shape[0], sums.shape[1] - 1
+def _mean_inside(
+    bits: Any, values: Any, by_rows: bool, sums: Any, window: Any, quad: Any, low: Any, high: Any
+) -> float:
+    """Mean over one quad; ``sums`` are the window's if ``by_rows``; ``low`` and ``high``: room for its rows."""
+    window_x, window_y, window_right, window_bottom = window
     left = top = np.float32(np.inf)
     right = bottom = np.float32(-np.inf)
     for i in range(4):
@@ -99,12 +109,12 @@ def _mean_inside(sums: Any, window_x: int, window_y: int, quad: Any, low: Any, h
         top, bottom = min(top, quad[i, 1]), max(bottom, quad[i, 1])
     if left < window_x or top < window_y:
         return OUTSIDE
-    if math.ceil(right) > window_x + width - 1 or math.ceil(bottom) > window_y + height - 1:
+    if math.ceil(right) > window_right - 1 or math.ceil(bottom) > window_bottom - 1:
         return OUTSIDE
     x0, y0 = np.int64(math.floor(left)), np.int64(math.floor(top))
     n_rows = np.int64(math.ceil(bottom)) - y0 + 1
     for y in range(n_rows):
-        low[y], high[y] = 2 * width, -1
+        low[y], high[y] = 2 * (window_right - window_x), -1
     xs, ys = np.empty(4, dtype=np.int64), np.empty(4, dtype=np.int64)
     for i in range(4):
         xs[i] = np.int64(quad[i, 0] - np.float32(x0))
@@ -117,7 +127,11 @@ def _mean_inside(sums: Any, window_x: int, window_y: int, quad: Any, low: Any, h
     total, n_pixels = 0.0, 0
     for y in range(n_rows):
         if high[y] >= 0:
-            row, shift = y0 - window_y + y, x0 - window_x
-            total += sums[row, shift + high[y] + 1] - sums[row, shift + low[y]]
+            if by_rows:
+                row, shift = y0 - window_y + y, x0 - window_x
+                total += sums[row, shift + high[y] + 1] - sums[row, shift + low[y]]
+            else:
+                for x in range(x0 + low[y], x0 + high[y] + 1):
+                    total += values[bits[y0 + y, x]]
             n_pixels += high[y] - low[y] + 1
     return total * (1.0 / n_pixels)

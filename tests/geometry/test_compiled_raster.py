@@ -65,6 +65,21 @@ def test_a_quad_does_not_depend_on_its_company():
     assert together.tolist() == alone
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_few_quads_are_summed_pixel_by_pixel_to_the_same_bits(seed):
+    rng = np.random.default_rng(seed)
+    prob_map = some_map(rng, 600, 600)
+    quads = np.array([some_quad(rng) + rng.integers(0, 400, 2) for _ in range(40)], np.float32)
+    many = np.concatenate([quads, np.array([some_quad(rng) for _ in range(1500)], np.float32)])
+    few, of_many = means(prob_map, quads), means(prob_map, many)[: len(quads)]
+    # The window of few may be the smaller one, and leave more to OpenCV.
+    known = (few != OUTSIDE) & (of_many != OUTSIDE)
+    assert known.sum() > 25
+    assert few[known].tolist() == of_many[known].tolist()
+    values = prob_map.astype(np.float32)
+    assert few[known].tolist() == [mean_inside(values, quad) for quad in quads[known]]
+
+
 @pytest.mark.parametrize("shift", [(-20, 0), (0, -20), (20, 0), (0, 20), (500, 0), (-500, -500)])
 def test_a_quad_that_leaves_the_map_is_left_to_opencv(shift):
     prob_map = np.ones((40, 40), np.float16)
