@@ -139,7 +139,7 @@ def tune(
     opened = open_source(source, opening)
     ranges = {"thresh": thresh, "box_thresh": box_thresh, "unclip_ratio": unclip_ratio}
     search = _search(opened, settings or [], ranges, polygons=polygons, select=select)
-    named = _candidates(candidates, phase, opened.current)
+    named = _candidates(candidates, phase, opened.thresholds)
     _check_places(out, write, test_images, force=force)
     samples = labelled_samples(opened, images, labels)
     with image_bar("reading maps") as on_image:
@@ -153,7 +153,7 @@ def tune(
                 opened.title,
                 scorers,
                 search,
-                opened.current,
+                opened.thresholds,
                 candidates=named,
                 constraint=bound,
                 metric=tuned_for,

@@ -41,15 +41,13 @@ class SourceOptions:
 
 @dataclass(frozen=True, slots=True)
 class OpenSource:
-    """Maps, what to call them, and the thresholds that belong to them.
+    """Maps, what to call them, and the thresholds in use: the tuned ones where there are any, else a config's.
 
-    ``current`` are those in use before any tuning (a config's), ``thresholds`` the tuned ones where there are
-    any. ``labelled`` gives the validation images of a study's trial; other sources have none.
+    ``labelled`` gives the validation images of a study's trial; other sources have none.
     """
 
     title: str
     maps: MapSource
-    current: Thresholds
     thresholds: Thresholds
     config: Config | None = None
     labelled: Callable[[], tuple[Sample, ...]] | None = None
@@ -65,7 +63,7 @@ def open_source(source: str, options: SourceOptions | None = None) -> OpenSource
     path = Path(source)
     if path.is_dir() and (not _could_be_study(source) or has_maps(path)):
         folder = MapFolder(path, options.placement, options.onnx.pad)
-        return OpenSource(folder.title, folder, _default(), _default())
+        return OpenSource(folder.title, folder, _default())
     if path.is_file():
         return (
             _open_onnx(path, options) if path.suffix.lower() == ".onnx" else _open_checkpoint(path, options)
@@ -153,8 +151,7 @@ def _open_checkpoint(path: Path, options: SourceOptions) -> OpenSource:
         key=opened.key,
         max_gb=trained.config.cache.max_gb,
     )
-    current = trained.config.postprocess.thresholds()
-    return OpenSource(path.name, maps, current, trained.thresholds, trained.config)
+    return OpenSource(path.name, maps, trained.thresholds, trained.config)
 
 
 def _open_onnx(path: Path, options: SourceOptions) -> OpenSource:
@@ -173,7 +170,7 @@ def _open_onnx(path: Path, options: SourceOptions) -> OpenSource:
         key=key,
         max_gb=CacheConfig().max_gb,
     )
-    return OpenSource(path.name, maps, _default(), _default())
+    return OpenSource(path.name, maps, _default())
 
 
 def _cache_dir(options: SourceOptions) -> Path:

@@ -54,5 +54,5 @@ def trial_source(study: OpenStudy, trial: FrozenTrial, options: SourceOptions) -
         source.require_complete()
         return source.samples
 
-    current = config.postprocess.thresholds()
-    return OpenSource(title, maps, current, thresholds_of(trial) or current, config, labelled)
+    in_use = thresholds_of(trial) or config.postprocess.thresholds()
+    return OpenSource(title, maps, in_use, config, labelled)

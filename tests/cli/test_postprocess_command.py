@@ -244,13 +244,19 @@ def test_a_metric_of_a_search(pages, run_in, method):
     assert chosen["robust"]["hmean_crossfit"] != usual["robust"]["hmean_crossfit"]
 
 
-def test_a_study(studied, run_in):
+def test_a_study(studied, run_in, tmp_path):
     folder, _ = studied
     optdet = run_in(folder)
     best = json.loads(optdet("study", "best", "tiny", "--json").out)
-    ran = optdet("postprocess", "tune", "tiny", "--no-study", "--json")
+    (tmp_path / "named.yaml").write_text("candidates: [{label: fewer, max_candidates: 7}]")
+    ran = optdet(
+        "postprocess", "tune", "tiny", "--no-study", "--candidates", tmp_path / "named.yaml", "--json"
+    )
     assert ran.code == 0, ran.err
     shown = json.loads(ran.out)
+    assert shown["current"]["thresholds"] == best["thresholds"]
+    assert scores_of(shown["current"]) == best["value"]
+    assert shown["candidates"]["fewer"]["thresholds"] == {**best["thresholds"], "max_candidates": 7}
     assert shown["source"] == f"tiny:{best['number']}"
     assert shown["robust"]["thresholds"] == best["thresholds"]
     assert scores_of(shown["robust"]) == best["value"]

@@ -48,7 +48,7 @@ def test_a_study_is_its_best_trial(finished, options, tmp_path):
     assert alone.title == "model.pt"
     for source in (study, trial, alone):
         assert source.thresholds.as_dict() == best.user_attrs[attr.THRESHOLDS]
-        assert source.current == DEFAULT
+        assert source.thresholds != DEFAULT
         assert np.array_equal(weights(source), weights(study))
     key = best.user_attrs[attr.MAP_KEY]
     assert alone.maps.open().key == study.maps.open().key == key
@@ -168,7 +168,7 @@ def test_an_onnx_file_and_a_folder_of_maps(onnx_file, image_folder, options, tmp
     np.testing.assert_array_equal(maps_of(ready, samples), made)
     assert (model.title, ready.title) == ("detector.onnx", "my-maps")
     for source in (model, ready):
-        assert source.thresholds == source.current == DEFAULT
+        assert source.thresholds == DEFAULT
         with pytest.raises(OptdetError, match=r"no labelled images of its own; give --images and --labels"):
             labelled_samples(source, None, None)
         with pytest.raises(OptdetError, match=r"--images and --labels go together"):
