@@ -109,6 +109,8 @@ def write_config(entry: Entry, config: Config | None, path: Path, *, force: bool
     tuned = base.model_copy(update={"postprocess": base.postprocess.with_thresholds(entry.thresholds)})
     path.parent.mkdir(parents=True, exist_ok=True)
     head = (
-        f"# thresholds tuned to {METRIC_NAMES[entry.metric]} H-mean {entry.macro.hmean:.6f} ({entry.name})\n"
+        f"# thresholds tuned to {METRIC_NAMES[entry.metric]} H-mean {entry.macro.hmean:.6f} ({entry.name});\n"
+        "# `optdet predict SOURCE --config FILE` uses them; training keeps them with\n"
+        "# postprocess.tune.method=none\n"
     )
     write_atomically(path, (head + dump_yaml(differences(tuned))).encode())

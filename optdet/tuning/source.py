@@ -41,7 +41,7 @@ class SourceOptions:
 
 @dataclass(frozen=True, slots=True)
 class OpenSource:
-    """Maps, what to call them, and the thresholds in use: the tuned ones where there are any, else a config's.
+    """Maps, what to call them, and the thresholds in use: tuned ones where there are any, else a config's.
 
     ``labelled`` gives the validation images of a study's trial; other sources have none.
     """

@@ -1,7 +1,8 @@
 """The inner loop: thresholds of a frozen detector, tuned on its probability maps.
 
 ``exhaustive`` sweeps the whole lattice; ``tpe`` and ``random`` try a fixed set (those in use, named
-candidates, the defaults, a few dozen usual points) and then what an Optuna study that knows them suggests.
+candidates, the defaults, a few dozen usual points) and then what an Optuna study that knows them suggests;
+``none`` keeps those in use.
 Here everything is in memory, and a kill loses its seconds. The result depends on the maps, the words and the
 seed alone, so what was killed and starts again ends with the same; ``postprocess_study`` keeps the trials.
 """

@@ -152,6 +152,15 @@ def test_candidates_submissions_landscapes_config_and_study(pages, run_in, tmp_p
     robust = shown["robust"]["thresholds"]
     written = load_config(tmp_path / "tuned.yaml").postprocess.thresholds()
     assert written.as_dict() == robust
+    predicted = run_in(pages)(
+        *("predict", "maps", "--images", "images", "--out", tmp_path / "again.csv"),
+        *("--config", tmp_path / "tuned.yaml"),
+    )
+    assert f"maps at thresh {robust['thresh']}" in predicted.err
+    evaluated = json.loads(
+        run_in(pages)("evaluate", tmp_path / "again.csv", "--labels", "labels.json", "--json").out
+    )
+    assert evaluated["competition"] == shown["robust"]["competition"]
     (line,) = (line for line in ran.err.splitlines() if line.startswith("study "))
     listed = run_in(pages)("study", "list", "--all", "--storage", tmp_path / "some.db", "--json")
     assert [row["study"] for row in json.loads(listed.out)] == [line.split()[1].rstrip(":")]
