@@ -57,6 +57,20 @@ def test_a_study_is_its_best_trial(finished, options, tmp_path):
     assert alone.labelled is None
 
 
+def test_a_checkpoint_in_the_place_of_a_trials_own_is_refused(finished, options):
+    """Its maps are kept under the trial's key, so nothing else would notice."""
+    mine, other = (checkpoint_path(finished, finished.study.trials[number]) for number in (1, 0))
+    saved = mine.read_bytes()
+    try:
+        shutil.copyfile(other, mine)
+        with pytest.raises(OptdetError, match="not the checkpoint that trial 1 saved") as refused:
+            open_source("finished:1", options)
+        assert str(mine) in str(refused.value)
+    finally:
+        mine.write_bytes(saved)
+    assert open_source("finished:1", options).title == "finished:1"
+
+
 def test_another_trial_is_another_source(finished, options):
     best = best_trial(finished).number
     number = (best + 1) % 3
