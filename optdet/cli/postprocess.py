@@ -139,7 +139,7 @@ def tune(
     opened = open_source(source, opening)
     ranges = {"thresh": thresh, "box_thresh": box_thresh, "unclip_ratio": unclip_ratio}
     search = _search(opened, settings or [], ranges, polygons=polygons, select=select)
-    named = _candidates(candidates, phase, opened.thresholds)
+    named = _candidates(candidates, phase, opened)
     _check_places(out, write, test_images, force=force)
     samples = labelled_samples(opened, images, labels)
     with image_bar("reading maps") as on_image:
@@ -273,8 +273,9 @@ def _range(name: str, text: str) -> dict[str, object]:
     return {"type": "float", "low": low, "high": high, "step": step}
 
 
-def _candidates(path: Path | None, phase: int | None, current: Thresholds) -> dict[str, Thresholds]:
+def _candidates(path: Path | None, phase: int | None, opened: OpenSource) -> dict[str, Thresholds]:
     from optdet.candidates_config import CandidatesConfig
+    from optdet.config import PostprocessConfig
     from optdet.config_io import validate
     from optdet.errors import OptdetError
     from optdet.settings_yaml import read_mapping
@@ -284,7 +285,9 @@ def _candidates(path: Path | None, phase: int | None, current: Thresholds) -> di
             raise OptdetError("--phase is for --candidates", where="--phase", fix="name the file too")
         return {}
     try:
-        named = validate(CandidatesConfig, read_mapping(path), str(path)).named(current, phase)
+        listed = validate(CandidatesConfig, read_mapping(path), str(path))
+        config = opened.config.postprocess if opened.config else PostprocessConfig()
+        named = listed.named(opened.thresholds, config, phase)
     except ValueError as error:
         raise OptdetError(str(error), where=str(path)) from None
     if not named:
