@@ -8,12 +8,15 @@ box_thresh.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from optdet.config import Positive, PostprocessConfig, Ratio, Section
 from optdet.structures import Thresholds
+
+RESERVED_LABELS: Final = ("default", "current", "best", "robust")
+"""Names of what a tuning reports beside the candidates."""
 
 
 class SharedThresholds(Section):
@@ -32,6 +35,13 @@ class CandidateConfig(SharedThresholds):
 
     label: Annotated[str, Field(pattern=r"^[^/\\]*$", max_length=60)] = ""
     phase: Annotated[int, Field(ge=1)] = 1
+
+    @field_validator("label")
+    @classmethod
+    def _free(cls, label: str) -> str:
+        if label in RESERVED_LABELS:
+            raise ValueError(f"{', '.join(RESERVED_LABELS)} are names of the report's own: take another")
+        return label
 
 
 class CandidatesConfig(Section):

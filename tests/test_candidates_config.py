@@ -9,6 +9,7 @@ import pytest
 from optdet.candidates_config import CandidatesConfig
 from optdet.config import PostprocessConfig
 from optdet.config_io import validate
+from optdet.errors import OptdetError
 from optdet.structures import Thresholds
 
 CURRENT = Thresholds(0.22, 0.25, 1.7, 600, False, 3.0)
@@ -35,3 +36,9 @@ def test_another_kind_of_outline_has_the_ratio_of_its_kind(use_polygon):
     own = named({"label": "a", **kind, "unclip_ratio": 1.3}, current=current)["a"]
     shared = named({"label": "a", **kind}, shared={"unclip_ratio": 1.3}, current=current)["a"]
     assert own == shared == replace(of_kind, unclip_ratio=1.3)
+
+
+@pytest.mark.parametrize("label", ["default", "current", "best", "robust"])
+def test_names_of_the_report_are_no_labels(label):
+    with pytest.raises(OptdetError, match=rf"candidates\.1\.label: default, .* \(it is '{label}'\)"):
+        named({"label": "mine"}, {"label": label})
