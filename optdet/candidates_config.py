@@ -1,8 +1,8 @@
 """A file of named threshold configurations, as ``postprocess tune --candidates`` reads it.
 
 ``postprocess`` holds what all of them share; a candidate what is its own. What both leave out is as in the
-thresholds in use, but for an unclip_ratio where those are of quads and the candidate of polygons, or the other
-way round: that is the config's for the kind. A candidate without a label is called by its thresh and
+thresholds in use, but for an unclip_ratio where those are of quads and the candidate is of polygons, or the
+other way round: that is the config's for the kind. A candidate without a label is called by its thresh and
 box_thresh.
 """
 
