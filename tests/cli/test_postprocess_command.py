@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 from optdet.config_io import load_config
 from optdet.detection.targets import build_targets
+from optdet.errors import OptdetError
 from optdet.shipped import shipped_folder
 
 SIZE = 128
@@ -309,6 +311,50 @@ def test_what_is_refused(pages, run_in, arguments, message):
     ran = run_in(pages)("postprocess", "tune", *arguments)
     assert message in ran.error
     assert ran.out == ""
+
+
+@pytest.fixture
+def no_sweep(monkeypatch):
+    """What is refused for its places is refused before any map is read."""
+    monkeypatch.setattr("optdet.tuning.source.scorers_of", lambda *_, **__: pytest.fail("maps were read"))
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        (("--out", "labels.json"), "labels.json: a file, where a folder is wanted; give another --out"),
+        (("--out", "labels.json/below"), "labels.json: a file, where a folder is wanted"),
+        (("--write", "labels.json/tuned.yaml"), "labels.json: a file, where a folder is wanted"),
+        (("--write", "images", "--force"), "images: the file exists"),
+        (("--out", "new", "--test-images", "more"), "1 of 6 images have no map, as more/zz.png"),
+        (("--out", "new", "--test-images", "maps"), "maps: no images there"),
+    ],
+)
+def test_places_are_refused_before_the_sweep(pages, run_in, tmp_path, no_sweep, places, message):
+    folder = tmp_path / "project"
+    shutil.copytree(pages, folder)
+    shutil.copytree(pages / "images", folder / "more")
+    shutil.copyfile(pages / "images/a.png", folder / "more/zz.png")
+    ran = run_in(folder)("postprocess", "tune", "maps", *LABELLED, *places)
+    assert message in ran.error
+    assert ran.out == ""
+    assert not (folder / "new").exists()
+
+
+def test_what_was_written_before_a_failure_is_said(pages, run_in, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise OptdetError("the disk is full", where="out")
+
+    monkeypatch.setattr("optdet.tuning.postprocess_output.write_submissions", broken)
+    ran = run_in(pages)(
+        *("postprocess", "tune", "maps", *LABELLED, "-s", "space.thresh={type: categorical, choices: [0.3]}"),
+        *("--out", tmp_path / "out", "--write", tmp_path / "tuned.yaml", "--test-images", "images"),
+    )
+    assert ran.code != 0
+    said = ran.err.splitlines()
+    assert "the disk is full" in said[-1]
+    for name in ("out/landscape-quads.npz", "out/landscape-quads.html", "tuned.yaml"):
+        assert any(line.startswith(f"wrote {tmp_path / name}") for line in said)
 
 
 def test_a_label_given_twice_and_a_threshold_outside(pages, run_in, tmp_path):
