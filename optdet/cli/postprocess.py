@@ -142,7 +142,7 @@ def tune(
     ranges = {"thresh": thresh, "box_thresh": box_thresh, "unclip_ratio": unclip_ratio}
     search = _search(opened, settings or [], ranges, polygons=polygons, select=select)
     named = _candidates(candidates, phase, opened)
-    check_places(opened, out=out, write=write, test_images=test_images, force=force)
+    check_places(opened, out=out, write=write, test_images=test_images, labels=named, force=force)
     samples = labelled_samples(opened, images, labels)
     with image_bar("reading maps") as on_image:
         scorers = scorers_of(opened, samples, on_image=on_image)

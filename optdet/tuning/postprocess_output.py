@@ -97,6 +97,11 @@ def write_submissions(
     return lines
 
 
+def submission_name(label: str) -> str:
+    """The CSV file of a candidate."""
+    return f"{_safe(label)}.csv"
+
+
 def _safe(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "candidate"
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from optdet.errors import OptdetError
 from optdet.inference.folder import chosen_images
 from optdet.inference.map_folder import MapFolder
 from optdet.inference.map_names import find_maps
+from optdet.tuning.postprocess_output import submission_name
 from optdet.tuning.source import OpenSource
 
 
@@ -18,10 +20,11 @@ def check_places(
     out: Path | None,
     write: Path | None,
     test_images: Path | None,
+    labels: Iterable[str],
     force: bool,
 ) -> None:
     """OptdetError where a later step would fail: a file for a folder, a config that exists, test images
-    without maps."""
+    without maps, ``labels`` of candidates that would be one CSV file."""
     if out is not None:
         _require_writable(out, "--out")
     if write is not None:
@@ -31,13 +34,24 @@ def check_places(
     if test_images is not None:
         if out is None:
             raise OptdetError("--test-images needs a folder to write to", where="--out", fix="add --out DIR")
-        _check_submissions(source, test_images)
+        _check_submissions(source, test_images, labels)
 
 
-def _check_submissions(source: OpenSource, test_images: Path) -> None:
+def _check_submissions(source: OpenSource, test_images: Path, labels: Iterable[str]) -> None:
     paths = chosen_images(test_images, None)
     if isinstance(source.maps, MapFolder):
         find_maps(source.maps.folder, paths)
+    owners: dict[str, str] = {}
+    for label in labels:
+        name = submission_name(label)
+        # Some file systems tell no capitals apart.
+        other = owners.setdefault(name.casefold(), label)
+        if other != label:
+            raise OptdetError(
+                f"the candidates {other!r} and {label!r} would both be written to {name}",
+                where="--candidates",
+                fix="give one another label",
+            )
 
 
 def _require_writable(folder: Path, option: str) -> None:

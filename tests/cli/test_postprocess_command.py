@@ -341,6 +341,15 @@ def test_places_are_refused_before_the_sweep(pages, run_in, tmp_path, no_sweep, 
     assert not (folder / "new").exists()
 
 
+@pytest.mark.parametrize("second", ["a-b", "A b"])
+def test_candidates_of_one_file_name_are_refused(pages, run_in, tmp_path, no_sweep, second):
+    path = tmp_path / "named.yaml"
+    path.write_text(f"candidates: [{{thresh: 0.2, label: a b}}, {{thresh: 0.3, label: {second}}}]")
+    written = ("--test-images", "images", "--out", tmp_path / "out")
+    ran = run_in(pages)("postprocess", "tune", "maps", *LABELLED, "--candidates", path, *written)
+    assert f"the candidates 'a b' and '{second}' would both be written to" in ran.error
+
+
 def test_what_was_written_before_a_failure_is_said(pages, run_in, tmp_path, monkeypatch):
     def broken(*_, **__):
         raise OptdetError("the disk is full", where="out")
