@@ -185,16 +185,19 @@ def test_a_phase(pages, run_in):
     ]
 
 
-def test_a_constraint(pages, run_in):
+def test_a_constraint(pages, run_in, tmp_path):
     free = json.loads(run_in(pages)("postprocess", "tune", "maps", *LABELLED, "--json").out)
     boxes = free["best"]["boxes"]
     ran = run_in(pages)(
-        "postprocess", "tune", "maps", *LABELLED, "--constraint", f"boxes<={boxes - 1}", "--json"
+        *("postprocess", "tune", "maps", *LABELLED, "--constraint", f"boxes<={boxes - 1}", "--json"),
+        *("--out", tmp_path / "out"),
     )
     bound = json.loads(ran.out)
     assert bound["best"]["boxes"] < boxes
     assert scores_of(bound["best"]) < scores_of(free["best"])
     assert bound["best"]["hmean_crossfit"] is None
+    page = (tmp_path / "out/landscape-quads.html").read_text()
+    assert f"excluded, boxes &gt; {boxes - 1}" in page
 
 
 GENEROUS = ("--images", "images", "--labels", "generous.json")
