@@ -226,6 +226,29 @@ class TestExhaustive:
         assert is_inside({"thresh": space.thresh}, {"thresh": tuned.chosen.thresholds.thresh})
         assert tuned.chosen.scores.hmean < tuned.best.scores.hmean
 
+    @pytest.mark.parametrize("in_use", [600, 1000])
+    def test_max_candidates_stays_where_another_changes_nothing(self, scorers, in_use):
+        space = NARROW.space.model_copy(update={"max_candidates": ThresholdSpace().max_candidates})
+        tune = self.ALL.model_copy(update={"space": space, "select": "robust"})
+        tuned = tune_thresholds(scorers, tune, replace(CURRENT, max_candidates=in_use), seed=0)
+        assert tuned.chosen.thresholds.max_candidates == in_use
+        assert tuned.best.thresholds.max_candidates == in_use
+
+    def test_max_candidates_changes_where_that_gains(self, scorers):
+        space = NARROW.space.model_copy(update={"max_candidates": ThresholdSpace().max_candidates})
+        tune = self.ALL.model_copy(update={"space": space})
+        tuned = tune_thresholds(scorers, tune, replace(CURRENT, max_candidates=1), seed=0)
+        [landscape] = tuned.landscapes
+        assert landscape.lattice.max_candidates == (1, 500)  # no image has 500 contours: 1000 is the same
+        assert tuned.chosen.thresholds.max_candidates == 500
+
+    def test_a_space_that_names_its_limits_is_kept_to(self, scorers):
+        space = NARROW.space.model_copy(
+            update={"max_candidates": Choice(type="categorical", choices=(500, 700))}
+        )
+        tuned = tune_thresholds(scorers, self.ALL.model_copy(update={"space": space}), CURRENT, seed=0)
+        assert tuned.chosen.thresholds.max_candidates == 500
+
     def test_a_choice_at_an_end_is_flagged(self, scorers):
         space = NARROW.space.model_copy(
             update={"box_thresh": FloatRange(type="float", low=0.2, high=0.9, step=0.05)}
