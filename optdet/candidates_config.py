@@ -1,17 +1,22 @@
 """A file of named threshold configurations, as ``postprocess tune --candidates`` reads it.
 
 ``postprocess`` holds what all of them share; a candidate what is its own. What both leave out is as in the
-thresholds in use. A candidate without a label is called by its thresh and box_thresh.
+thresholds in use, but for an unclip_ratio where those are of quads and the candidate is of polygons, or the
+other way round: that is the config's for the kind. A candidate without a label is called by its thresh and
+box_thresh.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from optdet.config import Positive, Ratio, Section
+from optdet.config import Positive, PostprocessConfig, Ratio, Section
 from optdet.structures import Thresholds
+
+RESERVED_LABELS: Final = ("default", "current", "best", "robust")
+"""Names of what a tuning reports beside the candidates."""
 
 
 class SharedThresholds(Section):
@@ -31,6 +36,13 @@ class CandidateConfig(SharedThresholds):
     label: Annotated[str, Field(pattern=r"^[^/\\]*$", max_length=60)] = ""
     phase: Annotated[int, Field(ge=1)] = 1
 
+    @field_validator("label")
+    @classmethod
+    def _free(cls, label: str) -> str:
+        if label in RESERVED_LABELS:
+            raise ValueError(f"{', '.join(RESERVED_LABELS)} are names of the report's own: take another")
+        return label
+
 
 class CandidatesConfig(Section):
     """The whole file."""
@@ -38,16 +50,21 @@ class CandidatesConfig(Section):
     postprocess: SharedThresholds = SharedThresholds()
     candidates: Annotated[tuple[CandidateConfig, ...], Field(min_length=1)]
 
-    def named(self, current: Thresholds, phase: int | None = None) -> dict[str, Thresholds]:
+    def named(
+        self, current: Thresholds, config: PostprocessConfig, phase: int | None = None
+    ) -> dict[str, Thresholds]:
         """Thresholds by label, in the file's order; of one phase, or all. ValueError for a label given
         twice."""
         found: dict[str, Thresholds] = {}
         for candidate in self.candidates:
             if phase is not None and candidate.phase != phase:
                 continue
-            thresholds = Thresholds.from_dict(
-                {**current.as_dict(), **_given(self.postprocess), **_given(candidate)}
-            )
+            given = {**_given(self.postprocess), **_given(candidate)}
+            use_polygon = given.get("use_polygon", current.use_polygon)
+            if use_polygon != current.use_polygon and "unclip_ratio" not in given:
+                of_kind = config.model_copy(update={"use_polygon": use_polygon})
+                given["unclip_ratio"] = of_kind.thresholds().unclip_ratio
+            thresholds = Thresholds.from_dict({**current.as_dict(), **given})
             label = candidate.label or f"{thresholds.thresh:g}/{thresholds.box_thresh:g}"
             if label in found:
                 raise ValueError(f"the label {label!r} is given twice")

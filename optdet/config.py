@@ -246,6 +246,7 @@ class TuneConfig(Section):
 
     ``exhaustive`` scores the whole lattice of the space; a range without a step has steps of 0.005 (thresh,
     box_thresh) or 0.1 (unclip_ratio). ``tpe`` and ``random`` are Optuna studies of ``trials`` points.
+    ``none`` keeps the thresholds in use as they are: tuned ones that a file holds, for example.
     """
 
     method: Literal["exhaustive", "tpe", "random", "none"] = "exhaustive"

@@ -61,10 +61,17 @@ def validate(model: type[Model], tree: Mapping[str, Any], where: str) -> Model:
         first = next((each for each in same if not each["type"].endswith(_OTHER_TYPE)), same[0])
         if first["type"] == "extra_forbidden":
             raise unknown_setting(path, list(setting_names(model)), where) from None
-        message = first["msg"].removeprefix("Value error, ")
+        message = _message(first)
         given = "" if isinstance(first["input"], dict | list) else f" (it is {first['input']!r})"
         text = f"{path}: {message}{given}" if path else message
         raise OptdetError(text, where=where) from None
+
+
+def _message(error: Any) -> str:
+    if error["type"] == "too_short":
+        n = error["ctx"]["min_length"]
+        return f"it needs {n} value{'s' if n > 1 else ''} or more"
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def _setting_path(loc: Sequence[str | int], tree: Any, *, missing: bool) -> str:

@@ -84,6 +84,10 @@ def test_overrides_are_split_at_the_first_sign():
         ({"data": {"train": {"images": "a"}}}, r"data.train.labels: Field required"),
         ({"augment": {"scale_min": 2}}, r"augment: scale_min 2.0 is above scale_max 1.25$"),
         (
+            {"postprocess": {"tune": {"space": {"thresh": {"type": "categorical", "choices": []}}}}},
+            r"^f: postprocess.tune.space.thresh.choices: it needs 1 value or more$",
+        ),
+        (
             {"postprocess": {"tune": {"space": {"thresh": {"type": "float", "low": 0.1}}}}},
             r"^f: postprocess.tune.space.thresh.high: Field required",
         ),

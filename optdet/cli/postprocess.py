@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -119,6 +120,7 @@ def tune(
         write_landscapes,
         write_submissions,
     )
+    from optdet.tuning.postprocess_places import check_places
     from optdet.tuning.source import labelled_samples, open_source, scorers_of
     from optdet.tuning.thresholds import tune_thresholds
 
@@ -139,8 +141,8 @@ def tune(
     opened = open_source(source, opening)
     ranges = {"thresh": thresh, "box_thresh": box_thresh, "unclip_ratio": unclip_ratio}
     search = _search(opened, settings or [], ranges, polygons=polygons, select=select)
-    named = _candidates(candidates, phase, opened.current)
-    _check_places(out, write, test_images, force=force)
+    named = _candidates(candidates, phase, opened)
+    check_places(opened, out=out, write=write, test_images=test_images, labels=named, force=force)
     samples = labelled_samples(opened, images, labels)
     with image_bar("reading maps") as on_image:
         scorers = scorers_of(opened, samples, on_image=on_image)
@@ -153,7 +155,7 @@ def tune(
                 opened.title,
                 scorers,
                 search,
-                opened.current,
+                opened.thresholds,
                 candidates=named,
                 constraint=bound,
                 metric=tuned_for,
@@ -172,19 +174,23 @@ def tune(
         print_json(report.as_json())
     else:
         report_table(report)
-    lines = []
+    # Said one by one: where something fails, what was written before is known.
     if out is not None:
-        lines += [f"wrote {path}" for path in write_landscapes(report.landscapes, out)]
-        lines += [f"wrote {path}" for path in draw_landscapes(report, out)]
+        _say(f"wrote {path}" for path in write_landscapes(report.landscapes, out))
+        _say(f"wrote {path}" for path in draw_landscapes(report, out))
     if write is not None:
         write_config(report.entry(report.selected), opened.config, write, force=force)
-        lines.append(f"wrote {write}: the {report.selected} thresholds")
+        _say([f"wrote {write}: the {report.selected} thresholds"])
     if kept is not None:
-        lines.append(f"study {kept.complete(report)}: optdet dashboard")
+        _say([f"study {kept.complete(report)}: optdet dashboard"])
     if test_images is not None and out is not None:
         chosen = report.candidates or (report.entry(report.selected),)
         with image_bar("predicting") as on_image:
-            lines += write_submissions(chosen, opened, test_images, out, on_image)
+            written = write_submissions(chosen, opened, test_images, out, on_image)
+        _say(written)
+
+
+def _say(lines: Iterable[str]) -> None:
     for line in lines:
         typer.echo(line, err=True)
 
@@ -273,8 +279,9 @@ def _range(name: str, text: str) -> dict[str, object]:
     return {"type": "float", "low": low, "high": high, "step": step}
 
 
-def _candidates(path: Path | None, phase: int | None, current: Thresholds) -> dict[str, Thresholds]:
+def _candidates(path: Path | None, phase: int | None, opened: OpenSource) -> dict[str, Thresholds]:
     from optdet.candidates_config import CandidatesConfig
+    from optdet.config import PostprocessConfig
     from optdet.config_io import validate
     from optdet.errors import OptdetError
     from optdet.settings_yaml import read_mapping
@@ -284,22 +291,11 @@ def _candidates(path: Path | None, phase: int | None, current: Thresholds) -> di
             raise OptdetError("--phase is for --candidates", where="--phase", fix="name the file too")
         return {}
     try:
-        named = validate(CandidatesConfig, read_mapping(path), str(path)).named(current, phase)
+        listed = validate(CandidatesConfig, read_mapping(path), str(path))
+        config = opened.config.postprocess if opened.config else PostprocessConfig()
+        named = listed.named(opened.thresholds, config, phase)
     except ValueError as error:
         raise OptdetError(str(error), where=str(path)) from None
     if not named:
         raise OptdetError(f"no candidate is of phase {phase}", where=str(path))
     return named
-
-
-def _check_places(out: Path | None, write: Path | None, test_images: Path | None, *, force: bool) -> None:
-    """Before anything is worked out: what would be refused at the end."""
-    from optdet.data.files import require_folder
-    from optdet.errors import OptdetError
-
-    if test_images is not None:
-        if out is None:
-            raise OptdetError("--test-images needs a folder to write to", where="--out", fix="add --out DIR")
-        require_folder(test_images, what="test images folder")
-    if write is not None and write.exists() and not force:
-        raise OptdetError("the file exists", where=str(write), fix="give another name, or --force")

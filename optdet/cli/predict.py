@@ -17,6 +17,10 @@ def predict(
     labels: Annotated[
         Path | None, typer.Option("--labels", help="Only the images that this label file names.")
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="At this config's thresholds, as `postprocess tune --write` leaves."),
+    ] = None,
     thresholds: Annotated[
         list[str] | None,
         typer.Option("--threshold", "-t", help="A threshold to replace, as thresh=0.24; may be repeated."),
@@ -40,10 +44,13 @@ def predict(
 
       optdet predict quickstart:7 --images test --out test.json -t box_thresh=0.3
 
+      optdet predict maps/ --images test --out test.csv --config configs/tuned.yaml
+
       optdet predict detector.onnx --images test --out test.csv --mean 0.5 --std 0.5 --channels bgr
     """
     from optdet.cli.progress import image_bar
     from optdet.cli.tables import pairs
+    from optdet.config_io import load_config
     from optdet.inference.folder import predict_folder
     from optdet.tuning.source import open_source
     from optdet.tuning.thresholds import replace_thresholds
@@ -60,10 +67,11 @@ def predict(
         activation=activation,
         placement=placement,
     )
+    written = None if config is None else load_config(config).postprocess.thresholds()
     opened = open_source(source, opening)
-    chosen = replace_thresholds(opened.thresholds, thresholds or [])
+    chosen = replace_thresholds(written or opened.thresholds, thresholds or [])
     with image_bar("predicting") as on_image:
-        written = predict_folder(opened.maps, chosen, images, out, labels=labels, on_image=on_image)
+        lines = predict_folder(opened.maps, chosen, images, out, labels=labels, on_image=on_image)
     typer.echo(f"{opened.title} at {pairs(chosen.as_dict())}", err=True)
-    for line in written:
+    for line in lines:
         typer.echo(line, err=True)

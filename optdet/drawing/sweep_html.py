@@ -100,7 +100,7 @@ def _options(view: SweepView) -> str:
 def _constraint(view: SweepView) -> str:
     if view.constraint is None:
         return ""
-    return f" Grey: excluded, {view.constraint.metric} &lt; {view.constraint.minimum:g}."
+    return f" Grey: excluded, {html.escape(view.constraint.excluded)}."
 
 
 def _data(view: SweepView) -> dict[str, Any]:
@@ -157,10 +157,15 @@ def _cloud(view: SweepView, limits: tuple[tuple[float, float], tuple[float, floa
 
 
 def _constraint_data(view: SweepView) -> dict[str, Any] | None:
-    if view.constraint is None:
+    constraint = view.constraint
+    if constraint is None:
         return None
-    metric, minimum = view.constraint.metric, view.constraint.minimum
-    return {"metric": metric, "minimum": minimum, "divisor": 1 if metric == "n_detections" else _DIVISOR}
+    return {
+        "metric": constraint.metric,
+        "bound": constraint.bound,
+        "at_least": constraint.at_least,
+        "divisor": 1 if constraint.metric == "n_detections" else _DIVISOR,
+    }
 
 
 def _named(point: NamedPoint) -> dict[str, Any]:
@@ -175,6 +180,7 @@ def _named(point: NamedPoint) -> dict[str, Any]:
         "hmean": point.hmean,
         # Candidates stand close together: their names are in the legend, and shown where the pointer is.
         "labelled": is_chosen(point.name),
+        "side": mark.side,
         "colour": hex_colour(mark.colour),
         "symbol": mark.symbol,
         "size": mark.size,

@@ -214,7 +214,7 @@ def front_limits(view: SweepView, scale: Normalize) -> tuple[tuple[float, float]
     for metric in ("recall", "precision"):
         values = [*getattr(view, metric)[shown].tolist(), *(getattr(p, metric) for p in view.with_best())]
         if view.constraint is not None and view.constraint.metric == metric:
-            values.append(view.constraint.minimum)
+            values.append(view.constraint.bound)
         margin = 0.06 * (max(values) - min(values)) + 0.001
         limits.append((min(values) - margin, max(values) + margin))
     return limits[0], limits[1]
@@ -259,9 +259,10 @@ def _draw_constraint(axes: Axes, view: SweepView) -> None:
     if constraint is None or constraint.metric not in {"recall", "precision"}:
         return
     recall = constraint.metric == "recall"
-    low = axes.get_xlim()[0] if recall else axes.get_ylim()[0]
-    span = (axes.axvspan if recall else axes.axhspan)(low, constraint.minimum)
-    edge = (axes.axvline if recall else axes.axhline)(constraint.minimum)
+    low, high = axes.get_xlim() if recall else axes.get_ylim()
+    end = low if constraint.at_least else high
+    span = (axes.axvspan if recall else axes.axhspan)(end, constraint.bound)
+    edge = (axes.axvline if recall else axes.axhline)(constraint.bound)
     edge.set(color="black", linewidth=1.2, linestyle=(0, (6, 4)), zorder=3.5)  # the cloud may hide the grey
     span.set(facecolor=_EXCLUDED, edgecolor="none", zorder=0.5)
 
@@ -272,7 +273,7 @@ def _label(figure: Figure, heat_axes: Axes, front_axes: Axes, view: SweepView) -
     cloud = Line2D([], [], color="#777777", marker="h", linestyle="none", label="points (darker: more)")
     handles: list[Artist] = [*front_axes.get_legend_handles_labels()[0], cloud, grey]
     if view.constraint is not None:
-        text = f"excluded: {view.constraint.metric} < {view.constraint.minimum:g}"
+        text = f"excluded: {view.constraint.excluded}"
         handles.append(Rectangle((0, 0), 1, 1, facecolor=_EXCLUDED, label=text))
     _legend_beneath(front_axes, handles)
     # Lay out once and keep it: labels are placed in pixels, and must not move the axes they are placed in.

@@ -24,22 +24,26 @@ _LONGEST_NAME = 24
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """``shape`` in matplotlib's words, ``symbol`` in plotly's; ``size`` in points; ``layer`` 5 on top."""
+    """``shape`` in matplotlib's words, ``symbol`` in plotly's; ``size`` in points; ``layer`` 5 on top.
+
+    ``side`` is where the page writes the label, in plotly's words: marks at one place keep theirs apart.
+    """
 
     colour: Rgb
     shape: str
     symbol: str
     size: float
     layer: int
+    side: str
 
 
 _MARKS = {
-    "default": Mark(SKY_BLUE, "s", "square", 11, 2),
-    "current": Mark(REDDISH_PURPLE, "D", "diamond", 9, 3),
-    "robust": Mark(BLUISH_GREEN, "p", "pentagon", 13, 4),
-    "best": Mark(VERMILLION, "*", "star", 18, 5),
+    "default": Mark(SKY_BLUE, "s", "square", 11, 2, "bottom left"),
+    "current": Mark(REDDISH_PURPLE, "D", "diamond", 9, 3, "bottom right"),
+    "robust": Mark(BLUISH_GREEN, "p", "pentagon", 13, 4, "top left"),
+    "best": Mark(VERMILLION, "*", "star", 18, 5, "top right"),
 }
-_CANDIDATE = Mark(ORANGE, "o", "circle", 6.5, 1)
+_CANDIDATE = Mark(ORANGE, "o", "circle", 6.5, 1, "top center")
 
 
 def mark_of(name: str) -> Mark:

@@ -33,7 +33,11 @@ function shownUnclip(scores, k, b, chosen) {
 function heatMap(scores, chosen) {
   const heat = { hmean: [], details: [], excluded: [] };
   const constraint = view.constraint;
-  const meets = (i) => !constraint || scores[constraint.metric][i] / constraint.divisor >= constraint.minimum;
+  const meets = (i) => {
+    if (!constraint) return true;
+    const value = scores[constraint.metric][i] / constraint.divisor;
+    return constraint.at_least ? value >= constraint.bound : value <= constraint.bound;
+  };
   for (let b = 0; b < B; b++) {
     const [hmean, details, excluded] = [[], [], []];
     for (let k = 0; k < K; k++) {
@@ -99,7 +103,7 @@ function namedTraces() {
   return view.named.flatMap((point) => {
     const name = plain(point.name);
     const shared = {
-      type: "scatter", mode: "markers+text", name, textposition: "top center", legendgroup: point.name,
+      type: "scatter", mode: "markers+text", name, textposition: point.side, legendgroup: point.name,
       marker: { symbol: point.symbol, color: point.colour, size: point.size, line: { color: "black", width: 1 } },
       hovertemplate: `<b>${name}</b><br>thresh ${point.thresh}, box_thresh ${point.box_thresh}, ` +
         `unclip_ratio ${point.unclip_ratio}<br><b>H ${four(point.hmean)}</b>  P ${four(point.precision)}  ` +
@@ -130,7 +134,7 @@ function layout() {
     shapes.push({
       type: "rect", layer: "below", fillcolor: GREY, opacity: 0.9, line: { width: 0 },
       xref: recall ? "x2" : "x2 domain", yref: recall ? "y2 domain" : "y2",
-      [along + "0"]: 0, [along + "1"]: view.constraint.minimum, [across + "0"]: 0, [across + "1"]: 1,
+      [along + "0"]: view.constraint.at_least ? 0 : 1, [along + "1"]: view.constraint.bound, [across + "0"]: 0, [across + "1"]: 1,
     });
   }
   return {

@@ -40,10 +40,21 @@ class NamedPoint:
 
 @dataclass(frozen=True, slots=True)
 class SweepConstraint:
-    """What a configuration has to satisfy to be chosen: ``metric`` >= ``minimum``."""
+    """What a configuration has to satisfy to be chosen: ``metric`` >= ``bound``, or <= where not
+    ``at_least``."""
 
     metric: Metric
-    minimum: float
+    bound: float
+    at_least: bool = True
+
+    def met_by(self, values: NDArray[Any]) -> BoolArray:
+        return values >= self.bound if self.at_least else values <= self.bound
+
+    @property
+    def excluded(self) -> str:
+        """What is excluded, for a reader: ``recall < 0.95``."""
+        name = "boxes" if self.metric == "n_detections" else self.metric
+        return f"{name} {'<' if self.at_least else '>'} {self.bound:.12g}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,8 +92,7 @@ class SweepView:
         """Which points (K, U, B) may be chosen; all of them where there is no constraint."""
         if self.constraint is None:
             return np.ones(self.hmean.shape, dtype=np.bool_)
-        values: FloatArray = getattr(self, self.constraint.metric)
-        return values >= self.constraint.minimum
+        return self.constraint.met_by(getattr(self, self.constraint.metric))
 
     def best(self) -> NamedPoint:
         """The point named ``best``, else the lattice's best that meets the constraint, else of all."""

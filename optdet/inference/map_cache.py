@@ -105,7 +105,7 @@ class MapCache:
             raise OptdetError(
                 f"the maps there are those of {note.title or 'another checkpoint'} ({note.key})",
                 where=str(self.folder),
-                fix=f"remove them: optdet cache clear {self.key}",
+                fix="delete the folder: its maps are made again",
             )
         with contextlib.suppress(OSError):  # never used yet, or somebody else's: neither is in the way
             os.utime(self.folder / NOTE_NAME)

@@ -30,6 +30,8 @@ _MAX_REDUCED_CHANNELS = 3  # more, at a part of the side, are features and not m
 _REDUCTIONS = (2, 4)
 _INPUT_TYPES: dict[str, type[np.floating[Any]]] = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
+_NO_PAGES = "export it with a free or a square input; a recogniser of single lines is no detector"
+
 
 @dataclass(frozen=True, slots=True)
 class _Input:
@@ -92,7 +94,7 @@ class OnnxDetector:
             raise OptdetError(
                 f"the model cannot take {tuple(batch.shape)}: {_first_line(error)}",
                 where=str(self._path),
-                fix="give the --size that it was exported for",
+                fix="give the --size that it was exported for; a recogniser of single lines is no detector",
             ) from error
         return outputs
 
@@ -171,15 +173,21 @@ def _find_input(session: Any, path: Path, size: int) -> _Input:
         raise OptdetError(
             f"expected one input of float images, (1, 3, H, W) or (1, H, W, 3), got {shapes}", where=str(path)
         )
-    fixed = [side for side in (shape[1:3] if channels_last else shape[2:]) if isinstance(side, int)]
+    fixed = [side for side in _sides(shape, channels_last) if isinstance(side, int)]
     if any(side != size for side in fixed):
-        square = len(set(fixed)) == 1
+        square = len(fixed) == 2 and len(set(fixed)) == 1
+        sides = [str(side) if isinstance(side, int) else "any" for side in _sides(shape, channels_last)]
         raise OptdetError(
-            f"the model takes images of {' x '.join(map(str, fixed))}, not {size} x {size}",
+            f"the model takes images of {' x '.join(sides)}, not {size} x {size}",
             where=str(path),
-            fix=f"give --size {fixed[0]}" if square else "export it with a free or a square input",
+            fix=f"give --size {fixed[0]}" if square else _NO_PAGES,
         )
     return _Input(inputs[0].name, _INPUT_TYPES[inputs[0].type], channels_last)
+
+
+def _sides(shape: Sequence[object], channels_last: bool) -> Sequence[object]:
+    """Height and width."""
+    return shape[1:3] if channels_last else shape[2:]
 
 
 def _is(side: object, expected: int) -> bool:

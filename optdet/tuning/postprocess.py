@@ -17,7 +17,7 @@ from optdet.evaluation.scorer import ImageScorer
 from optdet.evaluation.selection import Constraint, choose, crossfit
 from optdet.metrics.scores import PRH
 from optdet.structures import Metric, Thresholds
-from optdet.tuning.thresholds import tune_thresholds
+from optdet.tuning.thresholds import keep_limit, tune_thresholds
 from optdet.tuning.tried import Tuned
 
 OnTrial = Callable[[int, int], None]
@@ -153,6 +153,7 @@ def tune_postprocess(
     if tuned.landscapes:
         for name in ("best", "robust"):
             chosen = choose(tuned.landscapes, name, constraint)
+            chosen = keep_limit(chosen, current, tune, tuned.landscapes)
             entry = scored(name, chosen.thresholds)
             # Cross-fitting knows no constraint: where there is one, its score would be another choice's.
             worth = None

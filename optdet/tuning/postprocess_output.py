@@ -97,6 +97,11 @@ def write_submissions(
     return lines
 
 
+def submission_name(label: str) -> str:
+    """The CSV file of a candidate."""
+    return f"{_safe(label)}.csv"
+
+
 def _safe(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "candidate"
 
@@ -109,6 +114,8 @@ def write_config(entry: Entry, config: Config | None, path: Path, *, force: bool
     tuned = base.model_copy(update={"postprocess": base.postprocess.with_thresholds(entry.thresholds)})
     path.parent.mkdir(parents=True, exist_ok=True)
     head = (
-        f"# thresholds tuned to {METRIC_NAMES[entry.metric]} H-mean {entry.macro.hmean:.6f} ({entry.name})\n"
+        f"# thresholds tuned to {METRIC_NAMES[entry.metric]} H-mean {entry.macro.hmean:.6f} ({entry.name});\n"
+        "# `optdet predict SOURCE --config FILE` uses them; training keeps them with\n"
+        "# postprocess.tune.method=none\n"
     )
     write_atomically(path, (head + dump_yaml(differences(tuned))).encode())

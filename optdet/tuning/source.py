@@ -6,6 +6,7 @@ map must be made.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ from optdet.inference.onnx_options import OnnxOptions
 from optdet.inference.predict import OnImage
 from optdet.inference.preprocessing import Preprocessing
 from optdet.structures import Sample, Thresholds
+
+_DEVICE = r"auto|cpu|cuda(:[0-9]+)?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +44,13 @@ class SourceOptions:
 
 @dataclass(frozen=True, slots=True)
 class OpenSource:
-    """Maps, what to call them, and the thresholds that belong to them.
+    """Maps, what to call them, and the thresholds in use: tuned ones where there are any, else a config's.
 
-    ``current`` are those in use before any tuning (a config's), ``thresholds`` the tuned ones where there are
-    any. ``labelled`` gives the validation images of a study's trial; other sources have none.
+    ``labelled`` gives the validation images of a study's trial; other sources have none.
     """
 
     title: str
     maps: MapSource
-    current: Thresholds
     thresholds: Thresholds
     config: Config | None = None
     labelled: Callable[[], tuple[Sample, ...]] | None = None
@@ -62,22 +63,39 @@ def open_source(source: str, options: SourceOptions | None = None) -> OpenSource
         raise OptdetError(
             f"unknown value {options.placement!r}", where="--placement", fix="use auto, letterbox or stretch"
         )
+    if not re.fullmatch(_DEVICE, options.device):
+        raise OptdetError(
+            f"{options.device!r} is not a device", where="device", fix="give auto, cpu, cuda or cuda:1"
+        )
     path = Path(source)
     if path.is_dir() and (not _could_be_study(source) or has_maps(path)):
+        _say_unused(options, "a folder of maps needs no device")
         folder = MapFolder(path, options.placement, options.onnx.pad)
-        return OpenSource(folder.title, folder, _default(), _default())
+        return OpenSource(folder.title, folder, _default())
+    if path.is_file() and path.suffix.lower() == ".onnx":
+        _say_unused(options, "ONNX files run on the CPU")
+        return _open_onnx(path, options)
     if path.is_file():
-        return (
-            _open_onnx(path, options) if path.suffix.lower() == ".onnx" else _open_checkpoint(path, options)
-        )
+        return _open_checkpoint(path, options)
     if path.suffix == ".onnx":
         raise OptdetError("no such ONNX file", where=source)
-    if path.suffix == ".pt" or not _could_be_study(source):
+    if path.suffix == ".pt":
         raise OptdetError("no such checkpoint file", where=source)
+    if not _could_be_study(source):
+        raise OptdetError("no such file or folder", where=source, fix="check the path")
     # Not above: the other sources need neither Optuna nor a database.
     from optdet.tuning.study_source import open_study_source
 
-    return open_study_source(source, options)
+    try:
+        return open_study_source(source, options)
+    except OptdetError as error:
+        if not path.is_dir():
+            raise
+        raise OptdetError(
+            f"a folder without maps; and as a study: {error.what}",
+            where=source,
+            fix="name a folder with .npy or .npz files",
+        ) from None
 
 
 def labelled_samples(source: OpenSource, images: Path | None, labels: Path | None) -> tuple[Sample, ...]:
@@ -153,8 +171,7 @@ def _open_checkpoint(path: Path, options: SourceOptions) -> OpenSource:
         key=opened.key,
         max_gb=trained.config.cache.max_gb,
     )
-    current = trained.config.postprocess.thresholds()
-    return OpenSource(path.name, maps, current, trained.thresholds, trained.config)
+    return OpenSource(path.name, maps, trained.thresholds, trained.config)
 
 
 def _open_onnx(path: Path, options: SourceOptions) -> OpenSource:
@@ -173,7 +190,7 @@ def _open_onnx(path: Path, options: SourceOptions) -> OpenSource:
         key=key,
         max_gb=CacheConfig().max_gb,
     )
-    return OpenSource(path.name, maps, _default(), _default())
+    return OpenSource(path.name, maps, _default())
 
 
 def _cache_dir(options: SourceOptions) -> Path:
@@ -185,6 +202,11 @@ def _cache_dir(options: SourceOptions) -> Path:
 
 def _default() -> Thresholds:
     return PostprocessConfig().thresholds()
+
+
+def _say_unused(options: SourceOptions, reason: str) -> None:
+    if options.device not in ("auto", "cpu"):
+        options.say(f"{reason}: --device {options.device} is not used")
 
 
 def _could_be_study(source: str) -> bool:

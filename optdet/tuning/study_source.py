@@ -9,8 +9,10 @@ from optuna.trial import FrozenTrial
 
 from optdet.data.located import locate
 from optdet.data.source import load_source
+from optdet.digest import file_sha256
 from optdet.errors import OptdetError
 from optdet.inference.preprocessing import Preprocessing
+from optdet.store.registry import checkpoint_of
 from optdet.structures import Sample
 from optdet.tuning import attributes as attr
 from optdet.tuning.results import best_trial, checkpoint_path, config_of, find_trial, thresholds_of
@@ -39,7 +41,7 @@ def trial_source(study: OpenStudy, trial: FrozenTrial, options: SourceOptions) -
     config = config_of(trial, study)
     title = f"{study.name}:{trial.number}"
     maps = checkpoint_maps(
-        checkpoint_path(study, trial),
+        _own_checkpoint(study, trial),
         title=title,
         preprocessing=Preprocessing.of(config),
         device=options.device,
@@ -54,5 +56,24 @@ def trial_source(study: OpenStudy, trial: FrozenTrial, options: SourceOptions) -
         source.require_complete()
         return source.samples
 
-    current = config.postprocess.thresholds()
-    return OpenSource(title, maps, current, thresholds_of(trial) or current, config, labelled)
+    in_use = thresholds_of(trial) or config.postprocess.thresholds()
+    return OpenSource(title, maps, in_use, config, labelled)
+
+
+def _own_checkpoint(study: OpenStudy, trial: FrozenTrial) -> Path:
+    """The trial's checkpoint; OptdetError for another file in its place: the thresholds, scores and kept maps
+    would not be that one's. Where the file is gone, kept maps may still do.
+
+    Reading the file takes some tenths of a second for 100 MB.
+    """
+    path = checkpoint_path(study, trial)
+    recorded = checkpoint_of(study.storage, study.uuid, trial.number, "best")
+    if recorded is None or study.places.absolute(recorded.path) != path or not path.is_file():
+        return path
+    if file_sha256(path) != recorded.sha256:
+        raise OptdetError(
+            f"the file is not the checkpoint that trial {trial.number} saved: its SHA-256 is another",
+            where=str(path),
+            fix="put that back, or give the file itself as the source",
+        )
+    return path

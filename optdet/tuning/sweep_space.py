@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from optdet.config import Choice, Dimension, IntRange, TuneConfig
+from optdet.config import Choice, Dimension, IntRange, ThresholdSpace, TuneConfig
 from optdet.detection.contours import MAX_LEVELS
 from optdet.errors import OptdetError
 from optdet.evaluation.landscape import SweepLattice
+from optdet.structures import Thresholds
 
 _STEPS = {"thresh": 0.005, "box_thresh": 0.005, "unclip_ratio": 0.1}
 
 
-def lattices(tune: TuneConfig, min_side: float) -> list[SweepLattice]:
+def lattices(tune: TuneConfig, current: Thresholds) -> list[SweepLattice]:
     """The lattices of the space; OptdetError for one that is too fine."""
     space = tune.space
     found = []
@@ -30,9 +31,24 @@ def lattices(tune: TuneConfig, min_side: float) -> list[SweepLattice]:
                 where="postprocess.space.thresh",
                 fix="give it a larger step, or method: tpe",
             )
-        counts = tuple(int(value) for value in _values("max_candidates", space.max_candidates, 0))
-        found.append(SweepLattice(**axes, max_candidates=counts, use_polygon=use_polygon, min_side=min_side))
+        found.append(
+            SweepLattice(
+                **axes,
+                max_candidates=limits(tune, current),
+                use_polygon=use_polygon,
+                min_side=current.min_side,
+            )
+        )
     return found
+
+
+def limits(tune: TuneConfig, current: Thresholds) -> tuple[int, ...]:
+    """The values of max_candidates that are swept; the one in use too where the space leaves the default."""
+    dimension = tune.space.max_candidates
+    found = {int(value) for value in _values("max_candidates", dimension, 0)}
+    if dimension == ThresholdSpace().max_candidates:
+        found.add(current.max_candidates)
+    return tuple(sorted(found))
 
 
 def _values(name: str, dimension: Dimension, smallest_step: float) -> list[float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from optdet.drawing.sweep_view import NamedPoint, SweepConstraint, SweepView
+from optdet.drawing.sweep_view import Metric, NamedPoint, SweepConstraint, SweepView
 from optdet.evaluation.landscape import Landscape
 from optdet.metrics.scores import METRIC_NAMES
 from optdet.tuning.postprocess import Entry, PostprocessReport, standard_error
@@ -13,7 +13,11 @@ from optdet.tuning.postprocess import Entry, PostprocessReport, standard_error
 
 def sweep_view(report: PostprocessReport, landscape: Landscape) -> SweepView:
     lattice = landscape.lattice
-    best_limit = landscape.hmean.argmax(axis=2)[:, :, None, :]
+    constraint = report.constraint
+    hmean = landscape.hmean
+    if constraint is not None:  # one max_candidates may keep it where another does not
+        hmean = hmean + constraint.allows(landscape)
+    best_limit = hmean.argmax(axis=2)[:, :, None, :]
 
     def reduced(values: np.ndarray) -> np.ndarray:
         return np.take_along_axis(values, best_limit, axis=2)[:, :, 0, :]
@@ -24,10 +28,10 @@ def sweep_view(report: PostprocessReport, landscape: Landscape) -> SweepView:
         for entry in (*report.entries, *report.candidates)
         if entry.thresholds.use_polygon == lattice.use_polygon
     ]
-    constraint = report.constraint
     drawn = None
-    if constraint is not None and constraint.at_least and constraint.metric != "boxes":
-        drawn = SweepConstraint(constraint.metric, constraint.value)
+    if constraint is not None:
+        metric: Metric = "n_detections" if constraint.metric == "boxes" else constraint.metric
+        drawn = SweepConstraint(metric, constraint.value, constraint.at_least)
     return SweepView(
         thresh=np.array(lattice.thresh),
         box_thresh=np.array(lattice.box_thresh),

@@ -77,7 +77,8 @@ class ThresholdSearch:
         candidates: Mapping[str, Thresholds],
         metric: Metric,
     ) -> ThresholdSearch:
-        queue = dict.fromkeys((current, *candidates.values(), *fixed_points(current, space_of(tune))))
+        others = () if tune.method == "none" else fixed_points(current, space_of(tune))
+        queue = dict.fromkeys((current, *candidates.values(), *others))
         names = {thresholds: name for name, thresholds in candidates.items()}
         return cls(scorers, tune, tuple(queue), {current: "current"} | names, metric)
 

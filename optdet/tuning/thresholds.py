@@ -1,7 +1,8 @@
 """The inner loop: thresholds of a frozen detector, tuned on its probability maps.
 
 ``exhaustive`` sweeps the whole lattice; ``tpe`` and ``random`` try a fixed set (those in use, named
-candidates, the defaults, a few dozen usual points) and then what an Optuna study that knows them suggests.
+candidates, the defaults, a few dozen usual points) and then what an Optuna study that knows them suggests;
+``none`` keeps those in use.
 Here everything is in memory, and a kill loses its seconds. The result depends on the maps, the words and the
 seed alone, so what was killed and starts again ends with the same; ``postprocess_study`` keeps the trials.
 """
@@ -11,16 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from optdet.config import PostprocessConfig, TuneConfig
 from optdet.config_io import parse_override, validate
 from optdet.errors import OptdetError
 from optdet.evaluation.landscape import Landscape, SweepImage, detections_at
 from optdet.evaluation.scorer import ImageScorer
-from optdet.evaluation.selection import choose, crossfit
+from optdet.evaluation.selection import Chosen, choose, crossfit
 from optdet.evaluation.sweep import sweep
 from optdet.metrics.scores import PRH, macro
-from optdet.structures import Metric, Thresholds
-from optdet.tuning.sweep_space import lattices
+from optdet.structures import Detections, Metric, Thresholds
+from optdet.tuning.sweep_space import lattices, limits
 from optdet.tuning.tried import Tried, Tuned
 
 OnTrial = Callable[[int, int], None]
@@ -61,10 +64,10 @@ def _exhaustive(
     images = [SweepImage.of(scorer) for scorer in scorers]
     found = tuple(
         sweep(images, lattice, metric=metric, workers=workers, on_image=on_trial)
-        for lattice in lattices(tune, current.min_side)
+        for lattice in lattices(tune, current)
     )
-    choice = choose(found, tune.select)
-    best = choose(found, "best").thresholds
+    choice = keep_limit(choose(found, tune.select), current, tune, found)
+    best = keep_limit(choose(found, "best"), current, tune, found).thresholds
     usual = replace(PostprocessConfig().thresholds(), min_side=current.min_side)
     named = dict.fromkeys((current, *candidates, usual, best, choice.thresholds))
     tried = {thresholds: _scores_at(scorers, found, thresholds, metric) for thresholds in named}
@@ -79,6 +82,30 @@ def _exhaustive(
         at_bounds=choice.at_bounds,
         landscapes=found,
     )
+
+
+def keep_limit(
+    chosen: Chosen, current: Thresholds, tune: TuneConfig, landscapes: Sequence[Landscape]
+) -> Chosen:
+    """The choice with the max_candidates in use, where that was swept and detects the very same.
+
+    Of equal points the first is chosen, which has the least: a change that changes nothing is none.
+    """
+    same = replace(chosen.thresholds, max_candidates=current.max_candidates)
+    of = next(found for found in landscapes if found.lattice.use_polygon == same.use_polygon)
+    if same == chosen.thresholds or same.max_candidates not in limits(tune, current):
+        return chosen
+    equal = all(
+        _are_equal(of.detect(image, chosen.thresholds), of.detect(image, same))
+        for image in range(len(of.names))
+    )
+    return replace(chosen, thresholds=same) if equal else chosen
+
+
+def _are_equal(one: Detections | None, other: Detections | None) -> bool:
+    if one is None or other is None:
+        return False
+    return len(one) == len(other) and all(map(np.array_equal, one.polygons, other.polygons))
 
 
 def _scores_at(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 from optdet.config_io import load_config
 from optdet.detection.targets import build_targets
+from optdet.errors import OptdetError
 from optdet.shipped import shipped_folder
 
 SIZE = 128
@@ -153,6 +155,15 @@ def test_candidates_submissions_landscapes_config_and_study(pages, run_in, tmp_p
     robust = shown["robust"]["thresholds"]
     written = load_config(tmp_path / "tuned.yaml").postprocess.thresholds()
     assert written.as_dict() == robust
+    predicted = run_in(pages)(
+        *("predict", "maps", "--images", "images", "--out", tmp_path / "again.csv"),
+        *("--config", tmp_path / "tuned.yaml"),
+    )
+    assert f"maps at thresh {robust['thresh']}" in predicted.err
+    evaluated = json.loads(
+        run_in(pages)("evaluate", tmp_path / "again.csv", "--labels", "labels.json", "--json").out
+    )
+    assert evaluated["competition"] == shown["robust"]["competition"]
     (line,) = (line for line in ran.err.splitlines() if line.startswith("study "))
     listed = run_in(pages)("study", "list", "--all", "--storage", tmp_path / "some.db", "--json")
     assert [row["study"] for row in json.loads(listed.out)] == [line.split()[1].rstrip(":")]
@@ -175,16 +186,19 @@ def test_a_phase(pages, run_in):
     ]
 
 
-def test_a_constraint(pages, run_in):
+def test_a_constraint(pages, run_in, tmp_path):
     free = json.loads(run_in(pages)("postprocess", "tune", "maps", *LABELLED, "--json").out)
     boxes = free["best"]["boxes"]
     ran = run_in(pages)(
-        "postprocess", "tune", "maps", *LABELLED, "--constraint", f"boxes<={boxes - 1}", "--json"
+        *("postprocess", "tune", "maps", *LABELLED, "--constraint", f"boxes<={boxes - 1}", "--json"),
+        *("--out", tmp_path / "out"),
     )
     bound = json.loads(ran.out)
     assert bound["best"]["boxes"] < boxes
     assert scores_of(bound["best"]) < scores_of(free["best"])
     assert bound["best"]["hmean_crossfit"] is None
+    page = (tmp_path / "out/landscape-quads.html").read_text()
+    assert f"excluded, boxes &gt; {boxes - 1}" in page
 
 
 GENEROUS = ("--images", "images", "--labels", "generous.json")
@@ -245,13 +259,19 @@ def test_a_metric_of_a_search(pages, run_in, method):
     assert chosen["robust"]["hmean_crossfit"] != usual["robust"]["hmean_crossfit"]
 
 
-def test_a_study(studied, run_in):
+def test_a_study(studied, run_in, tmp_path):
     folder, _ = studied
     optdet = run_in(folder)
     best = json.loads(optdet("study", "best", "tiny", "--json").out)
-    ran = optdet("postprocess", "tune", "tiny", "--no-study", "--json")
+    (tmp_path / "named.yaml").write_text("candidates: [{label: fewer, max_candidates: 7}]")
+    ran = optdet(
+        "postprocess", "tune", "tiny", "--no-study", "--candidates", tmp_path / "named.yaml", "--json"
+    )
     assert ran.code == 0, ran.err
     shown = json.loads(ran.out)
+    assert shown["current"]["thresholds"] == best["thresholds"]
+    assert scores_of(shown["current"]) == best["value"]
+    assert shown["candidates"]["fewer"]["thresholds"] == {**best["thresholds"], "max_candidates": 7}
     assert shown["source"] == f"tiny:{best['number']}"
     assert shown["robust"]["thresholds"] == best["thresholds"]
     assert scores_of(shown["robust"]) == best["value"]
@@ -295,6 +315,59 @@ def test_what_is_refused(pages, run_in, arguments, message):
     ran = run_in(pages)("postprocess", "tune", *arguments)
     assert message in ran.error
     assert ran.out == ""
+
+
+@pytest.fixture
+def no_sweep(monkeypatch):
+    """What is refused for its places is refused before any map is read."""
+    monkeypatch.setattr("optdet.tuning.source.scorers_of", lambda *_, **__: pytest.fail("maps were read"))
+
+
+@pytest.mark.parametrize(
+    ("places", "message"),
+    [
+        (("--out", "labels.json"), "labels.json: a file, where a folder is wanted; give another --out"),
+        (("--out", "labels.json/below"), "labels.json: a file, where a folder is wanted"),
+        (("--write", "labels.json/tuned.yaml"), "labels.json: a file, where a folder is wanted"),
+        (("--write", "images", "--force"), "images: the file exists"),
+        (("--out", "new", "--test-images", "more"), "1 of 6 images have no map, as more/zz.png"),
+        (("--out", "new", "--test-images", "maps"), "maps: no images there"),
+    ],
+)
+def test_places_are_refused_before_the_sweep(pages, run_in, tmp_path, no_sweep, places, message):
+    folder = tmp_path / "project"
+    shutil.copytree(pages, folder)
+    shutil.copytree(pages / "images", folder / "more")
+    shutil.copyfile(pages / "images/a.png", folder / "more/zz.png")
+    ran = run_in(folder)("postprocess", "tune", "maps", *LABELLED, *places)
+    assert message in ran.error
+    assert ran.out == ""
+    assert not (folder / "new").exists()
+
+
+@pytest.mark.parametrize("second", ["a-b", "A b"])
+def test_candidates_of_one_file_name_are_refused(pages, run_in, tmp_path, no_sweep, second):
+    path = tmp_path / "named.yaml"
+    path.write_text(f"candidates: [{{thresh: 0.2, label: a b}}, {{thresh: 0.3, label: {second}}}]")
+    written = ("--test-images", "images", "--out", tmp_path / "out")
+    ran = run_in(pages)("postprocess", "tune", "maps", *LABELLED, "--candidates", path, *written)
+    assert f"the candidates 'a b' and '{second}' would both be written to" in ran.error
+
+
+def test_what_was_written_before_a_failure_is_said(pages, run_in, tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise OptdetError("the disk is full", where="out")
+
+    monkeypatch.setattr("optdet.tuning.postprocess_output.write_submissions", broken)
+    ran = run_in(pages)(
+        *("postprocess", "tune", "maps", *LABELLED, "-s", "space.thresh={type: categorical, choices: [0.3]}"),
+        *("--out", tmp_path / "out", "--write", tmp_path / "tuned.yaml", "--test-images", "images"),
+    )
+    assert ran.code != 0
+    said = ran.err.splitlines()
+    assert "the disk is full" in said[-1]
+    for name in ("out/landscape-quads.npz", "out/landscape-quads.html", "tuned.yaml"):
+        assert any(line.startswith(f"wrote {tmp_path / name}") for line in said)
 
 
 def test_a_label_given_twice_and_a_threshold_outside(pages, run_in, tmp_path):

@@ -95,12 +95,24 @@ def test_a_name_is_text_and_cannot_end_the_script(hill: Hill, named_point: Named
     assert page.texts.count(name) == 2, "the title and the heading"
 
 
+def test_chosen_points_at_one_place_have_their_labels_apart(
+    hill: Hill, named_point: Named, tmp_path: Path
+) -> None:
+    names = ("default", "current", "best", "robust")
+    page = page_of(hill(named=tuple(named_point(name, 0.3, 0.6) for name in names)), tmp_path)
+    assert len({point["side"] for point in page.data["named"]}) == 4
+
+
 def test_bounds_and_the_constraint_are_said(hill: Hill, tmp_path: Path) -> None:
     page = page_of(hill((0.1, 1.5, 0.6), constraint=SweepConstraint("recall", 0.94)), tmp_path)
     text = "".join(page.texts)
     assert "best lies at a bound of what was swept: thresh ≥ 0.1" in text
     assert "recall < 0.94" in text
-    assert page.data["constraint"] == {"metric": "recall", "minimum": 0.94, "divisor": 100_000}
+    expected = {"metric": "recall", "bound": 0.94, "at_least": True, "divisor": 100_000}
+    assert page.data["constraint"] == expected
+    few = page_of(hill(constraint=SweepConstraint("n_detections", 1300, at_least=False)), tmp_path)
+    assert "boxes > 1300" in "".join(few.texts)
+    assert few.data["constraint"]["divisor"] == 1
     assert "bound" not in "".join(page_of(hill(), tmp_path).texts)
 
 
@@ -134,8 +146,18 @@ globalThis.Plotly = {react: async (div, traces, layout) => made.push({traces, la
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
 @pytest.mark.parametrize("chosen", [-1, 2])
-def test_the_script_draws_what_was_sent(hill: Hill, tmp_path: Path, chosen: int) -> None:
-    view = hill(constraint=SweepConstraint("recall", 0.9))
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        SweepConstraint("recall", 0.9),
+        SweepConstraint("precision", 0.94, at_least=False),
+        SweepConstraint("n_detections", 1100, at_least=False),
+    ],
+)
+def test_the_script_draws_what_was_sent(
+    hill: Hill, tmp_path: Path, constraint: SweepConstraint, chosen: int
+) -> None:
+    view = hill(constraint=constraint)
     page = page_of(view, tmp_path)
     stubs = _STUBS.replace("TEXT", json.dumps(page.scripts[1])).replace('"-1"', f'"{chosen}"')
     # What the page starts itself, awaited here.

@@ -104,6 +104,15 @@ def test_what_a_constraint_excludes_is_grey_in_both_panels(hill: Hill, tmp_path:
     assert grey(few, heat)[20:100].mean() > 0.9
     assert grey(few, heat)[-200:].mean() < 0.05
     assert grey(few, front).mean() < 0.05
+    # What may not be exceeded is grey on the other side.
+    most = SweepConstraint("n_detections", 900, at_least=False)
+    many = drawn(hill(constraint=most), tmp_path / "d.png").astype(int)
+    assert grey(many, heat)[20:100].mean() < 0.05
+    assert grey(many, heat)[-200:].mean() > 0.9
+    high = drawn(hill(constraint=SweepConstraint("recall", 0.94, at_least=False)), tmp_path / "e.png")
+    kept, lost = grey(high.astype(int), front), grey(bound, front)
+    assert kept[:, -100:].mean() > 0.5 > kept[:, :20].mean()
+    assert lost[:, :20].mean() > 0.5 > lost[:, -100:].mean()
 
 
 def test_the_front_is_a_line_and_the_limits_hold_the_marks(

@@ -32,6 +32,9 @@ def test_the_best_meets_the_constraint_where_anything_does(hill: Hill) -> None:
     assert hill(constraint=SweepConstraint("recall", 2.0)).best().hmean == pytest.approx(0.95)
     fewest = hill(constraint=SweepConstraint("n_detections", 1300))
     np.testing.assert_array_equal(fewest.meets_constraint(), fewest.n_detections >= 1300)
+    most = hill(constraint=SweepConstraint("n_detections", 900, at_least=False))
+    np.testing.assert_array_equal(most.meets_constraint(), most.n_detections <= 900)
+    assert 0 < most.meets_constraint().sum() < most.hmean.size
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ def test_maps_of_another_source_are_refused(noted: MapCache, prob_map: NDArray[n
     noted.save("a", prob_map)
     moved = MapCache.of(noted.folder.parent.parent, "def")
     noted.folder.rename(moved.folder)
-    message = r"def: the maps there are those of study:3 \(abc\); remove them: optdet cache clear def"
+    message = r"def: the maps there are those of study:3 \(abc\); delete the folder: its maps are made again"
     with pytest.raises(OptdetError, match=message):
         moved.begin_use()
 

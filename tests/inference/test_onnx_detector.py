@@ -258,6 +258,7 @@ def test_not_an_onnx_file(tmp_path: Path, content: bytes) -> None:
     [
         ((96, 96), r"the model takes images of 96 x 96, not 64 x 64; give --size 96"),
         ((64, 96), r"the model takes images of 64 x 96, not 64 x 64; export it with a free or a square"),
+        ((48, "w"), r"images of 48 x any, not 64 x 64; .* a recogniser of single lines is no detector"),
     ],
 )
 def test_a_fixed_input_asks_for_its_size(save: Callable[..., Path], side: Any, message: str) -> None:
@@ -293,7 +294,7 @@ def test_a_model_that_fails_while_it_runs(save: Callable[..., Path]) -> None:
         constants={"wide": np.zeros((1, 3, 5, 5), np.float32)},
     )
     with pytest.raises(
-        OptdetError, match=r"the model cannot take \(1, 3, 64, 64\): .+; give the --size"
+        OptdetError, match=r"the model cannot take \(1, 3, 64, 64\): .+; give the --size .* no detector"
     ) as caught:
         OnnxDetector(path, PLAIN).prob_map(canvas())
     assert "\n" not in str(caught.value)

@@ -48,13 +48,27 @@ def test_a_study_is_its_best_trial(finished, options, tmp_path):
     assert alone.title == "model.pt"
     for source in (study, trial, alone):
         assert source.thresholds.as_dict() == best.user_attrs[attr.THRESHOLDS]
-        assert source.current == DEFAULT
+        assert source.thresholds != DEFAULT
         assert np.array_equal(weights(source), weights(study))
     key = best.user_attrs[attr.MAP_KEY]
     assert alone.maps.open().key == study.maps.open().key == key
     assert study.maps.cache(key).folder.is_dir()
     np.testing.assert_array_equal(maps_of(alone, study.labelled()), maps_of(study, study.labelled()))
     assert alone.labelled is None
+
+
+def test_a_checkpoint_in_the_place_of_a_trials_own_is_refused(finished, options):
+    """Its maps are kept under the trial's key, so nothing else would notice."""
+    mine, other = (checkpoint_path(finished, finished.study.trials[number]) for number in (1, 0))
+    saved = mine.read_bytes()
+    try:
+        shutil.copyfile(other, mine)
+        with pytest.raises(OptdetError, match="not the checkpoint that trial 1 saved") as refused:
+            open_source("finished:1", options)
+        assert str(mine) in str(refused.value)
+    finally:
+        mine.write_bytes(saved)
+    assert open_source("finished:1", options).title == "finished:1"
 
 
 def test_another_trial_is_another_source(finished, options):
@@ -148,7 +162,7 @@ def test_a_cache_of_another_checkpoint(finished, options, tmp_path):
     key = source.maps.open().key
     note = MapCache.of(tmp_path, key).folder / "note.json"
     note.write_text(note.read_text().replace(key, "0123456789"))
-    message = rf"{key}: the maps there are those of finished:\d \(0123456789\); .*optdet cache clear {key}"
+    message = rf"{key}: the maps there are those of finished:\d \(0123456789\); delete the folder"
     with pytest.raises(OptdetError, match=message):
         list(source.maps.maps(paths))
 
@@ -168,11 +182,36 @@ def test_an_onnx_file_and_a_folder_of_maps(onnx_file, image_folder, options, tmp
     np.testing.assert_array_equal(maps_of(ready, samples), made)
     assert (model.title, ready.title) == ("detector.onnx", "my-maps")
     for source in (model, ready):
-        assert source.thresholds == source.current == DEFAULT
+        assert source.thresholds == DEFAULT
         with pytest.raises(OptdetError, match=r"no labelled images of its own; give --images and --labels"):
             labelled_samples(source, None, None)
         with pytest.raises(OptdetError, match=r"--images and --labels go together"):
             labelled_samples(source, image_folder, None)
+
+
+def test_a_folder_without_maps(options, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plain").mkdir()
+    with pytest.raises(
+        OptdetError, match=r"^plain: a folder without maps; .*: no study named 'plain'; name a"
+    ):
+        open_source("plain", options)
+    with pytest.raises(OptdetError, match=r"a folder without maps; and as a study: there are no studies yet"):
+        open_source("plain", SourceOptions(storage=str(tmp_path / "none.db")))
+    (tmp_path / "finished").mkdir()
+    assert open_source("finished", options).title.startswith("finished:")
+
+
+def test_a_device_that_is_not_used_is_said_and_an_unknown_one_refused(onnx_file, tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((8, 8)))
+    for source in (tmp_path, onnx_file):
+        for device, n_notes in (("auto", 0), ("cpu", 0), ("cuda:1", 1)):
+            said = []
+            open_source(str(source), SourceOptions(device=device, say=said.append, root=str(tmp_path)))
+            assert len(said) == n_notes
+            assert all(f"--device {device} is not used" in line for line in said)
+        with pytest.raises(OptdetError, match=r"'tpu' is not a device; give auto, cpu, cuda"):
+            open_source(str(source), SourceOptions(device="tpu"))
 
 
 def test_all_empty_maps(image_folder, tmp_path):
@@ -236,7 +275,8 @@ def onnx_file(tmp_path):
     [
         ("missing.pt", r"missing.pt: no such checkpoint file"),
         ("missing.onnx", r"missing.onnx: no such ONNX file"),
-        ("some/where", "no such checkpoint file"),
+        ("some/where", "no such file or folder"),
+        ("maps/", r"maps/: no such file or folder"),
         ("finished:best", r"'best' is not a trial number; write STUDY:TRIAL"),
         ("finished:9", "there is no trial 9"),
         ("finish", r"no study named 'finish'.*did you mean finished"),

@@ -11,6 +11,7 @@ import pytest
 import torch
 from optuna.trial import TrialState
 
+from optdet.config import PostprocessConfig
 from optdet.config_io import differences
 from optdet.errors import OptdetError
 from optdet.evaluation.scorer import macro_hmean
@@ -332,6 +333,6 @@ def test_a_pruned_trial_is_used_at_what_its_best_epoch_was_scored_at(make, small
     source = open_source("pruned:0", SourceOptions(storage=study.database.url))
     alone = open_source(str(checkpoint_path(study, trial)))
     assert source.thresholds == alone.thresholds
-    assert source.thresholds != source.current
+    assert source.thresholds != PostprocessConfig().thresholds()
     scorers = scorers_of(source, labelled_samples(source, None, None))
     assert macro_hmean(scorers, source.thresholds) == max(trial.intermediate_values.values())
