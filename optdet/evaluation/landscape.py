@@ -154,16 +154,23 @@ def chosen_shapes(candidates: CandidateLattice, k: int, u: int, thresholds: Thre
     return np.asarray(shapes, dtype=np.int32)
 
 
-def detections_at(
-    scorers: Sequence[ImageScorer], landscapes: Sequence[Landscape], thresholds: Thresholds
-) -> list[Detections]:
-    """Each image's detections: from a sweep where the point lies on its lattice, else anew."""
-    found = []
+def detections_by_image(
+    scorers: Sequence[ImageScorer], landscapes: Sequence[Landscape], points: Sequence[Thresholds]
+) -> Iterator[list[Detections]]:
+    """Of each image what is detected at each point: from a sweep where the point lies on its lattice, else
+    anew.
+
+    An image's detector forgets before the next one begins: float32 maps of hundreds of images, and what
+    is remembered of them, would fill gigabytes.
+    """
     for index, scorer in enumerate(scorers):
-        known = (landscape.detect(index, thresholds) for landscape in landscapes)
-        detections = next((one for one in known if one is not None), None)
-        found.append(scorer.detector.detect(thresholds) if detections is None else detections)
-    return found
+        found = []
+        for thresholds in points:
+            known = (landscape.detect(index, thresholds) for landscape in landscapes)
+            detections = next((one for one in known if one is not None), None)
+            found.append(scorer.detector.detect(thresholds) if detections is None else detections)
+        scorer.detector.forget()
+        yield found
 
 
 def _evenly(n: int, n_wanted: int) -> list[int]:

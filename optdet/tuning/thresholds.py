@@ -14,7 +14,7 @@ from dataclasses import replace
 from optdet.config import PostprocessConfig, TuneConfig
 from optdet.config_io import parse_override, validate
 from optdet.errors import OptdetError
-from optdet.evaluation.landscape import Landscape, SweepImage, detections_at
+from optdet.evaluation.landscape import Landscape, SweepImage, detections_by_image
 from optdet.evaluation.scorer import ImageScorer
 from optdet.evaluation.selection import choose, crossfit
 from optdet.evaluation.sweep import sweep
@@ -67,7 +67,7 @@ def _exhaustive(
     best = choose(found, "best").thresholds
     usual = replace(PostprocessConfig().thresholds(), min_side=current.min_side)
     named = dict.fromkeys((current, *candidates, usual, best, choice.thresholds))
-    tried = {thresholds: _scores_at(scorers, found, thresholds, metric) for thresholds in named}
+    tried = _scores_at(scorers, found, tuple(named), metric)
     chosen = Tried(choice.thresholds, tried[choice.thresholds])
     for landscape in found:
         for thresholds, scores in landscape.spread():
@@ -84,16 +84,14 @@ def _exhaustive(
 def _scores_at(
     scorers: Sequence[ImageScorer],
     landscapes: Sequence[Landscape],
-    thresholds: Thresholds,
+    points: Sequence[Thresholds],
     metric: Metric,
-) -> PRH:
-    found = detections_at(scorers, landscapes, thresholds)
-    return macro(
-        [
-            scorer.truth.counts_of(metric, detections.polygons)
-            for scorer, detections in zip(scorers, found, strict=True)
-        ]
-    )
+) -> dict[Thresholds, PRH]:
+    counts = [
+        [scorer.truth.counts_of(metric, detections.polygons) for detections in found]
+        for scorer, found in zip(scorers, detections_by_image(scorers, landscapes, points), strict=True)
+    ]
+    return {point: macro(of_point) for point, of_point in zip(points, zip(*counts, strict=True), strict=True)}
 
 
 def replace_thresholds(thresholds: Thresholds, changes: Sequence[str]) -> Thresholds:

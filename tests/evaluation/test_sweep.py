@@ -10,7 +10,7 @@ import pytest
 from optdet.detection import lattice as candidate_lattice
 from optdet.detection.lattice import find_candidates
 from optdet.detection.postprocess import MapDetector
-from optdet.evaluation.landscape import SweepImage, SweepLattice
+from optdet.evaluation.landscape import SweepImage, SweepLattice, detections_by_image
 from optdet.evaluation.scorer import ImageScorer, macro_hmean, part_of
 from optdet.evaluation.sweep import shortest_between, sweep
 from optdet.evaluation.truth import ImageTruth
@@ -225,3 +225,16 @@ def test_what_a_sweep_does_not_take():
 def test_short_numbers(low, high, expected):
     value = shortest_between(low, float(high))
     assert value == (float(high) if expected is None else expected)
+
+
+def test_detections_by_image_leave_nothing_behind():
+    landscape = sweep(IMAGES, LATTICE)
+    on, off = LATTICE.at(0, 1, 1, 1), replace(LATTICE.at(0, 1, 1, 1), thresh=0.42)
+    for index, (on_lattice, anew) in enumerate(detections_by_image(SCORERS, [landscape], (on, off))):
+        detector = SCORERS[index].detector
+        assert "prob_map" not in vars(detector)
+        for found, thresholds in ((on_lattice, on), (anew, off)):
+            expected = MapDetector(IMAGES[index].prob_map, IMAGES[index].letterbox).detect(thresholds)
+            np.testing.assert_array_equal(found.polygons, expected.polygons)
+            np.testing.assert_array_equal(found.scores, expected.scores)
+    assert index == len(IMAGES) - 1
