@@ -168,12 +168,16 @@ def _at(landscape: Landscape, index: int) -> Thresholds:
 
 
 def _at_bounds(landscape: Landscape, thresholds: Thresholds) -> tuple[str, ...]:
-    """Axes of which the point lies within one step of an end: better values may lie outside."""
+    """Axes of which the point lies within one step of an end: better values may lie outside.
+
+    Of three or four values only the ends themselves count: all are within a step of one. An axis of one or
+    two values has no inside, and nothing is said of it.
+    """
     lattice = landscape.lattice
     found = []
     for name in ("thresh", "box_thresh", "unclip_ratio"):
         axis = getattr(lattice, name)
-        value = getattr(thresholds, name)
-        if len(axis) > 2 and not axis[1] < value < axis[-2]:
+        margin = 1 if len(axis) > 4 else 0
+        if len(axis) > 2 and not axis[margin] < getattr(thresholds, name) < axis[-1 - margin]:
             found.append(name)
     return tuple(found)

@@ -133,6 +133,20 @@ def test_a_choice_within_a_step_of_an_end_is_flagged():
     assert choose([landscape(hmean)], "best").at_bounds == ()
 
 
+@pytest.mark.parametrize(
+    ("n_values", "flagged"), [(1, []), (2, []), (3, [0, 2]), (4, [0, 3]), (5, [0, 1, 3, 4])]
+)
+def test_ends_of_short_axes(n_values, flagged):
+    lattice = replace(LATTICE, thresh=LATTICE.thresh[3 : 3 + n_values])
+    found = []
+    for k in range(n_values):
+        hmean = np.full((n_values, 2, 1, 19), 0.5)
+        hmean[k, 0, 0, 9] = 0.9
+        if choose([landscape(hmean, lattice=lattice)], "best").at_bounds == ("thresh",):
+            found.append(k)
+    assert found == flagged
+
+
 def test_crossfit_by_hand():
     # Each image likes a point of its own (1.0); all like the last one (.6). Without one its own point is
     # no better than nothing for the others, and some other image's point scores 0 on it.
