@@ -211,6 +211,7 @@ def _search(
     from optdet.config import TuneConfig
     from optdet.config_io import parse_override, set_dotted, validate
     from optdet.errors import OptdetError
+    from optdet.tuning.sweep_space import lattices
 
     tree = (
         opened.config.postprocess.tune.model_dump(mode="json")
@@ -235,6 +236,8 @@ def _search(
         raise OptdetError(
             "method none searches nothing", where="--set method", fix="use exhaustive, tpe or random"
         )
+    if search.method == "exhaustive":
+        lattices(search, opened.current.min_side)  # before maps are read: whether it can be swept
     return search
 
 
@@ -251,26 +254,17 @@ def _metric(name: str) -> Metric:
 def _range(name: str, text: str) -> dict[str, object]:
     from optdet.errors import OptdetError
 
-    option = f"--{name.replace('_', '-')}"
     try:
         numbers = [float(part) for part in text.split(":")]
     except ValueError:
         numbers = []
     if len(numbers) not in (2, 3):
         raise OptdetError(
-            f"{text!r} is not a range", where=option, fix="write LOW:HIGH or LOW:HIGH:STEP, as 0.2:0.4"
+            f"{text!r} is not a range",
+            where=f"--{name.replace('_', '-')}",
+            fix="write LOW:HIGH or LOW:HIGH:STEP, as 0.2:0.4",
         )
-    low, high = numbers[:2]
-    if low >= high:
-        raise OptdetError(f"{text!r} has no width", where=option, fix="give a LOW below its HIGH")
-    if name != "unclip_ratio" and not 0 <= low < high <= 1:
-        raise OptdetError(f"{text!r} leaves 0..1", where=option, fix="thresholds are probabilities")
-    if low <= 0 and name == "unclip_ratio":
-        raise OptdetError(f"{text!r} is not above 0", where=option, fix="ratios are positive, as 1.0:3.0")
-    step = numbers[2] if len(numbers) == 3 else None
-    if step is not None and step <= 0:
-        raise OptdetError(f"the step {step:g} is not above 0", where=option)
-    return {"type": "float", "low": low, "high": high, "step": step}
+    return {"type": "float", **dict(zip(("low", "high", "step"), numbers, strict=False))}
 
 
 def _candidates(path: Path | None, phase: int | None, current: Thresholds) -> dict[str, Thresholds]:
