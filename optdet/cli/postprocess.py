@@ -12,7 +12,6 @@ from optdet.cli import options, source_options
 
 if TYPE_CHECKING:
     from optdet.config import TuneConfig
-    from optdet.evaluation.selection import Constraint
     from optdet.structures import Metric, Thresholds
     from optdet.tuning.postprocess_study import PostprocessStudy
     from optdet.tuning.source import OpenSource, SourceOptions
@@ -111,7 +110,7 @@ def tune(
     from optdet.cli.postprocess_table import report_table
     from optdet.cli.progress import image_bar
     from optdet.cli.tables import print_json
-    from optdet.evaluation.selection import Constraint
+    from optdet.evaluation.constraint import Constraint
     from optdet.tuning.postprocess import tune_postprocess
     from optdet.tuning.postprocess_output import (
         draw_landscapes,
@@ -146,7 +145,7 @@ def tune(
         scorers = scorers_of(opened, samples, on_image=on_image)
     kept = None
     if study or (study is None and opened.labelled is not None):
-        kept = _keep_study(opening, opened.title, bound)
+        kept = _keep_study(opening, opened.title)
     try:
         with image_bar("tuning") as on_trial:
             report = tune_postprocess(
@@ -189,13 +188,13 @@ def tune(
         typer.echo(line, err=True)
 
 
-def _keep_study(options: SourceOptions, title: str, constraint: Constraint | None) -> PostprocessStudy:
+def _keep_study(options: SourceOptions, title: str) -> PostprocessStudy:
     # Not above: a tuning that keeps no study needs neither Optuna nor a database.
     from optdet.tuning.postprocess_study import PostprocessStudy
     from optdet.tuning.study import open_database
 
     database = open_database(options.storage, options.root, create=True)
-    return PostprocessStudy(database, title, constraint, options.say)
+    return PostprocessStudy(database, title, options.say)
 
 
 def _search(

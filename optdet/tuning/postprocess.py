@@ -11,10 +11,11 @@ import numpy as np
 
 from optdet.config import PostprocessConfig, TuneConfig
 from optdet.errors import OptdetError
+from optdet.evaluation.constraint import Constraint
 from optdet.evaluation.evaluate import Evaluation, summarize
 from optdet.evaluation.landscape import Landscape, detections_by_image
 from optdet.evaluation.scorer import ImageScorer
-from optdet.evaluation.selection import Constraint, Select, choose, crossfit
+from optdet.evaluation.selection import Select, choose, crossfit
 from optdet.evaluation.truth import ImageCounts
 from optdet.metrics.scores import PRH
 from optdet.structures import Metric, Thresholds
@@ -110,6 +111,7 @@ class Find(Protocol):
         workers: int,
         on_trial: OnTrial | None,
         candidates: Mapping[str, Thresholds] | None,
+        constraint: Constraint | None,
     ) -> Tuned: ...
 
 
@@ -142,10 +144,11 @@ def tune_postprocess(
         workers=workers,
         on_trial=on_trial,
         candidates=candidates,
+        constraint=constraint,
     )
 
     default = replace(PostprocessConfig().thresholds(), min_side=current.min_side)
-    chosen = _choices(tuned, tune.select, constraint)
+    chosen = _choices(tuned, tune.select)
     named = {"default": default, "current": current}
     named |= {name: choice.thresholds for name, choice in chosen.items()}
     points = tuple(dict.fromkeys((*named.values(), *(candidates or {}).values())))
@@ -180,7 +183,7 @@ class _Choice:
     at_bounds: tuple[str, ...] = ()
 
 
-def _choices(tuned: Tuned, select: Select, constraint: Constraint | None) -> dict[str, _Choice]:
+def _choices(tuned: Tuned, select: Select) -> dict[str, _Choice]:
     """Best and robust."""
     if not tuned.landscapes:
         return {
@@ -189,11 +192,8 @@ def _choices(tuned: Tuned, select: Select, constraint: Constraint | None) -> dic
         }
     found = {}
     for name in ("best", "robust"):
-        chosen = choose(tuned.landscapes, name, constraint)
-        # Cross-fitting knows no constraint: where there is one, its score would be another choice's.
-        worth = None
-        if constraint is None:
-            worth = tuned.crossfit if name == select else crossfit(tuned.landscapes, name)
+        chosen = choose(tuned.landscapes, name)
+        worth = tuned.crossfit if name == select else crossfit(tuned.landscapes, name)
         found[name] = _Choice(chosen.thresholds, worth, chosen.at_bounds)
     return found
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from optdet.config import PostprocessConfig, TuneConfig
 from optdet.config_io import parse_override, validate
 from optdet.errors import OptdetError
+from optdet.evaluation.constraint import Constraint
 from optdet.evaluation.landscape import Landscape, SweepImage, detections_by_image
 from optdet.evaluation.scorer import ImageScorer
 from optdet.evaluation.selection import choose, crossfit
@@ -36,13 +37,16 @@ def tune_thresholds(
     workers: int = 1,
     on_trial: OnTrial | None = None,
     candidates: Mapping[str, Thresholds] | None = None,
+    constraint: Constraint | None = None,
 ) -> Tuned:
     """Tune on all of ``scorers``; ``on_trial(done, total)`` is called after each configuration, or image.
 
-    ``candidates`` are tried as well; those outside the space are not chosen.
+    ``candidates`` are tried as well; those outside the space are not chosen. A ``constraint``, which only
+    ``exhaustive`` takes, bounds the choice: OptdetError where nothing keeps it.
     """
     if tune.method == "exhaustive":
-        return _exhaustive(scorers, tune, current, metric, workers, on_trial, (candidates or {}).values())
+        named = (candidates or {}).values()
+        return _exhaustive(scorers, tune, current, metric, workers, on_trial, named, constraint)
     # Not above: a sweep needs no Optuna, which takes half a second to import.
     from optdet.tuning.threshold_search import search_thresholds
 
@@ -57,10 +61,11 @@ def _exhaustive(
     workers: int,
     on_trial: OnTrial | None,
     candidates: Iterable[Thresholds],
+    constraint: Constraint | None,
 ) -> Tuned:
     images = [SweepImage.of(scorer) for scorer in scorers]
     found = tuple(
-        sweep(images, lattice, metric=metric, workers=workers, on_image=on_trial)
+        sweep(images, lattice, metric=metric, workers=workers, constraint=constraint, on_image=on_trial)
         for lattice in lattices(tune, current.min_side)
     )
     choice = choose(found, tune.select)

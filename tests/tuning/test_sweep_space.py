@@ -53,7 +53,7 @@ def test_what_is_too_fine_says_which_axis_and_what_step_would_do(axis, dimension
     step = float(re.search(r"a step of (\S+) or more", str(refused.value))[1])
     step = int(step) if kind == "int" else step
     (lattice,) = lattices(searched(**{axis: dimension | {"step": step}}), 3.0)
-    assert 2 <= len(getattr(lattice, axis))
+    assert len(getattr(lattice, axis)) >= 2
     assert len(lattice) <= MAX_POINTS
 
 
