@@ -7,9 +7,10 @@ The definition of a study, which names a config and what to vary in it, is in :m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from optdet.structures import Thresholds
 
@@ -187,7 +188,7 @@ class FloatRange(Section):
 
     @model_validator(mode="after")
     def _sound(self) -> FloatRange:
-        _check_bounds(self.low, self.high, log=self.log)
+        _check_bounds(self.low, self.high, self.step, log=self.log)
         if self.log and self.step is not None:
             raise ValueError("log and step cannot be combined")
         return self
@@ -204,7 +205,7 @@ class IntRange(Section):
 
     @model_validator(mode="after")
     def _sound(self) -> IntRange:
-        _check_bounds(self.low, self.high, log=self.log)
+        _check_bounds(self.low, self.high, self.step, log=self.log)
         if self.log and self.step != 1:
             raise ValueError("log and step cannot be combined")
         return self
@@ -217,9 +218,11 @@ class Choice(Section):
     choices: Annotated[tuple[bool | int | float | str | None, ...], Field(min_length=1)]
 
 
-def _check_bounds(low: float, high: float, *, log: bool) -> None:
+def _check_bounds(low: float, high: float, step: float | None, *, log: bool) -> None:
     if low > high:
         raise ValueError(f"low {low} is above high {high}")
+    if low < high and (step or 0) > (high - low) * (1 + 1e-9):
+        raise ValueError(f"the step {step} is wider than the range of {low} to {high}")
     if log and low <= 0:
         raise ValueError(f"a log range needs low > 0, not {low}")
 
@@ -231,14 +234,53 @@ def _wide(low: float, high: float, step: float) -> FloatRange:
     return FloatRange(type="float", low=low, high=high, step=step)
 
 
+def _searched(is_sound: Callable[[Any], bool], expected: str) -> AfterValidator:
+    """Of a dimension: every value is sound, and a range has a width."""
+
+    def check(dimension: Dimension) -> Dimension:
+        if isinstance(dimension, Choice):
+            values: tuple[Any, ...] = dimension.choices
+        else:
+            values = (dimension.low, dimension.high)
+        for value in values:
+            if not is_sound(value):
+                raise ValueError(f"{value!r} is not {expected}")
+        if not isinstance(dimension, Choice) and dimension.low == dimension.high:
+            one = f"{{type: categorical, choices: [{dimension.low:g}]}}"
+            raise ValueError(f"a range of {dimension.low:g} to {dimension.high:g} has no width; write {one}")
+        return dimension
+
+    return AfterValidator(check)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+_Probability = Annotated[
+    Dimension, _searched(lambda value: _is_number(value) and 0 <= value <= 1, "a number in 0..1")
+]
+_UnclipRatio = Annotated[
+    Dimension, _searched(lambda value: _is_number(value) and value > 0, "a number above 0")
+]
+_Count = Annotated[
+    Dimension,
+    _searched(
+        lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 1,
+        "a whole number above 0",
+    ),
+]
+_Flag = Annotated[Dimension, _searched(lambda value: isinstance(value, bool), "true or false")]
+
+
 class ThresholdSpace(Section):
     """What threshold tuning searches; wide by default, since good values lie where nobody looks."""
 
-    thresh: Dimension = _wide(0.05, 0.95, 0.005)
-    box_thresh: Dimension = _wide(0.05, 0.95, 0.005)
-    unclip_ratio: Dimension = _wide(1.0, 3.0, 0.1)
-    max_candidates: Dimension = Choice(type="categorical", choices=(500, 1000))
-    use_polygon: Dimension = Choice(type="categorical", choices=(False, True))
+    thresh: _Probability = _wide(0.05, 0.95, 0.005)
+    box_thresh: _Probability = _wide(0.05, 0.95, 0.005)
+    unclip_ratio: _UnclipRatio = _wide(1.0, 3.0, 0.1)
+    max_candidates: _Count = Choice(type="categorical", choices=(500, 1000))
+    use_polygon: _Flag = Choice(type="categorical", choices=(False, True))
 
 
 class TuneConfig(Section):

@@ -197,12 +197,9 @@ def one_trial_study(config: Config, name: str) -> StudyConfig:
 
 
 def check_space(study: StudyConfig, where: str) -> None:
-    """Every name of the spaces and of the queue is a setting, and every value one that it takes."""
+    """Every name of the space and of the queue is a setting, and every value one that it takes."""
     for name, dimension in study.space.items():
         _check_dimension(study.config, name, dimension, f"{where}: space")
-    inner = study.base_config().postprocess.tune.space
-    for name in type(inner).model_fields:
-        _check_dimension(study.config, f"postprocess.{name}", getattr(inner, name), f"{where}: inner space")
     for number, params in enumerate(study.queue):
         place = f"{where}: queue[{number}]"
         for name, value in params.items():

@@ -16,6 +16,7 @@ from optdet.config import (
     PostprocessConfig,
     SyntheticConfig,
     TargetConfig,
+    ThresholdSpace,
 )
 from optdet.setting_names import setting_names
 from optdet.structures import Thresholds
@@ -71,12 +72,57 @@ def test_setting_names_are_dotted_and_unique():
             {"type": "int", "low": 1, "high": 9, "log": True, "step": 2},
             "log and step cannot be combined",
         ),
+        (FloatRange, {"type": "float", "low": 0.2, "high": 0.4, "step": 0.5}, "step 0.5 is wider than"),
+        (IntRange, {"type": "int", "low": 1, "high": 3, "step": 4}, "step 4 is wider than"),
         (Choice, {"type": "categorical", "choices": []}, "at least 1 item"),
     ],
 )
 def test_contradictions_are_refused(section, values, message):
     with pytest.raises(ValidationError, match=message):
         section.model_validate(values)
+
+
+def _between(low, high, kind="float"):
+    return {"type": kind, "low": low, "high": high}
+
+
+def _one_of(*choices):
+    return {"type": "categorical", "choices": choices}
+
+
+@pytest.mark.parametrize(
+    ("axis", "dimension", "message"),
+    [
+        (
+            "thresh",
+            _between(0.3, 0.3),
+            r"0.3 to 0.3 has no width; write {type: categorical, choices: \[0.3\]}",
+        ),
+        ("thresh", _between(-0.1, 0.4), "-0.1 is not a number in 0..1"),
+        ("thresh", _one_of(0.3, "high"), "'high' is not a number in 0..1"),
+        ("box_thresh", _between(0.3, 1.3), "1.3 is not a number in 0..1"),
+        ("box_thresh", _one_of(True), "True is not a number in 0..1"),
+        ("unclip_ratio", _between(0, 2), "0.0 is not a number above 0"),
+        ("unclip_ratio", _one_of(-1), "-1 is not a number above 0"),
+        ("max_candidates", _one_of(0), "0 is not a whole number above 0"),
+        ("max_candidates", _one_of("abc"), "'abc' is not a whole number above 0"),
+        ("max_candidates", _between(500, 1000), "500.0 is not a whole number above 0"),
+        ("max_candidates", _between(500, 500, "int"), "500 to 500 has no width"),
+        ("use_polygon", _one_of("yes"), "'yes' is not true or false"),
+        ("use_polygon", _between(0, 1, "int"), "0 is not true or false"),
+    ],
+)
+def test_what_cannot_be_searched(axis, dimension, message):
+    with pytest.raises(ValidationError, match=message):
+        ThresholdSpace.model_validate({axis: dimension})
+
+
+def test_what_can_be_searched():
+    ends = {"thresh": _between(0, 1), "box_thresh": _one_of(0, 1), "unclip_ratio": _between(1, 3, "int")}
+    space = ThresholdSpace.model_validate({**ends, "max_candidates": _between(1, 9, "int")})
+    assert (space.thresh.high, space.max_candidates.low) == (1, 1)
+    step = {"type": "float", "low": 0.9, "high": 0.95, "step": 0.05}  # as wide as the range, but for dust
+    assert FloatRange.model_validate(step).step == 0.05
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])

@@ -13,7 +13,6 @@ from optdet.cli import options, source_options
 
 if TYPE_CHECKING:
     from optdet.config import TuneConfig
-    from optdet.evaluation.selection import Constraint
     from optdet.structures import Metric, Thresholds
     from optdet.tuning.postprocess_study import PostprocessStudy
     from optdet.tuning.source import OpenSource, SourceOptions
@@ -112,7 +111,7 @@ def tune(
     from optdet.cli.postprocess_table import report_table
     from optdet.cli.progress import image_bar
     from optdet.cli.tables import print_json
-    from optdet.evaluation.selection import Constraint
+    from optdet.evaluation.constraint import Constraint
     from optdet.tuning.postprocess import tune_postprocess
     from optdet.tuning.postprocess_output import (
         draw_landscapes,
@@ -148,7 +147,7 @@ def tune(
         scorers = scorers_of(opened, samples, on_image=on_image)
     kept = None
     if study or (study is None and opened.labelled is not None):
-        kept = _keep_study(opening, opened.title, bound)
+        kept = _keep_study(opening, opened.title)
     try:
         with image_bar("tuning") as on_trial:
             report = tune_postprocess(
@@ -195,13 +194,13 @@ def _say(lines: Iterable[str]) -> None:
         typer.echo(line, err=True)
 
 
-def _keep_study(options: SourceOptions, title: str, constraint: Constraint | None) -> PostprocessStudy:
+def _keep_study(options: SourceOptions, title: str) -> PostprocessStudy:
     # Not above: a tuning that keeps no study needs neither Optuna nor a database.
     from optdet.tuning.postprocess_study import PostprocessStudy
     from optdet.tuning.study import open_database
 
     database = open_database(options.storage, options.root, create=True)
-    return PostprocessStudy(database, title, constraint, options.say)
+    return PostprocessStudy(database, title, options.say)
 
 
 def _search(
@@ -217,6 +216,7 @@ def _search(
     from optdet.config import TuneConfig
     from optdet.config_io import parse_override, set_dotted, validate
     from optdet.errors import OptdetError
+    from optdet.tuning.sweep_space import lattices
 
     tree = (
         opened.config.postprocess.tune.model_dump(mode="json")
@@ -241,6 +241,8 @@ def _search(
         raise OptdetError(
             "method none searches nothing", where="--set method", fix="use exhaustive, tpe or random"
         )
+    if search.method == "exhaustive":
+        lattices(search, opened.thresholds)  # before maps are read: whether it can be swept
     return search
 
 
@@ -257,26 +259,17 @@ def _metric(name: str) -> Metric:
 def _range(name: str, text: str) -> dict[str, object]:
     from optdet.errors import OptdetError
 
-    option = f"--{name.replace('_', '-')}"
     try:
         numbers = [float(part) for part in text.split(":")]
     except ValueError:
         numbers = []
     if len(numbers) not in (2, 3):
         raise OptdetError(
-            f"{text!r} is not a range", where=option, fix="write LOW:HIGH or LOW:HIGH:STEP, as 0.2:0.4"
+            f"{text!r} is not a range",
+            where=f"--{name.replace('_', '-')}",
+            fix="write LOW:HIGH or LOW:HIGH:STEP, as 0.2:0.4",
         )
-    low, high = numbers[:2]
-    if low >= high:
-        raise OptdetError(f"{text!r} has no width", where=option, fix="give a LOW below its HIGH")
-    if name != "unclip_ratio" and not 0 <= low < high <= 1:
-        raise OptdetError(f"{text!r} leaves 0..1", where=option, fix="thresholds are probabilities")
-    if low <= 0 and name == "unclip_ratio":
-        raise OptdetError(f"{text!r} is not above 0", where=option, fix="ratios are positive, as 1.0:3.0")
-    step = numbers[2] if len(numbers) == 3 else None
-    if step is not None and step <= 0:
-        raise OptdetError(f"the step {step:g} is not above 0", where=option)
-    return {"type": "float", "low": low, "high": high, "step": step}
+    return {"type": "float", **dict(zip(("low", "high", "step"), numbers, strict=False))}
 
 
 def _candidates(path: Path | None, phase: int | None, opened: OpenSource) -> dict[str, Thresholds]:

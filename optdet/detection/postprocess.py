@@ -59,6 +59,13 @@ class MapDetector:
         return np.ascontiguousarray(self._given, dtype=np.float32)
 
     @property
+    def peak(self) -> float:
+        """The map's highest value; of a float16 map by its bits, since float16 has slow arithmetic."""
+        if self._given.dtype != np.float16:
+            return float(self._given.max())
+        return float(np.ascontiguousarray(self._given).view(np.int16).max().view(np.float16))
+
+    @property
     def half_map(self) -> NDArray[np.float16]:
         """The map in float16; ValueError for one that is not the same in it."""
         half = np.asarray(self._given, dtype=np.float16)
@@ -83,6 +90,12 @@ class MapDetector:
                 polygons.append(polygon)
                 scores.append(score)
         return self._capped(polygons, np.asarray(scores, dtype=np.float64))
+
+    def forget(self) -> None:
+        """Free what is remembered, the float32 map among it: it is computed anew when it is asked for."""
+        self.__dict__.pop("prob_map", None)
+        for remembered in (self._candidates, self._scores, self._expanded):
+            remembered.clear()
 
     def n_contours(self, thresholds: Thresholds) -> int:
         """Contours at ``thresh``, before any filter: what ``max_candidates`` counts."""

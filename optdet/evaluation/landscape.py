@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from optdet.detection.lattice import CandidateLattice
 from optdet.detection.postprocess import MAX_DETECTIONS
+from optdet.evaluation.constraint import Constraint
 from optdet.evaluation.scorer import ImageScorer
 from optdet.geometry.placement import Placement
 from optdet.metrics.scores import PRH
@@ -97,7 +98,8 @@ class Landscape:
     ``precision``, ``recall``, ``hmean``: macro means over images. ``n_detections`` of all images together.
     ``global_counts`` (..., N_TOTALS) as in ``metrics.matching``. ``part_hmeans`` (..., N_PARTS): sums over
     the images of a cross-fit part, ``part_sizes`` their numbers. ``image_hmeans`` (..., images), if it was
-    asked for.
+    asked for. Where there is a ``constraint``, ``best`` keeps it (None where nothing does), and
+    ``part_bounded`` (..., N_PARTS) are sums of what it bounds over the images of a part; else it is empty.
     """
 
     lattice: SweepLattice
@@ -110,7 +112,9 @@ class Landscape:
     global_counts: NDArray[np.int64]
     part_hmeans: FloatArray
     part_sizes: NDArray[np.int64]
-    best: SweepBest
+    best: SweepBest | None
+    constraint: Constraint | None
+    part_bounded: FloatArray
     candidates: tuple[CandidateLattice, ...]
     image_hmeans: NDArray[np.float32] | None
 
@@ -154,16 +158,23 @@ def chosen_shapes(candidates: CandidateLattice, k: int, u: int, thresholds: Thre
     return np.asarray(shapes, dtype=np.int32)
 
 
-def detections_at(
-    scorers: Sequence[ImageScorer], landscapes: Sequence[Landscape], thresholds: Thresholds
-) -> list[Detections]:
-    """Each image's detections: from a sweep where the point lies on its lattice, else anew."""
-    found = []
+def detections_by_image(
+    scorers: Sequence[ImageScorer], landscapes: Sequence[Landscape], points: Sequence[Thresholds]
+) -> Iterator[list[Detections]]:
+    """Of each image what is detected at each point: from a sweep where the point lies on its lattice, else
+    anew.
+
+    An image's detector forgets before the next one begins: float32 maps of hundreds of images, and what
+    is remembered of them, would fill gigabytes.
+    """
     for index, scorer in enumerate(scorers):
-        known = (landscape.detect(index, thresholds) for landscape in landscapes)
-        detections = next((one for one in known if one is not None), None)
-        found.append(scorer.detector.detect(thresholds) if detections is None else detections)
-    return found
+        found = []
+        for thresholds in points:
+            known = (landscape.detect(index, thresholds) for landscape in landscapes)
+            detections = next((one for one in known if one is not None), None)
+            found.append(scorer.detector.detect(thresholds) if detections is None else detections)
+        scorer.detector.forget()
+        yield found
 
 
 def _evenly(n: int, n_wanted: int) -> list[int]:

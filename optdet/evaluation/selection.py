@@ -9,17 +9,14 @@ it did not see.
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from optdet.errors import OptdetError
-from optdet.evaluation.landscape import Landscape, SweepBest
+from optdet.evaluation.landscape import Landscape
 from optdet.structures import FloatArray, Thresholds
 
 Select = Literal["robust", "best"]
@@ -32,39 +29,6 @@ _REACH: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Constraint:
-    """A bound that a choice must keep: on macro precision or recall, or on the boxes of all images."""
-
-    metric: Literal["precision", "recall", "boxes"]
-    at_least: bool
-    value: float
-
-    @classmethod
-    def parse(cls, text: str) -> Constraint:
-        """From ``recall>=0.955``; OptdetError for anything else."""
-        match = re.fullmatch(r"\s*(precision|recall|boxes)\s*(>=|<=)\s*([0-9.]+)\s*", text)
-        try:
-            value = float(match[3]) if match else math.nan
-        except ValueError:
-            value = math.nan
-        if match is None or math.isnan(value):
-            raise OptdetError(
-                f"{text!r} is not a constraint",
-                where="--constraint",
-                fix="write recall>=0.955, precision>=0.97, boxes<=9000",
-            )
-        return cls(match[1], match[2] == ">=", value)  # type: ignore[arg-type]
-
-    def allows(self, landscape: Landscape) -> NDArray[np.bool_]:
-        """Which points of the landscape keep the bound."""
-        values = landscape.n_detections if self.metric == "boxes" else getattr(landscape, self.metric)
-        return np.asarray(values >= self.value if self.at_least else values <= self.value)
-
-    def __str__(self) -> str:
-        return f"{self.metric}{'>=' if self.at_least else '<='}{self.value:g}"
-
-
-@dataclass(frozen=True, slots=True)
 class Chosen:
     """A choice, its macro H-mean on the images that it was made on, and the axes at whose end it lies."""
 
@@ -73,26 +37,28 @@ class Chosen:
     at_bounds: tuple[str, ...]
 
 
-def choose(landscapes: Sequence[Landscape], select: Select, constraint: Constraint | None = None) -> Chosen:
+def choose(landscapes: Sequence[Landscape], select: Select) -> Chosen:
     """The choice of a rule among several landscapes (quads and polygons); the first of equals.
 
-    Without a constraint ``best`` is the best of all box_thresh, not only of those on the lattice. Raises
-    OptdetError where no point keeps the constraint.
+    ``best`` is the best of all box_thresh, not only of those on the lattice. Of landscapes with a constraint
+    only what keeps it is chosen; OptdetError where nothing does.
     """
-    if select == "best" and constraint is None:
-        best: SweepBest = max((landscape.best for landscape in landscapes), key=lambda found: found.hmean)
-        of = next(landscape for landscape in landscapes if landscape.best is best)
+    constraint = landscapes[0].constraint
+    nothing = OptdetError(f"no thresholds keep {constraint}", where="--constraint", fix="loosen it")
+    if select == "best":
+        found = [(of.best, of) for of in landscapes if of.best is not None]
+        if not found:
+            raise nothing
+        best, of = max(found, key=lambda entry: entry[0].hmean)
         return Chosen(best.thresholds, best.hmean, _at_bounds(of, best.thresholds))
     ranked = []
     for landscape in landscapes:
-        values = _ranked(landscape, landscape.hmean, select)
-        if constraint is not None:
-            values = np.where(constraint.allows(landscape), values, -np.inf)
+        values = _allowed(landscape, _ranked(landscape, landscape.hmean, select))
         index = int(np.argmax(values))
         ranked.append((float(values.flat[index]), index))
     value, index = max(ranked, key=lambda entry: entry[0])
     if value == -np.inf:
-        raise OptdetError(f"no thresholds keep {constraint}", where="--constraint", fix="loosen it")
+        raise nothing
     landscape = landscapes[[entry[0] for entry in ranked].index(value)]
     thresholds = _at(landscape, index)
     return Chosen(thresholds, float(landscape.hmean.flat[index]), _at_bounds(landscape, thresholds))
@@ -101,7 +67,9 @@ def choose(landscapes: Sequence[Landscape], select: Select, constraint: Constrai
 def crossfit(landscapes: Sequence[Landscape], select: Select) -> float | None:
     """Macro H-mean when the images of each part are scored where the rule chose on the others.
 
-    box_thresh is chosen from the lattice. None where there are too few images to have both.
+    box_thresh is chosen from the lattice. A constraint must hold on the others as well: their own precision
+    or recall, and their boxes times all images over theirs. None where there are too few images to have
+    both, and where nothing keeps the constraint without some part.
     """
     sizes = landscapes[0].part_sizes
     parts = np.flatnonzero(sizes)
@@ -114,10 +82,27 @@ def crossfit(landscapes: Sequence[Landscape], select: Select) -> float | None:
         for landscape, total in zip(landscapes, totals, strict=True):
             own = landscape.part_hmeans[..., part]
             values = _ranked(landscape, (total - own) / int(sizes.sum() - sizes[part]), select)
+            values = _allowed(landscape, values, without=int(part))
             index = int(np.argmax(values))
             found.append((float(values.flat[index]), float(own.flat[index])))
-        score += max(found, key=lambda entry: entry[0])[1]
+        value, own_sum = max(found, key=lambda entry: entry[0])
+        if value == -np.inf:
+            return None
+        score += own_sum
     return score / int(sizes.sum())
+
+
+def _allowed(landscape: Landscape, values: FloatArray, without: int | None = None) -> FloatArray:
+    """The values with -inf where the constraint is not kept: on all images, or on those outside a part."""
+    constraint = landscape.constraint
+    if constraint is None:
+        return values
+    sums, sizes = landscape.part_bounded, landscape.part_sizes
+    total, n_images = sums.sum(axis=-1), int(sizes.sum())
+    if without is not None:
+        total = (total - sums[..., without]) * (n_images / int(n_images - sizes[without]))
+    kept = constraint.allows(total if constraint.metric == "boxes" else total / n_images)
+    return np.where(kept, values, -np.inf)
 
 
 def _ranked(landscape: Landscape, hmeans: FloatArray, select: Select) -> FloatArray:
@@ -168,12 +153,16 @@ def _at(landscape: Landscape, index: int) -> Thresholds:
 
 
 def _at_bounds(landscape: Landscape, thresholds: Thresholds) -> tuple[str, ...]:
-    """Axes of which the point lies within one step of an end: better values may lie outside."""
+    """Axes of which the point lies within one step of an end: better values may lie outside.
+
+    Of three or four values only the ends themselves count: all are within a step of one. An axis of one or
+    two values has no inside, and nothing is said of it.
+    """
     lattice = landscape.lattice
     found = []
     for name in ("thresh", "box_thresh", "unclip_ratio"):
         axis = getattr(lattice, name)
-        value = getattr(thresholds, name)
-        if len(axis) > 2 and not axis[1] < value < axis[-2]:
+        margin = 1 if len(axis) > 4 else 0
+        if len(axis) > 2 and not axis[margin] < getattr(thresholds, name) < axis[-1 - margin]:
             found.append(name)
     return tuple(found)

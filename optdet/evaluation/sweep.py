@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from optdet.detection.lattice import CandidateLattice, find_candidates
 from optdet.detection.postprocess import MAX_DETECTIONS
+from optdet.evaluation.constraint import Constraint
 from optdet.evaluation.landscape import Landscape, SweepBest, SweepImage, SweepLattice, chosen_shapes
 from optdet.evaluation.scorer import N_PARTS, part_of
 from optdet.evaluation.sweep_counting import (
@@ -49,9 +50,11 @@ def sweep(
     metric: Metric = "competition",
     workers: int = 1,
     by_image: bool = False,
+    constraint: Constraint | None = None,
     on_image: OnImage | None = None,
 ) -> Landscape:
     """Score the whole lattice; ``by_image`` keeps the H-mean of each image at each point.
+    The best point keeps the ``constraint``.
 
     Values of max_candidates above the largest number of contours are left out: they are the same as the
     first such.
@@ -63,7 +66,7 @@ def sweep(
         raise ValueError("no images to score")
     joined = _prepare(images, lattice, metric, workers, on_image)
     lattice = replace(lattice, max_candidates=_effective(lattice.max_candidates, joined.candidates))
-    return _count(images, lattice, metric, joined, workers, by_image)
+    return _count(images, lattice, metric, joined, workers, by_image, constraint)
 
 
 def _prepare(
@@ -100,6 +103,7 @@ def _count(
     joined: JoinedRelations,
     workers: int,
     by_image: bool,
+    constraint: Constraint | None,
 ) -> Landscape:
     axes = (
         len(lattice.thresh),
@@ -116,6 +120,12 @@ def _count(
     parts = np.array([part_of(image.name) for image in images], dtype=np.int64)
     boxes = np.array(lattice.box_thresh, dtype=np.float64)
     nothing = np.zeros((0, 0, 0, 0), dtype=np.float32)
+    bounded = {"precision": PRECISION, "recall": RECALL}.get(
+        constraint.metric if constraint else "", DETECTIONS
+    )
+    scale = 1.0 if bounded == DETECTIONS else FIXED_POINT * len(images)
+    bounds = np.array(constraint.bounds if constraint else (-np.inf, np.inf))
+    bounded_sums = np.zeros((*axes, N_PARTS) if constraint else (axes[0], 0, 0, 0, 0), dtype=np.int64)
 
     def level(k: int) -> None:
         chosen, shapes, positions, scores = _level_candidates(joined, k)
@@ -139,12 +149,16 @@ def _count(
             sums[k],
             part_sums[k],
             global_sums[k],
+            bounded,
+            scale,
+            bounds,
+            bounded_sums[k],
             best[k],
             intervals[k],
             nothing if hmeans is None else hmeans[k],
         )
-        for array in (sums, part_sums, global_sums, best, intervals, hmeans):
-            if array is not None and n < axes[2]:  # higher limits cut nothing off here
+        for array in (sums, part_sums, global_sums, bounded_sums, best, intervals, hmeans):
+            if array is not None and n < axes[2] and array.shape[1]:  # higher limits cut nothing off here
                 array[k, :, n:] = array[k, :, n - 1 : n]
 
     with ThreadPoolExecutor(max(1, workers)) as pool:
@@ -161,7 +175,9 @@ def _count(
         global_counts=global_sums,
         part_hmeans=part_sums / FIXED_POINT,
         part_sizes=np.bincount(parts, minlength=N_PARTS),
-        best=_best(lattice, joined, best, intervals),
+        best=_best(lattice, joined, best, intervals) if (best >= 0).any() else None,
+        constraint=constraint,
+        part_bounded=bounded_sums / (1.0 if bounded == DETECTIONS else FIXED_POINT),
         candidates=tuple(joined.candidates),
         image_hmeans=hmeans,
     )

@@ -136,6 +136,10 @@ def count_level(
     sums: Any,
     part_sums: Any,
     global_sums: Any,
+    bounded: int,
+    scale: float,
+    bounds: Any,
+    bounded_sums: Any,
     best: Any,
     intervals: Any,
     image_hmeans: Any,
@@ -149,8 +153,9 @@ def count_level(
 
     Written: ``sums`` (U, M, B, N_SUMS); ``part_sums`` (U, M, B, parts) of H-means; ``global_sums`` (U, M,
     B, N_TOTALS); ``best`` (U, M), the largest sum of H-means at any box_thresh within the range of
-    ``box_thresholds``, and ``intervals`` (U, M, 2), the box_thresh from (exclusive) and to that have it;
-    and, unless it is empty, ``image_hmeans`` (U, M, B, I).
+    ``box_thresholds`` where the sum number ``bounded`` over ``scale`` lies within ``bounds``, -1 where there
+    is none; ``intervals`` (U, M, 2), the box_thresh from (exclusive) and to that have it; and, unless they
+    are empty, ``bounded_sums`` (U, M, B, parts) of that sum and ``image_hmeans`` (U, M, B, I).
     """
     n, n_images = len(images), len(n_expected)
     n_ratios, n_limits, n_boxes = polygon_of.shape[0], len(max_candidates), len(box_thresholds)
@@ -184,6 +189,7 @@ def count_level(
         for m in range(n_limits):
             total, in_all = np.zeros(N_SUMS, dtype=np.int64), np.zeros(N_TOTALS, dtype=np.int64)
             in_parts = np.zeros(part_sums.shape[3], dtype=np.int64)
+            bounded_in_parts = np.zeros(part_sums.shape[3], dtype=np.int64)
             fixed_hmeans[:] = 0
             best[u, m] = -1
             b = n_boxes - 1
@@ -192,13 +198,16 @@ def count_level(
                 if i == 0 or score < scores[i - 1]:
                     # The sums so far hold for every box_thresh above this score, up to the last one's.
                     to = scores[i - 1] if i else np.inf
-                    if score < highest and to >= lowest and total[HMEAN] > best[u, m]:
+                    kept = bounds[0] <= total[bounded] / scale <= bounds[1]
+                    if kept and score < highest and to >= lowest and total[HMEAN] > best[u, m]:
                         best[u, m] = total[HMEAN]
                         intervals[u, m, 0], intervals[u, m, 1] = score, to
                     while b >= 0 and box_thresholds[b] > score:
                         sums[u, m, b] = total
                         part_sums[u, m, b] = in_parts
                         global_sums[u, m, b] = in_all
+                        if len(bounded_sums):
+                            bounded_sums[u, m, b] = bounded_in_parts
                         if len(image_hmeans):
                             image_hmeans[u, m, b] = fixed_hmeans / FIXED_POINT
                         b -= 1
@@ -210,4 +219,5 @@ def count_level(
                     for t in range(N_TOTALS):
                         in_all[t] += changes[u, m, i, t]
                     in_parts[parts[images[i]]] += steps[u, m, i, HMEAN]
+                    bounded_in_parts[parts[images[i]]] += steps[u, m, i, bounded]
                     fixed_hmeans[images[i]] += steps[u, m, i, HMEAN]

@@ -127,7 +127,7 @@ def with_content(title: str, maps: Iterable[ImageMap]) -> Iterator[ImageMap]:
     n_maps, empty = 0, True
     for image in maps:
         n_maps += 1
-        empty = empty and bool(image.detector.prob_map.max(initial=0.0) < EMPTY_BELOW)
+        empty = empty and bool(image.detector.peak < EMPTY_BELOW)
         yield image
     if n_maps and empty:
         raise OptdetError(

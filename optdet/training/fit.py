@@ -202,6 +202,7 @@ def epoch_score(scorers: Sequence[ImageScorer], config: Config) -> tuple[float, 
     if config.train.epoch_thresholds == "current":
         return macro_hmean(scorers, current), current
     best = sweep([SweepImage.of(scorer) for scorer in scorers], coarse_lattice(current)).best
+    assert best is not None  # no constraint, so there is one
     return best.hmean, best.thresholds
 
 

@@ -11,10 +11,12 @@ import numpy as np
 
 from optdet.config import PostprocessConfig, TuneConfig
 from optdet.errors import OptdetError
+from optdet.evaluation.constraint import Constraint
 from optdet.evaluation.evaluate import Evaluation, summarize
-from optdet.evaluation.landscape import Landscape, detections_at
+from optdet.evaluation.landscape import Landscape, detections_by_image
 from optdet.evaluation.scorer import ImageScorer
-from optdet.evaluation.selection import Constraint, choose, crossfit
+from optdet.evaluation.selection import Select, choose, crossfit
+from optdet.evaluation.truth import ImageCounts
 from optdet.metrics.scores import PRH
 from optdet.structures import Metric, Thresholds
 from optdet.tuning.thresholds import keep_limit, tune_thresholds
@@ -109,6 +111,7 @@ class Find(Protocol):
         workers: int,
         on_trial: OnTrial | None,
         candidates: Mapping[str, Thresholds] | None,
+        constraint: Constraint | None,
     ) -> Tuned: ...
 
 
@@ -141,56 +144,74 @@ def tune_postprocess(
         workers=workers,
         on_trial=on_trial,
         candidates=candidates,
+        constraint=constraint,
     )
 
-    def scored(name: str, thresholds: Thresholds) -> Entry:
-        return _entry(name, thresholds, scorers, tuned.landscapes, metric)
-
     default = replace(PostprocessConfig().thresholds(), min_side=current.min_side)
-    usual = scored("default", default)
-    in_use = usual if current == default else scored("current", current)
-    entries = [usual, replace(in_use, name="current")]
-    if tuned.landscapes:
-        for name in ("best", "robust"):
-            chosen = choose(tuned.landscapes, name, constraint)
-            chosen = keep_limit(chosen, current, tune, tuned.landscapes)
-            entry = scored(name, chosen.thresholds)
-            # Cross-fitting knows no constraint: where there is one, its score would be another choice's.
-            worth = None
-            if constraint is None:
-                worth = tuned.crossfit if name == tune.select else crossfit(tuned.landscapes, name)
-            entries.append(replace(entry, crossfit=worth, at_bounds=chosen.at_bounds))
-    else:
-        entries += [
-            scored("best", tuned.best.thresholds),
-            replace(scored("robust", tuned.chosen.thresholds), crossfit=tuned.crossfit),
-        ]
+    chosen = _choices(tuned, current, tune)
+    named = {"default": default, "current": current}
+    named |= {name: choice.thresholds for name, choice in chosen.items()}
+    points = tuple(dict.fromkeys((*named.values(), *(candidates or {}).values())))
+    scored = _scored(scorers, tuned.landscapes, points)
+
+    def entry(name: str, thresholds: Thresholds) -> Entry:
+        return Entry(name, thresholds, *scored[thresholds], metric)
+
+    entries = [entry("default", default), entry("current", current)]
+    for name, choice in chosen.items():
+        worth = choice.crossfit
+        entries.append(replace(entry(name, choice.thresholds), crossfit=worth, at_bounds=choice.at_bounds))
     return PostprocessReport(
         title=title,
         metric=metric,
         n_images=len(scorers),
         n_configurations=sum(len(found.lattice) for found in tuned.landscapes) or len(tuned.tried),
         entries=tuple(entries),
-        candidates=tuple(scored(name, thresholds) for name, thresholds in (candidates or {}).items()),
+        candidates=tuple(entry(*candidate) for candidate in (candidates or {}).items()),
         selected=tune.select,
         constraint=constraint,
         tuned=tuned,
     )
 
 
-def _entry(
-    name: str,
-    thresholds: Thresholds,
-    scorers: Sequence[ImageScorer],
-    landscapes: Sequence[Landscape],
-    metric: Metric,
-) -> Entry:
-    found = detections_at(scorers, landscapes, thresholds)
-    counts = {
-        scorer.name: scorer.truth.counts(detections.polygons)
-        for scorer, detections in zip(scorers, found, strict=True)
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What is shown of a choice."""
+
+    thresholds: Thresholds
+    crossfit: float | None
+    at_bounds: tuple[str, ...] = ()
+
+
+def _choices(tuned: Tuned, current: Thresholds, tune: TuneConfig) -> dict[str, _Choice]:
+    """Best and robust."""
+    if not tuned.landscapes:
+        return {
+            "best": _Choice(tuned.best.thresholds, None),
+            "robust": _Choice(tuned.chosen.thresholds, tuned.crossfit),
+        }
+    found: dict[str, _Choice] = {}
+    names: tuple[Select, ...] = ("best", "robust")
+    for name in names:
+        chosen = keep_limit(choose(tuned.landscapes, name), current, tune, tuned.landscapes)
+        worth = tuned.crossfit if name == tune.select else crossfit(tuned.landscapes, name)
+        found[name] = _Choice(chosen.thresholds, worth, chosen.at_bounds)
+    return found
+
+
+def _scored(
+    scorers: Sequence[ImageScorer], landscapes: Sequence[Landscape], points: Sequence[Thresholds]
+) -> dict[Thresholds, tuple[Evaluation, int]]:
+    """Scores and number of boxes at each of the points, which are distinct."""
+    counts: list[dict[str, ImageCounts]] = [{} for _ in points]
+    n_boxes = [0] * len(points)
+    for scorer, found in zip(scorers, detections_by_image(scorers, landscapes, points), strict=True):
+        for index, detections in enumerate(found):
+            counts[index][scorer.name] = scorer.truth.counts(detections.polygons)
+            n_boxes[index] += len(detections)
+    return {
+        point: (summarize(of_point), n) for point, of_point, n in zip(points, counts, n_boxes, strict=True)
     }
-    return Entry(name, thresholds, summarize(counts), sum(map(len, found)), metric)
 
 
 def standard_error(entry: Entry) -> float | None:

@@ -17,6 +17,7 @@ from optdet.evaluation.landscape import Landscape
 from optdet.inference.folder import chosen_images, write_checked
 from optdet.inference.predict import OnImage
 from optdet.metrics.scores import METRIC_NAMES
+from optdet.structures import IntArray
 from optdet.tuning.postprocess import Entry, PostprocessReport
 from optdet.tuning.source import OpenSource
 
@@ -85,15 +86,15 @@ def write_submissions(
 ) -> list[str]:
     """A checked CSV of a folder of images for each entry; what was written, in lines."""
     paths = chosen_images(images, None)
-    maps = list(source.maps.maps(paths, on_image=on_image))
     named = {relative_name(path, images): path for path in paths}
+    found: dict[str, dict[str, Sequence[IntArray]]] = {entry.name: {} for entry in entries}
+    for image in source.maps.maps(paths, on_image=on_image):  # one map at a time in memory
+        for entry in entries:
+            polygons = image.detector.detect(entry.thresholds).polygons
+            found[entry.name][relative_name(image.path, images)] = polygons
     lines = []
-    for entry in entries:
-        found = {
-            relative_name(image.path, images): image.detector.detect(entry.thresholds).polygons
-            for image in maps
-        }
-        lines += write_checked(found, named, folder / f"{_safe(entry.name)}.csv")[:1]
+    for name, of_entry in found.items():
+        lines += write_checked(of_entry, named, folder / f"{_safe(name)}.csv")[:1]
     return lines
 
 

@@ -29,8 +29,8 @@ from optuna.trial import TrialState
 
 from optdet.config import TuneConfig
 from optdet.errors import OptdetError
+from optdet.evaluation.constraint import Constraint
 from optdet.evaluation.scorer import ImageScorer
-from optdet.evaluation.selection import Constraint
 from optdet.store.engine import named_lock
 from optdet.store.heartbeat import Heartbeat
 from optdet.store.leases import Full, Leases, SlotLost, Wait
@@ -58,7 +58,6 @@ class PostprocessStudy:
 
     database: Database
     title: str
-    constraint: Constraint | None = None
     say: Callable[[str], None] = lambda message: None
     _search: ThresholdSearch = field(init=False)
     _defined: dict[str, Any] = field(init=False)
@@ -74,10 +73,11 @@ class PostprocessStudy:
         workers: int,
         on_trial: OnTrial | None,
         candidates: Mapping[str, Thresholds] | None,
+        constraint: Constraint | None,
     ) -> Tuned:
         """As :func:`tune_thresholds`, to the same result; OptdetError where the name is another study's."""
         self._search = search = ThresholdSearch.of(scorers, tune, current, candidates or {}, metric)
-        self._defined = definition(search, seed, self.constraint)
+        self._defined = definition(search, seed, constraint)
         if tune.method == "exhaustive":
             return tune_thresholds(
                 scorers,
@@ -88,6 +88,7 @@ class PostprocessStudy:
                 workers=workers,
                 on_trial=on_trial,
                 candidates=candidates,
+                constraint=constraint,
             )
         study = self._open()
         study.sampler = search.sampler(seed)

@@ -17,7 +17,8 @@ import numpy as np
 from optdet.config import PostprocessConfig, TuneConfig
 from optdet.config_io import parse_override, validate
 from optdet.errors import OptdetError
-from optdet.evaluation.landscape import Landscape, SweepImage, detections_at
+from optdet.evaluation.constraint import Constraint
+from optdet.evaluation.landscape import Landscape, SweepImage, detections_by_image
 from optdet.evaluation.scorer import ImageScorer
 from optdet.evaluation.selection import Chosen, choose, crossfit
 from optdet.evaluation.sweep import sweep
@@ -39,13 +40,16 @@ def tune_thresholds(
     workers: int = 1,
     on_trial: OnTrial | None = None,
     candidates: Mapping[str, Thresholds] | None = None,
+    constraint: Constraint | None = None,
 ) -> Tuned:
     """Tune on all of ``scorers``; ``on_trial(done, total)`` is called after each configuration, or image.
 
-    ``candidates`` are tried as well; those outside the space are not chosen.
+    ``candidates`` are tried as well; those outside the space are not chosen. A ``constraint``, which only
+    ``exhaustive`` takes, bounds the choice: OptdetError where nothing keeps it.
     """
     if tune.method == "exhaustive":
-        return _exhaustive(scorers, tune, current, metric, workers, on_trial, (candidates or {}).values())
+        named = (candidates or {}).values()
+        return _exhaustive(scorers, tune, current, metric, workers, on_trial, named, constraint)
     # Not above: a sweep needs no Optuna, which takes half a second to import.
     from optdet.tuning.threshold_search import search_thresholds
 
@@ -60,17 +64,18 @@ def _exhaustive(
     workers: int,
     on_trial: OnTrial | None,
     candidates: Iterable[Thresholds],
+    constraint: Constraint | None,
 ) -> Tuned:
     images = [SweepImage.of(scorer) for scorer in scorers]
     found = tuple(
-        sweep(images, lattice, metric=metric, workers=workers, on_image=on_trial)
+        sweep(images, lattice, metric=metric, workers=workers, constraint=constraint, on_image=on_trial)
         for lattice in lattices(tune, current)
     )
     choice = keep_limit(choose(found, tune.select), current, tune, found)
     best = keep_limit(choose(found, "best"), current, tune, found).thresholds
     usual = replace(PostprocessConfig().thresholds(), min_side=current.min_side)
     named = dict.fromkeys((current, *candidates, usual, best, choice.thresholds))
-    tried = {thresholds: _scores_at(scorers, found, thresholds, metric) for thresholds in named}
+    tried = _scores_at(scorers, found, tuple(named), metric)
     chosen = Tried(choice.thresholds, tried[choice.thresholds])
     for landscape in found:
         for thresholds, scores in landscape.spread():
@@ -111,16 +116,14 @@ def _are_equal(one: Detections | None, other: Detections | None) -> bool:
 def _scores_at(
     scorers: Sequence[ImageScorer],
     landscapes: Sequence[Landscape],
-    thresholds: Thresholds,
+    points: Sequence[Thresholds],
     metric: Metric,
-) -> PRH:
-    found = detections_at(scorers, landscapes, thresholds)
-    return macro(
-        [
-            scorer.truth.counts_of(metric, detections.polygons)
-            for scorer, detections in zip(scorers, found, strict=True)
-        ]
-    )
+) -> dict[Thresholds, PRH]:
+    counts = [
+        [scorer.truth.counts_of(metric, detections.polygons) for detections in found]
+        for scorer, found in zip(scorers, detections_by_image(scorers, landscapes, points), strict=True)
+    ]
+    return {point: macro(of_point) for point, of_point in zip(points, zip(*counts, strict=True), strict=True)}
 
 
 def replace_thresholds(thresholds: Thresholds, changes: Sequence[str]) -> Thresholds:

@@ -196,7 +196,7 @@ def test_a_constraint(pages, run_in, tmp_path):
     bound = json.loads(ran.out)
     assert bound["best"]["boxes"] < boxes
     assert scores_of(bound["best"]) < scores_of(free["best"])
-    assert bound["best"]["hmean_crossfit"] is None
+    assert bound["best"]["hmean_crossfit"] < free["best"]["hmean_crossfit"]
     page = (tmp_path / "out/landscape-quads.html").read_text()
     assert f"excluded, boxes &gt; {boxes - 1}" in page
 
@@ -290,12 +290,19 @@ def test_a_study(studied, run_in, tmp_path):
         (("maps", "--images", "images"), "--images and --labels go together"),
         (("maps", "--images", "images", "--labels", "others.json"), "zz.png"),
         (("empty", *LABELLED), "all 5 maps are empty"),
-        (("maps", *LABELLED, "--thresh", "0.3:0.3"), "'0.3:0.3' has no width"),
-        (("maps", *LABELLED, "--thresh", "0.3:1.3"), "'0.3:1.3' leaves 0..1"),
+        (("maps", *LABELLED, "--thresh", "0.3:0.3"), "space.thresh: a range of 0.3 to 0.3 has no width"),
+        (("maps", *LABELLED, "--thresh", "0.3:1.3"), "space.thresh: 1.3 is not a number in 0..1"),
         (("maps", *LABELLED, "--box-thresh", "low"), "'low' is not a range"),
-        (("maps", *LABELLED, "--unclip-ratio", "0:2"), "'0:2' is not above 0"),
-        (("maps", *LABELLED, "--thresh", "0.1:0.9:0"), "the step 0 is not above 0"),
+        (("maps", *LABELLED, "--unclip-ratio", "0:2"), "space.unclip_ratio: 0.0 is not a number above 0"),
+        (("maps", *LABELLED, "--thresh", "0.1:0.9:0"), "space.thresh.step: Input should be greater than 0"),
         (("maps", *LABELLED, "--thresh", "0.1:0.9:0.001"), "801 values of thresh"),
+        (("maps", *LABELLED, "--thresh", "0.2:0.4:1e-9"), "200,000,001 values of thresh, at most 255"),
+        (("maps", *LABELLED, "--box-thresh", "0.2:0.4:1e-6"), "200,001 values of box_thresh"),
+        (("maps", *LABELLED, "--unclip-ratio", "1:1000"), "9,991 values of unclip_ratio, at most 100"),
+        (
+            ("maps", *LABELLED, "-s", "space.max_candidates={type: categorical, choices: [abc]}"),
+            "space.max_candidates: 'abc' is not a whole number above 0",
+        ),
         (("maps", *LABELLED, "--constraint", "recall>=1.1"), "no thresholds keep recall>=1.1"),
         (("maps", *LABELLED, "--constraint", "recall"), "'recall' is not a constraint"),
         (("maps", *LABELLED, "--select", "median"), "select"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 
 import cv2
@@ -305,3 +306,27 @@ def test_the_map_stays_as_it_is():
     first = detector.detect(QUADS)
     detector.detect(POLYGONS)
     assert_same(detector.detect(QUADS), list(zip(first.scores.tolist(), first.polygons, strict=True)))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_the_peak_is_the_highest_value(dtype):
+    prob_map = np.full((SIZE, SIZE), -0.0, dtype)
+    assert MapDetector(prob_map, SQUARE).peak == 0
+    prob_map[3, 5], prob_map[3, 6] = 0.0478, 0.75
+    detector = MapDetector(prob_map, SQUARE)
+    assert detector.peak == prob_map.max() == 0.75
+    assert "prob_map" not in vars(detector), "no float32 map is made for it"
+
+
+def test_what_is_forgotten_is_freed_and_found_again():
+    prob_map = np.zeros((SIZE, SIZE), np.float16)
+    prob_map[10:30, 10:60] = 0.8
+    detector = MapDetector(prob_map, SQUARE)
+    before = detector.detect(QUADS)
+    made = weakref.ref(detector.prob_map)
+    detector.forget()
+    assert made() is None
+    after = detector.detect(QUADS)
+    assert len(after) == 1
+    np.testing.assert_array_equal(after.polygons, before.polygons)
+    np.testing.assert_array_equal(after.scores, before.scores)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from optdet.errors import OptdetError
+from optdet.evaluation.constraint import Constraint
 from optdet.evaluation.landscape import Landscape, SweepBest, SweepLattice
-from optdet.evaluation.selection import Constraint, choose, crossfit, smoothed, smoothed_points
+from optdet.evaluation.selection import choose, crossfit, smoothed, smoothed_points
 from optdet.structures import Thresholds
 
 LATTICE = SweepLattice(
@@ -39,6 +40,8 @@ def landscape(hmean, *, parts=None, precision=None, recall=None, n_detections=No
         part_hmeans=np.repeat(hmean[..., None], 5, axis=-1) if parts is None else parts,
         part_sizes=np.ones(5, dtype=np.int64),
         best=SweepBest(thresholds, float(hmean.max()), (0.0, 1.0)),
+        constraint=None,
+        part_bounded=np.zeros((0, 5)),
         candidates=(),
         image_hmeans=None,
     )
@@ -99,22 +102,46 @@ def test_scattered_points_are_averaged_within_their_kind():
     assert values[2:].tolist() == [0.5, 0.2]
 
 
-@pytest.mark.parametrize("select", ["best", "robust"])
-def test_a_constraint_bounds_the_choice(select):
+def bounded(drawn, text, part_values, best=None):
+    """With a constraint; ``part_values`` (..., parts) are those of the one image of each part."""
+    return replace(drawn, constraint=Constraint.parse(text), part_bounded=part_values, best=best)
+
+
+def test_a_constraint_bounds_the_robust_choice():
     hmean = plateau_and_spike()
-    recall = np.broadcast_to(np.array(LATTICE.thresh)[:, None, None, None], AXES).copy()
-    drawn = landscape(hmean, recall=recall)
-    free = choose([drawn], select).thresholds.thresh
-    bound = choose([drawn], select, Constraint.parse("recall<=0.25")).thresholds.thresh
-    assert bound <= 0.25 < free
-    fewer = np.where(hmean > 0.9, 1000, 10)
-    boxes = choose([landscape(hmean, n_detections=fewer)], select, Constraint.parse("boxes <= 500"))
-    assert boxes.hmean == 0.9
+    recall = np.repeat(
+        np.broadcast_to(np.array(LATTICE.thresh)[:, None, None, None, None], (*AXES, 1)), 5, -1
+    )
+    free = choose([landscape(hmean)], "robust").thresholds.thresh
+    bound = choose([bounded(landscape(hmean), "recall<=0.2500001", recall)], "robust").thresholds.thresh
+    assert bound == 0.25 < free
+    boxes = np.repeat(np.where(hmean == 0.9, 1000, 10)[..., None], 5, axis=-1)
+    kept = choose([bounded(landscape(hmean), "boxes <= 500", boxes)], "robust")
+    assert kept.hmean == 0.5
 
 
-def test_a_constraint_that_nothing_keeps():
+@pytest.mark.parametrize("select", ["best", "robust"])
+def test_a_constraint_that_nothing_keeps(select):
+    drawn = bounded(landscape(plateau_and_spike()), "precision>=0.99", np.full((*AXES, 5), 0.9))
     with pytest.raises(OptdetError, match=r"no thresholds keep precision>=0.99"):
-        choose([landscape(plateau_and_spike())], "best", Constraint.parse("precision>=0.99"))
+        choose([drawn], select)
+    assert crossfit([drawn], select) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "others", "expected"),
+    [
+        ("recall>=0.9", 1.0, 0.875, (0.4 + 4 * 0.8) / 5),  # .875 without the first image, else .906
+        ("boxes<=50", 12, 10, (0.8 + 4 * 0.4) / 5),  # of five images as without the first 50, else 52.5
+    ],
+)
+def test_crossfit_keeps_the_constraint_on_the_images_that_it_chooses_on(text, first, others, expected):
+    """Two points: .8 on every image, where the bound may not be kept, and .4, where it is."""
+    lattice = SweepLattice((0.1, 0.2), (0.5,), (1.5,), (1000,), False, 3.0)
+    values = np.ones((2, 1, 1, 1, 5))
+    values[0] = [first, *[others] * 4]
+    drawn = landscape(np.array([0.8, 0.4]).reshape(2, 1, 1, 1), lattice=lattice)
+    assert crossfit([bounded(drawn, text, values)], "best") == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("text", ["recall", "recall>0.9", "hmean>=0.9", "recall>=high", "recall>=.", ""])
@@ -131,6 +158,20 @@ def test_a_choice_within_a_step_of_an_end_is_flagged():
     assert choose([landscape(hmean)], "best").at_bounds == ("box_thresh",)
     hmean[2, 0, 0, 9] = 0.97
     assert choose([landscape(hmean)], "best").at_bounds == ()
+
+
+@pytest.mark.parametrize(
+    ("n_values", "flagged"), [(1, []), (2, []), (3, [0, 2]), (4, [0, 3]), (5, [0, 1, 3, 4])]
+)
+def test_ends_of_short_axes(n_values, flagged):
+    lattice = replace(LATTICE, thresh=LATTICE.thresh[3 : 3 + n_values])
+    found = []
+    for k in range(n_values):
+        hmean = np.full((n_values, 2, 1, 19), 0.5)
+        hmean[k, 0, 0, 9] = 0.9
+        if choose([landscape(hmean, lattice=lattice)], "best").at_bounds == ("thresh",):
+            found.append(k)
+    assert found == flagged
 
 
 def test_crossfit_by_hand():

@@ -10,8 +10,9 @@ import pytest
 from optdet.detection import lattice as candidate_lattice
 from optdet.detection.lattice import find_candidates
 from optdet.detection.postprocess import MapDetector
-from optdet.evaluation.landscape import SweepImage, SweepLattice
-from optdet.evaluation.scorer import ImageScorer, macro_hmean, part_of
+from optdet.evaluation.constraint import Constraint
+from optdet.evaluation.landscape import SweepImage, SweepLattice, detections_by_image
+from optdet.evaluation.scorer import ImageScorer, macro_hmean, macro_scores, part_of
 from optdet.evaluation.sweep import shortest_between, sweep
 from optdet.evaluation.truth import ImageTruth
 from optdet.geometry.letterbox import Letterbox
@@ -225,3 +226,44 @@ def test_what_a_sweep_does_not_take():
 def test_short_numbers(low, high, expected):
     value = shortest_between(low, float(high))
     assert value == (float(high) if expected is None else expected)
+
+
+def test_detections_by_image_leave_nothing_behind():
+    landscape = sweep(IMAGES, LATTICE)
+    on, off = LATTICE.at(0, 1, 1, 1), replace(LATTICE.at(0, 1, 1, 1), thresh=0.42)
+    for index, (on_lattice, anew) in enumerate(detections_by_image(SCORERS, [landscape], (on, off))):
+        detector = SCORERS[index].detector
+        assert "prob_map" not in vars(detector)
+        for found, thresholds in ((on_lattice, on), (anew, off)):
+            expected = MapDetector(IMAGES[index].prob_map, IMAGES[index].letterbox).detect(thresholds)
+            np.testing.assert_array_equal(found.polygons, expected.polygons)
+            np.testing.assert_array_equal(found.scores, expected.scores)
+    assert index == len(IMAGES) - 1
+
+
+@pytest.mark.parametrize("text", ["recall>=0.9", "precision>=0.85", "recall<=0.6", "boxes<=20"])
+def test_the_best_under_a_constraint_is_the_best_of_every_box_thresh_that_keeps_it(text):
+    lattice, constraint = replace(LATTICE, box_thresh=(0.1, 0.9)), Constraint.parse(text)
+    tried = []
+    for k, u, m in np.ndindex(2, 2, 2):
+        for value in every_box_thresh(lattice):
+            point = replace(lattice.at(k, u, m, 0), box_thresh=value)
+            scores = macro_scores(SCORERS[:3], point)
+            n_boxes = sum(len(scorer.detector.detect(point)) for scorer in SCORERS[:3])
+            bounded = n_boxes if constraint.metric == "boxes" else getattr(scores, constraint.metric)
+            if constraint.allows(np.array(bounded)):
+                tried.append(scores.hmean)
+    landscape = sweep(IMAGES[:3], lattice, constraint=constraint)
+    free = sweep(IMAGES[:3], lattice)
+    if not tried:
+        assert landscape.best is None
+        return
+    assert landscape.best.hmean == pytest.approx(max(tried), abs=1e-11)
+    assert np.array_equal(landscape.hmean, free.hmean)
+    sums = landscape.part_bounded.sum(axis=-1)
+    whole = free.n_detections if constraint.metric == "boxes" else getattr(free, constraint.metric) * 3
+    np.testing.assert_allclose(sums, whole, atol=1e-9)
+
+
+def test_no_point_keeps_the_constraint():
+    assert sweep(IMAGES, LATTICE, constraint=Constraint.parse("recall>=1.1")).best is None

@@ -18,8 +18,8 @@ from optdet.config import Choice, FloatRange, ThresholdSpace, TuneConfig
 from optdet.detection.postprocess import MapDetector
 from optdet.detection.targets import build_targets
 from optdet.errors import OptdetError
+from optdet.evaluation.constraint import Constraint
 from optdet.evaluation.scorer import ImageScorer, macro_scores
-from optdet.evaluation.selection import Constraint
 from optdet.geometry.letterbox import Letterbox
 from optdet.store.engine import close_storage
 from optdet.structures import Thresholds, Word
@@ -92,6 +92,7 @@ def kept(
         workers=1,
         on_trial=None,
         candidates=candidates or {},
+        constraint=None,
     )
     return tuned, newest(database)
 
@@ -315,7 +316,7 @@ def test_tpe_comes_close_to_the_exhaustive_optimum_and_never_beats_it(seed):
 
 
 def completed(database, scorers, tune, constraint=None):
-    study = PostprocessStudy(database, "maps", constraint)
+    study = PostprocessStudy(database, "maps")
     report = tune_postprocess(
         "maps", scorers, tune, CURRENT, candidates=NAMED, constraint=constraint, find=study.tune
     )
