@@ -100,7 +100,7 @@ def _draw_edge(x0: int, y0: int, x1: int, y1: int, low: Any, high: Any) -> None:
 def _mean_inside(
     bits: Any, values: Any, by_rows: bool, sums: Any, window: Any, quad: Any, low: Any, high: Any
 ) -> float:
-    """Mean over one quad; ``sums`` are the window's if ``by_rows``, ``low`` and ``high`` room for its rows."""
+    """Mean over one quad; ``sums``: the window's, if ``by_rows``; ``low`` and ``high``: room for its rows."""
     window_x, window_y, window_right, window_bottom = window
     left = top = np.float32(np.inf)
     right = bottom = np.float32(-np.inf)

@@ -16,10 +16,8 @@ def sweep_view(report: PostprocessReport, landscape: Landscape) -> SweepView:
     constraint = report.constraint
     hmean = landscape.hmean
     if constraint is not None:  # one max_candidates may keep it where another does not
-        bounded = (
-            landscape.n_detections if constraint.metric == "boxes" else getattr(landscape, constraint.metric)
-        )
-        hmean = hmean + constraint.allows(bounded)
+        bounded = "n_detections" if constraint.metric == "boxes" else constraint.metric
+        hmean = hmean + constraint.allows(getattr(landscape, bounded))
     best_limit = hmean.argmax(axis=2)[:, :, None, :]
 
     def reduced(values: np.ndarray) -> np.ndarray:
