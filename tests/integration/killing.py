@@ -24,7 +24,7 @@ MOMENTS = {
     "between checkpoint and report": ("optuna.trial:Trial.report", 1),
     "between report and the look at it": ("optuna.trial:Trial.should_prune", 2),
     "while a map is written": ("optdet.inference.map_cache:_checksum", 3, True),
-    "in the inner loop": ("optdet.tuning.progress:Progress.tuning", 4),
+    "in the inner loop": ("optdet.cli.progress:PlainProgress.tuning", 4),
     "after the inner results": ("optdet.tuning.objective:save_inner_trials", 1, True),
     "after the final checkpoint": ("optdet.tuning.objective:_finish_checkpoint", 1, True),
     "while a picture is written": ("PIL.Image:Image.save", 1, True),

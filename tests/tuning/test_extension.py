@@ -37,7 +37,7 @@ def prunable(make):
 @pytest.fixture(scope="module")
 def pruned(prunable, recorder):
     """Its one trial was pruned after its second epoch, of which either may be the best."""
-    study = prunable("pruned")
+    study = prunable("pruned-early")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(optuna.Trial, "should_prune", lambda trial: last_epoch(trial) >= 2)
         run_study(study, recorder())
