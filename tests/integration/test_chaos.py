@@ -26,7 +26,7 @@ CREATION = {
     "half defined": ("optuna.study:Study.set_user_attr", 2),
     "before the queue": ("optuna.study:Study.enqueue_trial", 1),
     "in the queue": ("optuna.study:Study.enqueue_trial", 1, True),
-    "before it is ready": ("optdet.tuning.study:write_study_note", 1, True),
+    "before it is ready": ("optdet.tuning.notes:write_study_note", 1, True),
 }
 
 pytestmark = pytest.mark.timeout(3600)

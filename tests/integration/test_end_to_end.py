@@ -153,7 +153,9 @@ def test_a_config_of_the_best_trial_trains_to_the_same_value(commands, finished,
 @pytest.mark.slow
 def test_a_full_study_takes_more_trials_and_queued_ones_first(commands, copied):
     queued = commands.run("study", "enqueue", "tiny", "optimizer.lr=0.011", cwd=copied)
-    assert queued.out == "queued in tiny: optimizer.lr=0.011\n"
+    said, hint = queued.out.splitlines()
+    assert said == "queued in tiny: optimizer.lr=0.011"
+    assert hint.endswith("run it with: optdet study run tiny --trials 5")
     ran = commands.run("study", "run", "tiny", "--trials", 5, cwd=copied)
     assert ran.code == 0, ran.err
     shown = json.loads(commands.run("study", "show", "tiny", "--json", cwd=copied).out)
