@@ -11,7 +11,7 @@ import typer
 from optdet.cli import options, source_options
 
 _MAX_WORKERS = 4
-"""Threads: more of them would wait for the interpreter, which a third of the work needs."""
+"""Threads over maps: more of them would wait for the interpreter, which a third of the work needs."""
 
 _SIDE = "STUDY, STUDY:TRIAL, a checkpoint, an ONNX file, a folder of maps, or predictions (.csv, .json)."
 
@@ -99,7 +99,7 @@ def compare(
         )
     for note in sides.notes:
         typer.echo(f"note: {note}", err=True)
-    comparison = compare_detections(sides.words, sides.a.polygons, sides.b.polygons, workers=workers)
+    comparison = compare_detections(sides.words, sides.a.polygons, sides.b.polygons)
     if out is not None:
         from optdet.tuning.compared_files import write_comparison
 

@@ -14,8 +14,7 @@ import numpy as np
 
 from optdet.evaluation.difference import Difference, difference_of_means, difference_of_sums
 from optdet.evaluation.groups import Group, by_density, by_word_size
-from optdet.evaluation.threads import mapped
-from optdet.evaluation.truth import ImageCounts, ImageTruth, Polygon, WordCharacters
+from optdet.evaluation.truth import ImageCounts, ImageTruth, Polygon
 from optdet.metrics.cleval import count_rows, scores_of_sums
 from optdet.metrics.scores import Counts
 from optdet.structures import FloatArray, Word
@@ -92,21 +91,17 @@ def compare(
     words: Mapping[str, Sequence[Word]],
     a: Mapping[str, Sequence[Polygon]],
     b: Mapping[str, Sequence[Polygon]],
-    *,
-    workers: int = 1,
 ) -> Comparison:
-    """Score both on the images of ``words``; polygons by image name; ``workers`` are threads over images.
-    Raises ValueError for no images.
-    """
+    """Score both on the images of ``words``; polygons by image name. Raises ValueError for no images."""
     if not words:
         raise ValueError("no images to compare")
     # By name, as the bootstrap draws by place: the order of a label file must not move an interval.
     names = sorted(words)
-
-    def scored(name: str) -> list[tuple[ImageCounts, WordCharacters]]:
-        return ImageTruth(words[name]).counts_and_characters([side.get(name, ()) for side in (a, b)])
-
-    both = list(mapped(scored, names, workers=workers))
+    # Not in threads: too little of it runs without the interpreter, and they would wait for each other.
+    both = [
+        ImageTruth(words[name]).counts_and_characters([side.get(name, ()) for side in (a, b)])
+        for name in names
+    ]
     counts = [(of_a[0], of_b[0]) for of_a, of_b in both]
     characters = [(of_a[1], of_b[1]) for of_a, of_b in both]
     images = tuple(_image(name, len(words[name]), *sides) for name, sides in zip(names, counts, strict=True))

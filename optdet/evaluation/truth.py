@@ -17,7 +17,7 @@ from optdet.metrics import cleval, iou
 from optdet.metrics.cleval import CLEvalCounts
 from optdet.metrics.cleval_truth import CLEvalRelations, CLEvalTruth, prepare_truth
 from optdet.metrics.iou import IoUCounts, IoUTruth
-from optdet.metrics.rings import Index, read_polygons, stack_rings
+from optdet.metrics.rings import Index, read_polygons, ring_starts, stack_rings
 from optdet.structures import PROFILES, FloatArray, Metric, Profile, Word
 
 Polygon = NDArray[Any]
@@ -103,18 +103,20 @@ class ImageTruth:
             keys_of_sets.append([key for key, _ in by_key])
         places = {key: place for place, key in enumerate(distinct)}
         rings = stack_rings(list(distinct.values()), "detection")
-        starts = np.concatenate([rings.starts, [len(rings.points)]])
+        starts = ring_starts(rings.sizes)
         related = {
             profile: truth.relate_rings(rings.points, starts) for profile, truth in self._truths.items()
         }
+        overlaps = self._iou_truth.relate_rings(rings.points, starts)
         found = []
-        for polygons, keys in zip(sets, keys_of_sets, strict=True):
+        for keys in keys_of_sets:
             chosen = np.array([places[key] for key in keys], dtype=np.intp)
             competition, characters = self._characters(
                 related["competition"], chosen[: cleval.MAX_DETECTIONS]
             )
             official = cleval.count(self._truths["official"], related["official"], chosen)
-            found.append((ImageCounts(competition, official, self.iou(polygons)), characters))
+            matched = iou.count(self._iou_truth, overlaps, chosen)
+            found.append((ImageCounts(competition, official, matched), characters))
         return found
 
     def _characters(self, related: CLEvalRelations, chosen: Index) -> tuple[CLEvalCounts, WordCharacters]:

@@ -128,7 +128,7 @@ class IoUTruth:
         """Relations of detections, flat or (N, 2); ValueError for NaN and fewer than 3 points."""
         return self._relate(stack_rings(read_polygons(polygons, "detection"), "detection"))
 
-    def relate_rings(self, points: NDArray[np.integer], starts: Index) -> IoURelations:
+    def relate_rings(self, points: NDArray[np.number], starts: Index) -> IoURelations:
         """The same of D polygons of at least 3 points that lie behind one another, ``starts`` (D + 1,)."""
         return self._relate(Rings(points.astype(np.float64), np.diff(starts)))
 

@@ -52,11 +52,6 @@ def test_a_and_b_are_what_evaluate_says_of_them():
     assert low < result.macro.hmean.difference < high
 
 
-def test_threads_move_no_digit():
-    words, a, b = some(3, n_images=30)
-    assert compare(words, a, b, workers=4) == compare(words, a, b)
-
-
 def test_a_better_b_is_a_positive_difference():
     words = {"a.jpg": row_of_words(4), "b.jpg": row_of_words(2)}
     whole = {name: boxes(row) for name, row in words.items()}
