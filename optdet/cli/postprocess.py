@@ -121,6 +121,7 @@ def tune(
     )
     from optdet.tuning.postprocess_places import check_places
     from optdet.tuning.source import labelled_samples, open_source, scorers_of
+    from optdet.tuning.task import TuningTask
     from optdet.tuning.thresholds import tune_thresholds
 
     opening = source_options.source_options(
@@ -145,6 +146,15 @@ def tune(
     samples = labelled_samples(opened, images, labels)
     with image_bar("reading maps") as on_image:
         scorers = scorers_of(opened, samples, on_image=on_image)
+    task = TuningTask(
+        scorers,
+        search,
+        opened.thresholds,
+        seed=seed,
+        metric=tuned_for,
+        candidates=named,
+        constraint=bound,
+    )
     kept = None
     if study or (study is None and opened.labelled is not None):
         kept = _keep_study(opening, opened.title)
@@ -152,13 +162,7 @@ def tune(
         with image_bar("tuning") as on_trial:
             report = tune_postprocess(
                 opened.title,
-                scorers,
-                search,
-                opened.thresholds,
-                candidates=named,
-                constraint=bound,
-                metric=tuned_for,
-                seed=seed,
+                task,
                 workers=workers or os.cpu_count() or 1,
                 on_trial=on_trial,
                 find=tune_thresholds if kept is None else kept.tune,

@@ -41,6 +41,7 @@ from optdet.tuning.progress import Progress
 from optdet.tuning.sampler import derived_seed
 from optdet.tuning.space import suggest
 from optdet.tuning.study import OpenStudy
+from optdet.tuning.task import TuningTask
 from optdet.tuning.thresholds import tune_thresholds
 from optdet.tuning.tried import Tuned
 
@@ -103,14 +104,13 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
     remove_unfinished(cache.folder)
     scorers = final_scorers(trained, sets.val, cache)
     evict(list_cache(study.places.cache_dir), config.cache.max_gb, keep=map_key)
-    current = config.postprocess.thresholds()
-    tuned = tune_thresholds(
+    task = TuningTask(
         scorers,
         config.postprocess.tune,
-        current,
+        config.postprocess.thresholds(),
         seed=derived_seed(config.seed, "postprocess"),
-        on_trial=context.progress.tuning,
     )
+    tuned = tune_thresholds(task, on_trial=context.progress.tuning)
     evaluation = evaluate_at(scorers, tuned.chosen.thresholds)
     inner = [InnerTrial(index, entry.thresholds, entry.scores) for index, entry in enumerate(tuned.tried)]
     save_inner_trials(study.storage, study.uuid, trial.number, inner)

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from optdet.config import PostprocessConfig, TuneConfig
+from optdet.config import PostprocessConfig
 from optdet.errors import OptdetError
 from optdet.evaluation.constraint import Constraint
 from optdet.evaluation.evaluate import Evaluation, summarize
@@ -19,10 +19,9 @@ from optdet.evaluation.selection import Select, choose, crossfit
 from optdet.evaluation.truth import ImageCounts
 from optdet.metrics.scores import PRH
 from optdet.structures import Metric, Thresholds
+from optdet.tuning.task import OnTrial, TuningTask
 from optdet.tuning.thresholds import keep_limit, tune_thresholds
 from optdet.tuning.tried import Tuned
-
-OnTrial = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,62 +99,33 @@ class PostprocessReport:
 class Find(Protocol):
     """What finds the thresholds: :func:`tune_thresholds`, or one that keeps its trials."""
 
-    def __call__(
-        self,
-        scorers: Sequence[ImageScorer],
-        tune: TuneConfig,
-        current: Thresholds,
-        *,
-        seed: int,
-        metric: Metric,
-        workers: int,
-        on_trial: OnTrial | None,
-        candidates: Mapping[str, Thresholds] | None,
-        constraint: Constraint | None,
-    ) -> Tuned: ...
+    def __call__(self, task: TuningTask, *, workers: int, on_trial: OnTrial | None) -> Tuned: ...
 
 
 def tune_postprocess(
     title: str,
-    scorers: Sequence[ImageScorer],
-    tune: TuneConfig,
-    current: Thresholds,
+    task: TuningTask,
     *,
-    candidates: Mapping[str, Thresholds] | None = None,
-    constraint: Constraint | None = None,
-    metric: Metric = "competition",
-    seed: int = 0,
     workers: int = 1,
     on_trial: OnTrial | None = None,
     find: Find = tune_thresholds,
 ) -> PostprocessReport:
-    """Tune for a metric by ``find``, and score what is named. OptdetError where no thresholds keep the
-    constraint."""
-    if constraint is not None and tune.method != "exhaustive":
+    """Tune by ``find``, and score what is named. OptdetError where no thresholds keep the constraint."""
+    if task.constraint is not None and task.search.method != "exhaustive":
         raise OptdetError(
             "a constraint needs the whole landscape", where="--constraint", fix="set method=exhaustive"
         )
-    tuned = find(
-        scorers,
-        tune,
-        current,
-        seed=seed,
-        metric=metric,
-        workers=workers,
-        on_trial=on_trial,
-        candidates=candidates,
-        constraint=constraint,
-    )
-
+    tuned = find(task, workers=workers, on_trial=on_trial)
+    current, candidates = task.current, task.candidates
     default = replace(PostprocessConfig().thresholds(), min_side=current.min_side)
-    chosen = _choices(tuned, current, tune)
+    chosen = _choices(tuned, task)
     named = {"default": default, "current": current}
     named |= {name: choice.thresholds for name, choice in chosen.items()}
-    points = tuple(dict.fromkeys((*named.values(), *(candidates or {}).values())))
-    scored = _scored(scorers, tuned.landscapes, points)
+    points = tuple(dict.fromkeys((*named.values(), *candidates.values())))
+    scored = _scored(task.scorers, tuned.landscapes, points)
 
     def entry(name: str, thresholds: Thresholds) -> Entry:
-        return Entry(name, thresholds, *scored[thresholds], metric)
+        return Entry(name, thresholds, *scored[thresholds], task.metric)
 
     entries = [entry("default", default), entry("current", current)]
     for name, choice in chosen.items():
@@ -163,13 +133,13 @@ def tune_postprocess(
         entries.append(replace(entry(name, choice.thresholds), crossfit=worth, at_bounds=choice.at_bounds))
     return PostprocessReport(
         title=title,
-        metric=metric,
-        n_images=len(scorers),
+        metric=task.metric,
+        n_images=len(task.scorers),
         n_configurations=sum(len(found.lattice) for found in tuned.landscapes) or len(tuned.tried),
         entries=tuple(entries),
-        candidates=tuple(entry(*candidate) for candidate in (candidates or {}).items()),
-        selected=tune.select,
-        constraint=constraint,
+        candidates=tuple(entry(*candidate) for candidate in candidates.items()),
+        selected=task.search.select,
+        constraint=task.constraint,
         tuned=tuned,
     )
 
@@ -183,7 +153,7 @@ class _Choice:
     at_bounds: tuple[str, ...] = ()
 
 
-def _choices(tuned: Tuned, current: Thresholds, tune: TuneConfig) -> dict[str, _Choice]:
+def _choices(tuned: Tuned, task: TuningTask) -> dict[str, _Choice]:
     """Best and robust."""
     if not tuned.landscapes:
         return {
@@ -193,8 +163,8 @@ def _choices(tuned: Tuned, current: Thresholds, tune: TuneConfig) -> dict[str, _
     found: dict[str, _Choice] = {}
     names: tuple[Select, ...] = ("best", "robust")
     for name in names:
-        chosen = keep_limit(choose(tuned.landscapes, name), current, tune, tuned.landscapes)
-        worth = tuned.crossfit if name == tune.select else crossfit(tuned.landscapes, name)
+        chosen = keep_limit(choose(tuned.landscapes, name), task, tuned.landscapes)
+        worth = tuned.crossfit if name == task.search.select else crossfit(tuned.landscapes, name)
         found[name] = _Choice(chosen.thresholds, worth, chosen.at_bounds)
     return found
 

@@ -17,7 +17,7 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,14 +27,11 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from optdet.config import TuneConfig
 from optdet.errors import OptdetError
-from optdet.evaluation.constraint import Constraint
 from optdet.evaluation.scorer import ImageScorer
 from optdet.store.engine import named_lock
 from optdet.store.heartbeat import Heartbeat
 from optdet.store.leases import Full, Leases, SlotLost, Wait
-from optdet.structures import Metric, Thresholds
 from optdet.tuning import attributes as attr
 from optdet.tuning.attachments import attach, attached_names
 from optdet.tuning.housekeeping import fill_inner_study
@@ -42,8 +39,9 @@ from optdet.tuning.notes import write_search_note
 from optdet.tuning.postprocess import PostprocessReport
 from optdet.tuning.slot_trial import trial_of
 from optdet.tuning.study import Database
+from optdet.tuning.task import OnTrial, TuningTask
 from optdet.tuning.threshold_search import ThresholdSearch
-from optdet.tuning.thresholds import OnTrial, tune_thresholds
+from optdet.tuning.thresholds import tune_thresholds
 from optdet.tuning.tried import Tuned, draw_tried
 
 _POLL_S = 0.5
@@ -62,36 +60,14 @@ class PostprocessStudy:
     _search: ThresholdSearch = field(init=False)
     _defined: dict[str, Any] = field(init=False)
 
-    def tune(
-        self,
-        scorers: Sequence[ImageScorer],
-        tune: TuneConfig,
-        current: Thresholds,
-        *,
-        seed: int,
-        metric: Metric,
-        workers: int,
-        on_trial: OnTrial | None,
-        candidates: Mapping[str, Thresholds] | None,
-        constraint: Constraint | None,
-    ) -> Tuned:
+    def tune(self, task: TuningTask, *, workers: int = 1, on_trial: OnTrial | None = None) -> Tuned:
         """As :func:`tune_thresholds`, to the same result; OptdetError where the name is another study's."""
-        self._search = search = ThresholdSearch.of(scorers, tune, current, candidates or {}, metric)
-        self._defined = definition(search, seed, constraint)
-        if tune.method == "exhaustive":
-            return tune_thresholds(
-                scorers,
-                tune,
-                current,
-                seed=seed,
-                metric=metric,
-                workers=workers,
-                on_trial=on_trial,
-                candidates=candidates,
-                constraint=constraint,
-            )
+        self._search = search = ThresholdSearch.of(task)
+        self._defined = definition(search)
+        if task.search.method == "exhaustive":
+            return tune_thresholds(task, workers=workers, on_trial=on_trial)
         study = self._open()
-        study.sampler = search.sampler(seed)
+        study.sampler = search.sampler()
         self._run(study, on_trial)
         return search.result(study.get_trials(deepcopy=False))
 
@@ -129,7 +105,7 @@ class PostprocessStudy:
                 study.set_user_attr(attr.INNER_OF, self.title)
                 study.set_user_attr(attr.SEARCH, defined)
                 self._write_note(study)
-                if search.tune.method != "exhaustive":
+                if search.task.search.method != "exhaustive":
                     study.set_user_attr(attr.UUID, study.user_attrs.get(attr.UUID) or str(uuid.uuid4()))
                     search.enqueue(study)
                     study.set_user_attr(attr.READY, True)
@@ -139,9 +115,9 @@ class PostprocessStudy:
         write_search_note(
             study,
             self.title,
-            self._search.tune,
+            self._search.task.search,
             n_queued=len(self._search.queue),
-            n_images=len(self._search.scorers),
+            n_images=len(self._search.task.scorers),
             url=self.database.shown,
             places=self.database.places,
         )
@@ -182,18 +158,19 @@ class PostprocessStudy:
                 on_trial(trial.number + 1, total)
 
 
-def definition(search: ThresholdSearch, seed: int, constraint: Constraint | None) -> dict[str, Any]:
+def definition(search: ThresholdSearch) -> dict[str, Any]:
     """All that decides about a study's trials and pictures, as JSON has it."""
-    exhaustive = search.tune.method == "exhaustive"
-    settings = search.tune.model_dump(mode="json", exclude={"trials"} if exhaustive else {"trials", "select"})
+    task = search.task
+    exhaustive = task.search.method == "exhaustive"
+    settings = task.search.model_dump(mode="json", exclude={"trials"} if exhaustive else {"trials", "select"})
     return {
         "search": settings,
-        "metric": search.metric,
-        "seed": None if exhaustive else seed,
-        "constraint": None if constraint is None else str(constraint),
+        "metric": task.metric,
+        "seed": None if exhaustive else task.seed,
+        "constraint": None if task.constraint is None else str(task.constraint),
         "queue": [point.as_dict() for point in search.queue],
-        "images": len(search.scorers),
-        "images_sha256": images_sha256(search.scorers),
+        "images": len(task.scorers),
+        "images_sha256": images_sha256(task.scorers),
     }
 
 

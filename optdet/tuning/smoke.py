@@ -23,6 +23,7 @@ from optdet.training.fit import FitCallbacks, FitResult, epoch_score, fit
 from optdet.tuning.objective import final_scorers
 from optdet.tuning.study import OpenStudy
 from optdet.tuning.target_maps import target_scorers
+from optdet.tuning.task import TuningTask
 from optdet.tuning.thresholds import tune_thresholds
 from optdet.tuning.tried import Tuned
 
@@ -100,7 +101,7 @@ def _tune(scorers: Sequence[ImageScorer], config: Config) -> tuple[Tuned, float]
     full = config.postprocess.tune
     started = time.perf_counter()
     tune = full.model_copy(update={"trials": _N_TRIED})
-    tuned = tune_thresholds(scorers, tune, config.postprocess.thresholds(), seed=0)
+    tuned = tune_thresholds(TuningTask(scorers, tune, config.postprocess.thresholds()))
     seconds = (time.perf_counter() - started) / len(scorers)
     if full.method in ("tpe", "random"):
         seconds *= max(1.0, (full.trials + len(tuned.tried) - _N_TRIED) / len(tuned.tried))

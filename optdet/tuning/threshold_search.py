@@ -8,7 +8,7 @@ that was never cut off.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from optdet.config import Dimension, PostprocessConfig, TuneConfig
+from optdet.config import Dimension, PostprocessConfig
 from optdet.evaluation.scorer import N_PARTS, ImageScorer, hmeans, macro_scores, part_of
 from optdet.evaluation.selection import Select, smoothed_points
 from optdet.metrics.scores import PRH
@@ -27,24 +27,15 @@ from optdet.structures import FloatArray, Metric, Thresholds
 from optdet.tuning import attributes as attr
 from optdet.tuning.sampler import ReproducibleSampler
 from optdet.tuning.space import distributions, is_inside, space_of, suggest
+from optdet.tuning.task import OnTrial, TuningTask
 from optdet.tuning.tried import Tried, Tuned
 
-OnTrial = Callable[[int, int], None]
 
-
-def search_thresholds(
-    scorers: Sequence[ImageScorer],
-    tune: TuneConfig,
-    current: Thresholds,
-    seed: int,
-    on_trial: OnTrial | None,
-    candidates: Mapping[str, Thresholds] | None = None,
-    metric: Metric = "competition",
-) -> Tuned:
+def search_thresholds(task: TuningTask, on_trial: OnTrial | None) -> Tuned:
     """In memory: what a kill leaves is nothing, and the seconds run again."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study in memory is no news
-    search = ThresholdSearch.of(scorers, tune, current, candidates or {}, metric)
-    study = optuna.create_study(direction="maximize", sampler=search.sampler(seed))
+    search = ThresholdSearch.of(task)
+    study = optuna.create_study(direction="maximize", sampler=search.sampler())
     search.enqueue(study)
     for number in range(search.n_trials):
         trial = study.ask()
@@ -62,36 +53,29 @@ class ThresholdSearch:
     queued point outside the space is no trial of the sampler's: its values are attributes, not parameters.
     """
 
-    scorers: Sequence[ImageScorer]
-    tune: TuneConfig
+    task: TuningTask
     queue: tuple[Thresholds, ...]
     names: Mapping[Thresholds, str]
-    metric: Metric
 
     @classmethod
-    def of(
-        cls,
-        scorers: Sequence[ImageScorer],
-        tune: TuneConfig,
-        current: Thresholds,
-        candidates: Mapping[str, Thresholds],
-        metric: Metric,
-    ) -> ThresholdSearch:
-        others = () if tune.method == "none" else fixed_points(current, space_of(tune))
+    def of(cls, task: TuningTask) -> ThresholdSearch:
+        current, candidates = task.current, task.candidates
+        others = () if task.search.method == "none" else fixed_points(current, space_of(task.search))
         queue = dict.fromkeys((current, *candidates.values(), *others))
         names = {thresholds: name for name, thresholds in candidates.items()}
-        return cls(scorers, tune, tuple(queue), {current: "current"} | names, metric)
+        return cls(task, tuple(queue), {current: "current"} | names)
 
     @property
     def n_trials(self) -> int:
-        return len(self.queue) + (0 if self.tune.method == "none" else self.tune.trials)
+        search = self.task.search
+        return len(self.queue) + (0 if search.method == "none" else search.trials)
 
     @property
     def space(self) -> dict[str, Dimension]:
-        return space_of(self.tune)
+        return space_of(self.task.search)
 
-    def sampler(self, seed: int) -> BaseSampler:
-        return SearchSampler(self.space, self.tune.method, seed)
+    def sampler(self) -> BaseSampler:
+        return SearchSampler(self.space, self.task.search.method, self.task.seed)
 
     def enqueue(self, study: optuna.Study) -> None:
         """Queue what is not there yet: safe to repeat after a kill, as long as no trial was asked for."""
@@ -107,10 +91,10 @@ class ThresholdSearch:
         if trial.number >= len(self.queue) or self._is_inside(self.queue[trial.number]):
             suggest(trial, self.space)
         thresholds = self._thresholds(trial)
-        scores = macro_scores(self.scorers, thresholds, self.metric)
+        scores = macro_scores(self.task.scorers, thresholds, self.task.metric)
         trial.set_user_attr("precision", scores.precision)
         trial.set_user_attr("recall", scores.recall)
-        trial.set_user_attr(attr.PART_HMEANS, _part_hmeans(self.scorers, thresholds, self.metric))
+        trial.set_user_attr(attr.PART_HMEANS, _part_hmeans(self.task.scorers, thresholds, self.task.metric))
         return scores.hmean
 
     def result(self, trials: Sequence[FrozenTrial]) -> Tuned:
@@ -123,13 +107,13 @@ class ThresholdSearch:
                 chosen_from.setdefault(thresholds, trial)
         tried = [Tried(thresholds, _scores(trial)) for thresholds, trial in chosen_from.items()]
         points = list(chosen_from)
-        index = _choice(points, np.array([entry.scores.hmean for entry in tried]), self.tune.select)
+        index = _choice(points, np.array([entry.scores.hmean for entry in tried]), self.task.search.select)
         part_hmeans = np.array([trial.user_attrs[attr.PART_HMEANS] for trial in chosen_from.values()])
-        part_sizes = np.bincount([part_of(scorer.name) for scorer in self.scorers], minlength=N_PARTS)
+        part_sizes = np.bincount([part_of(scorer.name) for scorer in self.task.scorers], minlength=N_PARTS)
         return Tuned(
             tried=tuple(tried),
             chosen=tried[index],
-            crossfit=_crossfit(points, part_hmeans, part_sizes, self.tune.select),
+            crossfit=_crossfit(points, part_hmeans, part_sizes, self.task.search.select),
         )
 
     def _thresholds(self, trial: optuna.Trial | FrozenTrial) -> Thresholds:

@@ -9,73 +9,52 @@ seed alone, so what was killed and starts again ends with the same; ``postproces
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from optdet.config import PostprocessConfig, TuneConfig
+from optdet.config import PostprocessConfig
 from optdet.config_io import parse_override, validate
 from optdet.errors import OptdetError
-from optdet.evaluation.constraint import Constraint
 from optdet.evaluation.landscape import Landscape, SweepImage, detections_by_image
-from optdet.evaluation.scorer import ImageScorer
 from optdet.evaluation.selection import Chosen, choose, crossfit
 from optdet.evaluation.sweep import sweep
 from optdet.metrics.scores import PRH, macro
-from optdet.structures import Detections, Metric, Thresholds
+from optdet.structures import Detections, Thresholds
 from optdet.tuning.sweep_space import lattices, limits
+from optdet.tuning.task import OnTrial, TuningTask
 from optdet.tuning.tried import Tried, Tuned
 
-OnTrial = Callable[[int, int], None]
 
-
-def tune_thresholds(
-    scorers: Sequence[ImageScorer],
-    tune: TuneConfig,
-    current: Thresholds,
-    *,
-    seed: int,
-    metric: Metric = "competition",
-    workers: int = 1,
-    on_trial: OnTrial | None = None,
-    candidates: Mapping[str, Thresholds] | None = None,
-    constraint: Constraint | None = None,
-) -> Tuned:
-    """Tune on all of ``scorers``; ``on_trial(done, total)`` is called after each configuration, or image.
-
-    ``candidates`` are tried as well; those outside the space are not chosen. A ``constraint``, which only
-    ``exhaustive`` takes, bounds the choice: OptdetError where nothing keeps it.
-    """
-    if tune.method == "exhaustive":
-        named = (candidates or {}).values()
-        return _exhaustive(scorers, tune, current, metric, workers, on_trial, named, constraint)
+def tune_thresholds(task: TuningTask, *, workers: int = 1, on_trial: OnTrial | None = None) -> Tuned:
+    """Tune; ``workers`` are threads of a sweep. OptdetError where nothing keeps the task's constraint."""
+    if task.search.method == "exhaustive":
+        return _exhaustive(task, workers, on_trial)
     # Not above: a sweep needs no Optuna, which takes half a second to import.
     from optdet.tuning.threshold_search import search_thresholds
 
-    return search_thresholds(scorers, tune, current, seed, on_trial, candidates, metric)
+    return search_thresholds(task, on_trial)
 
 
-def _exhaustive(
-    scorers: Sequence[ImageScorer],
-    tune: TuneConfig,
-    current: Thresholds,
-    metric: Metric,
-    workers: int,
-    on_trial: OnTrial | None,
-    candidates: Iterable[Thresholds],
-    constraint: Constraint | None,
-) -> Tuned:
-    images = [SweepImage.of(scorer) for scorer in scorers]
+def _exhaustive(task: TuningTask, workers: int, on_trial: OnTrial | None) -> Tuned:
+    images = [SweepImage.of(scorer) for scorer in task.scorers]
     found = tuple(
-        sweep(images, lattice, metric=metric, workers=workers, constraint=constraint, on_image=on_trial)
-        for lattice in lattices(tune, current)
+        sweep(
+            images,
+            lattice,
+            metric=task.metric,
+            workers=workers,
+            constraint=task.constraint,
+            on_image=on_trial,
+        )
+        for lattice in lattices(task.search, task.current)
     )
-    choice = keep_limit(choose(found, tune.select), current, tune, found)
-    best = keep_limit(choose(found, "best"), current, tune, found).thresholds
-    usual = replace(PostprocessConfig().thresholds(), min_side=current.min_side)
-    named = dict.fromkeys((current, *candidates, usual, best, choice.thresholds))
-    tried = _scores_at(scorers, found, tuple(named), metric)
+    choice = keep_limit(choose(found, task.search.select), task, found)
+    best = keep_limit(choose(found, "best"), task, found).thresholds
+    usual = replace(PostprocessConfig().thresholds(), min_side=task.current.min_side)
+    named = dict.fromkeys((task.current, *task.candidates.values(), usual, best, choice.thresholds))
+    tried = _scores_at(task, found, tuple(named))
     chosen = Tried(choice.thresholds, tried[choice.thresholds])
     for landscape in found:
         for thresholds, scores in landscape.spread():
@@ -83,22 +62,20 @@ def _exhaustive(
     return Tuned(
         tried=tuple(Tried(thresholds, scores) for thresholds, scores in tried.items()),
         chosen=chosen,
-        crossfit=crossfit(found, tune.select),
+        crossfit=crossfit(found, task.search.select),
         at_bounds=choice.at_bounds,
         landscapes=found,
     )
 
 
-def keep_limit(
-    chosen: Chosen, current: Thresholds, tune: TuneConfig, landscapes: Sequence[Landscape]
-) -> Chosen:
+def keep_limit(chosen: Chosen, task: TuningTask, landscapes: Sequence[Landscape]) -> Chosen:
     """The choice with the max_candidates in use, where that was swept and detects the very same.
 
     Of equal points the first is chosen, which has the least: a change that changes nothing is none.
     """
-    same = replace(chosen.thresholds, max_candidates=current.max_candidates)
+    same = replace(chosen.thresholds, max_candidates=task.current.max_candidates)
     of = next(found for found in landscapes if found.lattice.use_polygon == same.use_polygon)
-    if same == chosen.thresholds or same.max_candidates not in limits(tune, current):
+    if same == chosen.thresholds or same.max_candidates not in limits(task.search, task.current):
         return chosen
     equal = all(
         _are_equal(of.detect(image, chosen.thresholds), of.detect(image, same))
@@ -114,14 +91,12 @@ def _are_equal(one: Detections | None, other: Detections | None) -> bool:
 
 
 def _scores_at(
-    scorers: Sequence[ImageScorer],
-    landscapes: Sequence[Landscape],
-    points: Sequence[Thresholds],
-    metric: Metric,
+    task: TuningTask, landscapes: Sequence[Landscape], points: Sequence[Thresholds]
 ) -> dict[Thresholds, PRH]:
+    found = detections_by_image(task.scorers, landscapes, points)
     counts = [
-        [scorer.truth.counts_of(metric, detections.polygons) for detections in found]
-        for scorer, found in zip(scorers, detections_by_image(scorers, landscapes, points), strict=True)
+        [scorer.truth.counts_of(task.metric, detections.polygons) for detections in of_image]
+        for scorer, of_image in zip(task.scorers, found, strict=True)
     ]
     return {point: macro(of_point) for point, of_point in zip(points, zip(*counts, strict=True), strict=True)}
 

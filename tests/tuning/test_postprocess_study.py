@@ -27,6 +27,7 @@ from optdet.tuning import attributes as attr
 from optdet.tuning.postprocess import tune_postprocess
 from optdet.tuning.postprocess_study import PostprocessStudy
 from optdet.tuning.study import all_studies, open_database, outer_studies
+from optdet.tuning.task import TuningTask
 from optdet.tuning.threshold_search import SearchSampler, fixed_points, space_of
 from optdet.tuning.thresholds import tune_thresholds
 
@@ -83,18 +84,8 @@ def kept(
 ):
     """One run of the tuning: what it found, and its study."""
     study = PostprocessStudy(database, "maps", say=say)
-    tuned = study.tune(
-        scorers,
-        tune,
-        current,
-        seed=seed,
-        metric=metric,
-        workers=1,
-        on_trial=None,
-        candidates=candidates or {},
-        constraint=None,
-    )
-    return tuned, newest(database)
+    task = TuningTask(scorers, tune, current, seed=seed, metric=metric, candidates=candidates or {})
+    return study.tune(task), newest(database)
 
 
 def newest(database):
@@ -109,7 +100,7 @@ def rows(study):
 def test_the_result_is_that_of_a_search_in_memory(database, scorers, method):
     tune = TPE.model_copy(update={"method": method})
     tuned, study = kept(database, scorers, tune, seed=3, candidates=NAMED)
-    assert tuned == tune_thresholds(make_scorers(), tune, CURRENT, seed=3, candidates=NAMED)
+    assert tuned == tune_thresholds(TuningTask(make_scorers(), tune, CURRENT, seed=3, candidates=NAMED))
     assert len(set(study.trials[0].user_attrs["part_hmeans"])) > 1
     for entry in tuned.tried:
         assert entry.scores == macro_scores(scorers, entry.thresholds)
@@ -120,7 +111,7 @@ def test_a_search_for_another_metric_is_another_study_that_keeps_its_scores(data
     tuned, study = kept(database, scorers, TPE, metric="iou")
     assert study.study_name != usual.study_name
     assert study.study_name.endswith("-3-iou")
-    assert tuned == tune_thresholds(make_scorers(), TPE, CURRENT, seed=0, metric="iou")
+    assert tuned == tune_thresholds(TuningTask(make_scorers(), TPE, CURRENT, seed=0, metric="iou"))
     for entry in tuned.tried:
         assert entry.scores == macro_scores(scorers, entry.thresholds, "iou")
 
@@ -158,7 +149,7 @@ def test_a_point_outside_does_not_stop_tpe_from_drawing_parameters_together(scor
     drawn, original = [], SearchSampler.sample_independent
     monkeypatch.setattr(SearchSampler, "sample_independent", independent)
     tune = TPE.model_copy(update={"trials": 12})
-    tuned = tune_thresholds(scorers, tune, CURRENT, seed=0, candidates=NAMED)
+    tuned = tune_thresholds(TuningTask(scorers, tune, CURRENT, seed=0, candidates=NAMED))
     assert len(tuned.tried) > 11
     assert {number for number, _ in drawn} == set(range(3, 10))  # Optuna's first ten trials are random
 
@@ -182,7 +173,7 @@ def test_more_trials_go_on_where_it_ended(database, scorers, tmp_path):
     tuned, study = kept(database, scorers, more, say=heard.append)
     assert len(all_studies(database)) == 1
     assert f"goes on after {len(study.trials) - 3} of {len(study.trials)} trials" in heard[0]
-    assert tuned == tune_thresholds(make_scorers(), more, CURRENT, seed=0)
+    assert tuned == tune_thresholds(TuningTask(make_scorers(), more, CURRENT, seed=0))
     fewer, _ = kept(database, scorers, TPE)  # what is there is not thrown away
     assert fewer.tried == tuned.tried
 
@@ -300,10 +291,9 @@ def test_tpe_comes_close_to_the_exhaustive_optimum_and_never_beats_it(seed):
     space = SPACE.model_copy(update={"unclip_ratio": ThresholdSpace().unclip_ratio})
     best, found = (
         tune_thresholds(
-            scorers,
-            TuneConfig(method=method, select="best", trials=200, space=space),
-            CURRENT,
-            seed=seed,
+            TuningTask(
+                scorers, TuneConfig(method=method, select="best", trials=200, space=space), CURRENT, seed=seed
+            )
         ).chosen.scores.hmean
         for method in ("exhaustive", "tpe")
     )
@@ -317,9 +307,8 @@ def test_tpe_comes_close_to_the_exhaustive_optimum_and_never_beats_it(seed):
 
 def completed(database, scorers, tune, constraint=None):
     study = PostprocessStudy(database, "maps")
-    report = tune_postprocess(
-        "maps", scorers, tune, CURRENT, candidates=NAMED, constraint=constraint, find=study.tune
-    )
+    task = TuningTask(scorers, tune, CURRENT, candidates=NAMED, constraint=constraint)
+    report = tune_postprocess("maps", task, find=study.tune)
     name = study.complete(report)
     return report, optuna.load_study(study_name=name, storage=database.storage)
 

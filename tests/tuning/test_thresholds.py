@@ -17,6 +17,7 @@ from optdet.evaluation.scorer import ImageScorer, hmeans, macro_scores, part_of
 from optdet.geometry.letterbox import Letterbox
 from optdet.structures import Thresholds, Word
 from optdet.tuning.space import is_inside, space_of, suggest
+from optdet.tuning.task import TuningTask
 from optdet.tuning.threshold_search import fixed_points, from_params
 from optdet.tuning.thresholds import replace_thresholds, tune_thresholds
 
@@ -59,14 +60,16 @@ def scorers():
 @pytest.mark.parametrize("method", ["tpe", "random"])
 def test_the_seed_decides(scorers, method):
     tune = NARROW.model_copy(update={"method": method, "trials": 8})
-    one, same, other = (tune_thresholds(scorers, tune, CURRENT, seed=seed) for seed in (1, 1, 2))
+    one, same, other = (tune_thresholds(TuningTask(scorers, tune, CURRENT, seed=seed)) for seed in (1, 1, 2))
     assert one == same
     assert one.tried != other.tried
 
 
 @pytest.mark.parametrize("method", ["tpe", "random"])
 def test_current_is_tried_first_and_nothing_fixed_beats_the_best(scorers, method):
-    tuned = tune_thresholds(scorers, NARROW.model_copy(update={"method": method}), CURRENT, seed=0)
+    tuned = tune_thresholds(
+        TuningTask(scorers, NARROW.model_copy(update={"method": method}), CURRENT, seed=0)
+    )
     assert tuned.tried[0].thresholds == CURRENT
     for thresholds in fixed_points(CURRENT, space_of(NARROW)):
         assert tuned.best.scores.hmean >= macro_scores(scorers, thresholds).hmean
@@ -78,12 +81,12 @@ def test_current_is_tried_first_and_nothing_fixed_beats_the_best(scorers, method
 
 def test_the_search_finds_what_the_fixed_points_miss(scorers):
     fixed = [macro_scores(scorers, point).hmean for point in fixed_points(CURRENT, space_of(NARROW))]
-    assert tune_thresholds(scorers, NARROW, CURRENT, seed=0).best.scores.hmean > max(fixed)
+    assert tune_thresholds(TuningTask(scorers, NARROW, CURRENT, seed=0)).best.scores.hmean > max(fixed)
 
 
 def test_none_keeps_the_thresholds_in_use_however_bad(scorers):
     current = replace(CURRENT, thresh=0.9)
-    tuned = tune_thresholds(scorers, WIDE.model_copy(update={"method": "none"}), current, seed=0)
+    tuned = tune_thresholds(TuningTask(scorers, WIDE.model_copy(update={"method": "none"}), current, seed=0))
     assert [entry.thresholds for entry in tuned.tried] == [current]
     assert tuned.chosen.scores == macro_scores(scorers, current)
     assert tuned.crossfit == tuned.chosen.scores.hmean < macro_scores(scorers, CURRENT).hmean
@@ -93,7 +96,9 @@ def test_none_keeps_the_thresholds_in_use_however_bad(scorers):
 def test_the_space_is_respected(scorers, method):
     space = space_of(NARROW)
     n_fixed = len(fixed_points(CURRENT, space))
-    tuned = tune_thresholds(scorers, NARROW.model_copy(update={"method": method}), CURRENT, seed=0)
+    tuned = tune_thresholds(
+        TuningTask(scorers, NARROW.model_copy(update={"method": method}), CURRENT, seed=0)
+    )
     searched = tuned.tried[n_fixed:]
     assert len(searched) > 10
     for entry in searched:
@@ -109,7 +114,7 @@ def test_a_usual_point_outside_the_space_is_not_chosen_however_good(scorers, met
     tune = TuneConfig(method=method, trials=3, space=ThresholdSpace(box_thresh=box_thresh))
     current = Thresholds(0.9, 0.7, 1.7, 600, False, 3.0)  # outside as well, but in use
     assert macro_scores(scorers, replace(current, thresh=0.2, box_thresh=0.3)).hmean > 0
-    tuned = tune_thresholds(scorers, tune, current, seed=0)
+    tuned = tune_thresholds(TuningTask(scorers, tune, current, seed=0))
     assert tuned.tried[0].thresholds == current
     assert all(entry.thresholds.box_thresh >= 0.8 for entry in tuned.tried[1:])
     assert tuned.chosen.scores.hmean == 0
@@ -119,7 +124,7 @@ def test_tpe_knows_the_fixed_points(scorers):
     """Its first suggestion is not the one that it would make of nothing."""
     space = space_of(WIDE)
     current = replace(CURRENT, max_candidates=1000)  # a choice of the space: so are the points around it
-    tuned = tune_thresholds(scorers, WIDE, current, seed=0)
+    tuned = tune_thresholds(TuningTask(scorers, WIDE, current, seed=0))
     study = optuna.create_study(sampler=TPESampler(seed=0, multivariate=True))
     of_nothing = from_params(suggest(study.ask(), space), current)
     assert of_nothing not in [entry.thresholds for entry in tuned.tried]
@@ -128,7 +133,9 @@ def test_tpe_knows_the_fixed_points(scorers):
 def test_progress_is_said(scorers):
     heard = []
     tune = NARROW.model_copy(update={"trials": 4})
-    tune_thresholds(scorers[:1], tune, CURRENT, seed=0, on_trial=lambda *numbers: heard.append(numbers))
+    tune_thresholds(
+        TuningTask(scorers[:1], tune, CURRENT, seed=0), on_trial=lambda *numbers: heard.append(numbers)
+    )
     assert heard == [(done, 5) for done in (1, 2, 3, 4, 5)]  # the thresholds in use, then what was asked for
 
 
@@ -168,11 +175,11 @@ def crossfit_by_hand(scorers, candidates):
 
 
 def test_crossfit_chooses_among_all_that_was_tried_without_the_scored_images(scorers):
-    tuned = tune_thresholds(scorers, NARROW, CURRENT, seed=0)
+    tuned = tune_thresholds(TuningTask(scorers, NARROW, CURRENT, seed=0))
     expected = crossfit_by_hand(scorers, [entry.thresholds for entry in tuned.tried])
     assert tuned.crossfit == pytest.approx(expected, abs=1e-12)
     assert 0 < expected <= tuned.best.scores.hmean
-    assert tune_thresholds(scorers[:1], NARROW, CURRENT, seed=0).crossfit is None
+    assert tune_thresholds(TuningTask(scorers[:1], NARROW, CURRENT, seed=0)).crossfit is None
 
 
 class TestExhaustive:
@@ -181,7 +188,7 @@ class TestExhaustive:
     def test_nothing_of_the_space_is_better(self, scorers):
         """The whole lattice, by the plain pipeline; box_thresh is continuous, so the sweep may be better
         still."""
-        tuned = tune_thresholds(scorers, self.ALL, CURRENT, seed=0)
+        tuned = tune_thresholds(TuningTask(scorers, self.ALL, CURRENT, seed=0))
         assert tuned.chosen.thresholds == tuned.best.thresholds
         plain = max(
             macro_scores(
@@ -195,17 +202,17 @@ class TestExhaustive:
         assert tuned.chosen.scores == macro_scores(scorers, tuned.chosen.thresholds)
 
     def test_tpe_does_not_beat_it_and_comes_close(self, scorers):
-        best = tune_thresholds(scorers, self.ALL, CURRENT, seed=0).chosen.scores.hmean
-        found = tune_thresholds(scorers, NARROW, CURRENT, seed=0).chosen.scores.hmean
+        best = tune_thresholds(TuningTask(scorers, self.ALL, CURRENT, seed=0)).chosen.scores.hmean
+        found = tune_thresholds(TuningTask(scorers, NARROW, CURRENT, seed=0)).chosen.scores.hmean
         assert best - 0.05 <= found <= best
 
     def test_the_result_does_not_depend_on_seed_or_workers(self, scorers):
-        one = tune_thresholds(scorers, self.ALL, CURRENT, seed=0, workers=1)
-        other = tune_thresholds(scorers, self.ALL, CURRENT, seed=1, workers=3)
+        one = tune_thresholds(TuningTask(scorers, self.ALL, CURRENT, seed=0), workers=1)
+        other = tune_thresholds(TuningTask(scorers, self.ALL, CURRENT, seed=1), workers=3)
         assert (one.tried, one.chosen, one.crossfit) == (other.tried, other.chosen, other.crossfit)
 
     def test_current_and_defaults_are_among_what_was_tried(self, scorers):
-        tuned = tune_thresholds(scorers, self.ALL, CURRENT, seed=0)
+        tuned = tune_thresholds(TuningTask(scorers, self.ALL, CURRENT, seed=0))
         tried = [entry.thresholds for entry in tuned.tried]
         assert tried[0] == CURRENT
         assert PostprocessConfig().thresholds() in tried
@@ -220,7 +227,9 @@ class TestExhaustive:
             update={"thresh": FloatRange(type="float", low=0.25, high=0.3, step=0.05)}
         )
         current = replace(CURRENT, thresh=0.16, box_thresh=0.18)  # finds both words; the space only one
-        tuned = tune_thresholds(scorers, self.ALL.model_copy(update={"space": space}), current, seed=0)
+        tuned = tune_thresholds(
+            TuningTask(scorers, self.ALL.model_copy(update={"space": space}), current, seed=0)
+        )
         assert tuned.best.thresholds == current
         assert PostprocessConfig().thresholds() in [entry.thresholds for entry in tuned.tried]
         assert is_inside({"thresh": space.thresh}, {"thresh": tuned.chosen.thresholds.thresh})
@@ -230,14 +239,14 @@ class TestExhaustive:
     def test_max_candidates_stays_where_another_changes_nothing(self, scorers, in_use):
         space = NARROW.space.model_copy(update={"max_candidates": ThresholdSpace().max_candidates})
         tune = self.ALL.model_copy(update={"space": space, "select": "robust"})
-        tuned = tune_thresholds(scorers, tune, replace(CURRENT, max_candidates=in_use), seed=0)
+        tuned = tune_thresholds(TuningTask(scorers, tune, replace(CURRENT, max_candidates=in_use), seed=0))
         assert tuned.chosen.thresholds.max_candidates == in_use
         assert tuned.best.thresholds.max_candidates == in_use
 
     def test_max_candidates_changes_where_that_gains(self, scorers):
         space = NARROW.space.model_copy(update={"max_candidates": ThresholdSpace().max_candidates})
         tune = self.ALL.model_copy(update={"space": space})
-        tuned = tune_thresholds(scorers, tune, replace(CURRENT, max_candidates=1), seed=0)
+        tuned = tune_thresholds(TuningTask(scorers, tune, replace(CURRENT, max_candidates=1), seed=0))
         [landscape] = tuned.landscapes
         assert landscape.lattice.max_candidates == (1, 500)  # no image has 500 contours: 1000 is the same
         assert tuned.chosen.thresholds.max_candidates == 500
@@ -246,14 +255,18 @@ class TestExhaustive:
         space = NARROW.space.model_copy(
             update={"max_candidates": Choice(type="categorical", choices=(500, 700))}
         )
-        tuned = tune_thresholds(scorers, self.ALL.model_copy(update={"space": space}), CURRENT, seed=0)
+        tuned = tune_thresholds(
+            TuningTask(scorers, self.ALL.model_copy(update={"space": space}), CURRENT, seed=0)
+        )
         assert tuned.chosen.thresholds.max_candidates == 500
 
     def test_a_choice_at_an_end_is_flagged(self, scorers):
         space = NARROW.space.model_copy(
             update={"box_thresh": FloatRange(type="float", low=0.2, high=0.9, step=0.05)}
         )
-        tuned = tune_thresholds(scorers, self.ALL.model_copy(update={"space": space}), CURRENT, seed=0)
+        tuned = tune_thresholds(
+            TuningTask(scorers, self.ALL.model_copy(update={"space": space}), CURRENT, seed=0)
+        )
         assert "box_thresh" in tuned.at_bounds
 
     def test_too_fine_a_lattice(self, scorers):
@@ -261,7 +274,9 @@ class TestExhaustive:
             update={"thresh": FloatRange(type="float", low=0.1, high=0.9, step=0.001)}
         )
         with pytest.raises(OptdetError, match="801 values of thresh, at most 255 can be swept"):
-            tune_thresholds(scorers, self.ALL.model_copy(update={"space": space}), CURRENT, seed=0)
+            tune_thresholds(
+                TuningTask(scorers, self.ALL.model_copy(update={"space": space}), CURRENT, seed=0)
+            )
 
 
 def test_replace():
