@@ -10,6 +10,7 @@ import typer
 
 from optdet.cli.again import Given
 from optdet.errors import OptdetError
+from optdet.phrases import counted
 
 if TYPE_CHECKING:
     from optdet.tuning.study import OpenStudy
@@ -57,9 +58,8 @@ def run_with_workers(study: OpenStudy, workers: str, given: Given) -> None:
     gpus = visible_gpus() if on_gpus else []
     n = n_workers(workers, len(gpus))
     environs = environments(n, gpus, given=os.environ, n_processors=os.cpu_count() or 1)
-    typer.echo(
-        f"{n} worker{'' if n == 1 else 's'}{' on ' + str(len(gpus)) + ' GPUs' if gpus else ''}", err=True
-    )
+    on = f" on {counted(len(gpus), 'GPU')}" if gpus else ""
+    typer.echo(f"{counted(n, 'worker')}{on}", err=True)
     command = [sys.executable, "-m", "optdet", *given.run_words(study.name)]
     ended = run_workers(command, environs, lambda line: typer.echo(line, err=True))
     if ended.interrupted:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +13,7 @@ from optdet.cli.again import Given
 from optdet.cli.running import run_and_report, run_as_worker, run_with_workers
 from optdet.cli.study_copy import copy
 from optdet.errors import OptdetError
+from optdet.phrases import counted, parse_duration
 
 if TYPE_CHECKING:
     from optdet.tuning.study import OpenStudy
@@ -57,8 +57,7 @@ def create(
     study = read_study(path, given, name=name)
     database = open_database(storage, root, create=True)
     state = create_study(database, study, data_root=Path(data_root) if data_root else None)
-    plural = "" if study.trials == 1 else "s"
-    typer.echo(f"{state}: study {study.name}, {study.trials} trial{plural}, in {database.shown}")
+    typer.echo(f"{state}: study {study.name}, {counted(study.trials, 'trial')}, in {database.shown}")
     # Where its data paths begin is stored in the study.
     typer.echo(f"run it: {Given(storage=storage, root=root).run_again(study.name)}")
 
@@ -286,7 +285,7 @@ def _open(
 
 
 def _seconds(text: str) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
-    if match is None:
+    seconds = parse_duration(text)
+    if seconds is None:
         raise typer.BadParameter(f"{text!r} is not a time; write 8h, 90m or 3600s", param_hint="--timeout")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+    return seconds

@@ -10,6 +10,7 @@ import typer
 
 from optdet.cli import options
 from optdet.errors import OptdetError
+from optdet.phrases import counted
 
 if TYPE_CHECKING:
     from optdet.tuning.deletion import Doomed
@@ -112,7 +113,7 @@ def clean(
     total = file_size(sum(waste.n_bytes for waste in cleaned.waste))
     typer.echo(f"would remove {total}" if dry_run else f"removed {total}")
     if cleaned.unknown:
-        left = _counted(len(cleaned.unknown), "run folder or picture")
+        left = counted(len(cleaned.unknown), "run folder or picture")
         typer.echo(
             f"left {left} that this database does not know; if no other uses this root: --unknown", err=True
         )
@@ -161,11 +162,7 @@ def extend(
 def _in_words(doomed: Doomed) -> str:
     from optdet.cli.tables import file_size
 
-    return f"study {doomed.name}: {_counted(doomed.n_trials, 'trial')}, {file_size(doomed.n_bytes)} of files"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+    return f"study {doomed.name}: {counted(doomed.n_trials, 'trial')}, {file_size(doomed.n_bytes)} of files"
 
 
 def _confirm(question: str) -> None:

@@ -9,7 +9,6 @@ it either, as it does where it makes a trial: whoever catches the error looks at
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 
 from sqlalchemy import Engine, event
@@ -17,6 +16,7 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError
 
 from optdet.errors import OptdetError
+from optdet.phrases import parse_duration
 
 WAIT_VARIABLE = "OPTDET_DATABASE_WAIT"
 DEFAULT_WAIT_S = 600.0
@@ -45,10 +45,10 @@ def database_wait_s() -> float:
     given = os.environ.get(WAIT_VARIABLE)
     if not given:
         return DEFAULT_WAIT_S
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", given.strip())
-    if match is None:
+    seconds = parse_duration(given)
+    if seconds is None:
         raise OptdetError(f"{given!r} is not a time", where=WAIT_VARIABLE, fix="write 600s, 10m or 1h")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+    return seconds
 
 
 def first_line(error: BaseException) -> str:

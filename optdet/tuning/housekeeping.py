@@ -87,34 +87,26 @@ def fill_inner_study(
     """Configurations and their scores as a study; one that was cut off is completed, a whole one left
     alone. Workers that finish trials at once would complete it side by side, so one does at a time."""
     with named_lock(storage, f"optdet:inner:{name}"):
-        _fill_inner_study(storage, name, of, space, tried)
-
-
-def _fill_inner_study(
-    storage: RDBStorage,
-    name: str,
-    of: str,
-    space: dict[str, Dimension],
-    tried: Sequence[tuple[Thresholds, PRH]],
-) -> None:
-    inner = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
-    if inner.user_attrs.get(attr.READY):
-        return
-    inner.set_user_attr(attr.INNER_OF, of)
-    known = distributions(space)
-    for thresholds, scores in tried[len(inner.get_trials(deepcopy=False)) :]:
-        params = {key: getattr(thresholds, key) for key in space}
-        inside = is_inside(space, params)
-        inner.add_trial(
-            create_trial(
-                params=params if inside else {},
-                distributions=known if inside else {},
-                value=scores.hmean,
-                user_attrs={
-                    "precision": scores.precision,
-                    "recall": scores.recall,
-                    **({} if inside else params),
-                },
-            )
+        inner = optuna.create_study(
+            storage=storage, study_name=name, direction="maximize", load_if_exists=True
         )
-    inner.set_user_attr(attr.READY, True)
+        if inner.user_attrs.get(attr.READY):
+            return
+        inner.set_user_attr(attr.INNER_OF, of)
+        known = distributions(space)
+        for thresholds, scores in tried[len(inner.get_trials(deepcopy=False)) :]:
+            params = {key: getattr(thresholds, key) for key in space}
+            inside = is_inside(space, params)
+            inner.add_trial(
+                create_trial(
+                    params=params if inside else {},
+                    distributions=known if inside else {},
+                    value=scores.hmean,
+                    user_attrs={
+                        "precision": scores.precision,
+                        "recall": scores.recall,
+                        **({} if inside else params),
+                    },
+                )
+            )
+        inner.set_user_attr(attr.READY, True)

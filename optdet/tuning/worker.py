@@ -20,6 +20,7 @@ from optdet.data.sets import DataSets, open_sets
 from optdet.errors import OptdetError, TrialFailed
 from optdet.evaluation.compiling import make_compiled
 from optdet.inference.cache_listing import evict, list_cache
+from optdet.phrases import counted
 from optdet.store.heartbeat import Heartbeat
 from optdet.store.leases import Full, Leases, Slot, SlotLost, Wait
 from optdet.store.outage import DatabaseAway, database_wait_s
@@ -83,9 +84,8 @@ class Worker:
     def _work(self, leases: Leases) -> RunResult:
         study = self.study
         with self.interrupts.allowed():
-            if (
-                self.study.n_finished() < self.total
-            ):  # what would fail every trial stops the run before one begins
+            # What would fail every trial stops the run before one begins.
+            if study.n_finished() < self.total:
                 self.open_sets(study.config.base_config())
                 check_networks(study.config)
                 make_compiled(study.places.cache_dir, self.progress.say)
@@ -103,7 +103,8 @@ class Worker:
                 return RunResult("full", slot.finished, self.total)
             if isinstance(slot, Wait):
                 if not waited:
-                    self.progress.say(f"waiting: other workers have what is left ({_trials(slot.live)})")
+                    left = counted(slot.live, "trial")
+                    self.progress.say(f"waiting: other workers have what is left ({left})")
                 waited = True
                 self.stop.wait(_POLL_S)
                 continue
@@ -228,7 +229,3 @@ class Worker:
 
     def _out_of_time(self) -> bool:
         return self.deadline is not None and time.monotonic() >= self.deadline
-
-
-def _trials(n: int) -> str:
-    return f"{n} trial{'' if n == 1 else 's'}"

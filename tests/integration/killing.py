@@ -7,7 +7,7 @@ from optuna.artifacts import get_all_artifact_meta
 
 from optdet.store.engine import close_storage
 from optdet.store.leases import Leases
-from optdet.store.registry import load_inner_trials
+from optdet.store.registry import checkpoint_of, load_inner_trials
 from optdet.tuning import attributes as attr
 from optdet.tuning.overview import study_rows
 from optdet.tuning.study import load_study, open_database
@@ -58,6 +58,9 @@ def contents(root, storage=None):
             "attributes": {name: value for name, value in trial.user_attrs.items() if name not in attr.TIMES},
             "artifacts": sorted(
                 meta.filename for meta in get_all_artifact_meta(trial, storage=study.storage)
+            ),
+            "checkpoint": getattr(
+                checkpoint_of(study.storage, study.uuid, trial.number, "best"), "sha256", None
             ),
             "inner": load_inner_trials(study.storage, study.uuid, trial.number),
         }

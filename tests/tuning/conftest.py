@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import MetaData, func, select
 
 from optdet.config_io import validate
 from optdet.store.engine import close_storage
@@ -118,3 +119,20 @@ def finished(make: Callable[..., OpenStudy]) -> OpenStudy:
     study = make("finished", keep=keep, queue=({"optimizer.lr": 0.02, "loss.negative_ratio": 1.0},))
     assert run_study(study, Recorder()).reason == "full"
     return study
+
+
+@pytest.fixture(scope="package")
+def n_rows() -> Callable[[Database], dict[str, int]]:
+    """Rows of every table there is, Optuna's and ours, but for those that say a version."""
+
+    def counted(database: Database) -> dict[str, int]:
+        tables = MetaData()
+        tables.reflect(database.storage.engine)
+        with database.storage.engine.connect() as connection:
+            return {
+                table.name: connection.scalar(select(func.count()).select_from(table)) or 0
+                for table in tables.sorted_tables
+                if "version" not in table.name
+            }
+
+    return counted

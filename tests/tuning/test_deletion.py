@@ -8,7 +8,6 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
-from sqlalchemy import MetaData, func, select
 
 from optdet.errors import OptdetError
 from optdet.inference.map_cache import MapCache
@@ -59,18 +58,6 @@ def fill(database, config, *, shared_map="shared-map"):
     return study
 
 
-def n_rows(database):
-    """Rows of every table there is, Optuna's and ours, but for those that say a version."""
-    tables = MetaData()
-    tables.reflect(database.storage.engine)
-    with database.storage.engine.connect() as connection:
-        return {
-            table.name: connection.scalar(select(func.count()).select_from(table))
-            for table in tables.sorted_tables
-            if "version" not in table.name
-        }
-
-
 def files(database):
     root = database.places.root
     return sorted(
@@ -84,7 +71,7 @@ KEEP = {"maps": 3, "inner_studies": 1, "overlays": 0}
 
 
 @pytest.fixture
-def doomed(database, define):
+def doomed(database, define, n_rows):
     """A database with a study, and what was there before it: another study, which shares a map with it."""
     fill(database, define("other", keep=KEEP))
     before = n_rows(database), files(database)
@@ -92,7 +79,7 @@ def doomed(database, define):
     return before
 
 
-def test_nothing_is_left_and_nothing_of_others_is_gone(database, doomed):
+def test_nothing_is_left_and_nothing_of_others_is_gone(database, doomed, n_rows):
     assert sum(n_rows(database).values()) > sum(doomed[0].values())
     gone = delete_study(database, "mine")
     assert (n_rows(database), files(database)) == doomed
@@ -115,7 +102,9 @@ STEPS = ("remove", "remove_empty", "forget_study", "optuna.delete_study", "find_
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("step", STEPS)
-def test_a_deletion_that_was_cut_off_is_finished_by_the_next(database, doomed, step, after, monkeypatch):
+def test_a_deletion_that_was_cut_off_is_finished_by_the_next(
+    database, doomed, step, after, monkeypatch, n_rows
+):
     """Before and after each call of a step, one cut after the other, until a deletion gets through."""
     holder, name = deletion, step
     if "." in step:
@@ -148,7 +137,9 @@ def test_a_deletion_that_was_cut_off_is_finished_by_the_next(database, doomed, s
     assert n_cuts < 39
 
 
-def test_a_study_whose_deletion_began_is_out_of_sight_and_out_of_work(database, doomed, define, monkeypatch):
+def test_a_study_whose_deletion_began_is_out_of_sight_and_out_of_work(
+    database, doomed, define, monkeypatch, n_rows
+):
     study = load_study(database, "mine")
     leases = Leases(study.storage, study.study_id, study.uuid)
 
@@ -173,7 +164,7 @@ def test_a_study_whose_deletion_began_is_out_of_sight_and_out_of_work(database, 
     assert create_study(database, define("mine", keep=KEEP)) == "created"
 
 
-def test_a_study_that_is_worked_on_stays(database, doomed):
+def test_a_study_that_is_worked_on_stays(database, doomed, n_rows):
     study = load_study(database, "mine")
     before = n_rows(database), files(database)
     leases = Leases(study.storage, study.study_id, study.uuid)
@@ -187,7 +178,7 @@ def test_a_study_that_is_worked_on_stays(database, doomed):
     assert (n_rows(database), files(database)) == doomed
 
 
-def test_files_that_another_database_there_names_stay(database, doomed):
+def test_files_that_another_database_there_names_stay(database, doomed, n_rows):
     """As a backup does, from which the study could be brought back."""
     file = Path(database.url.removeprefix("sqlite:///"))
     database.storage.engine.dispose()

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import uuid
-
 import optuna
 import pytest
-from sqlalchemy import MetaData, create_engine, func, make_url, select, text
 
 from optdet.errors import OptdetError
 from optdet.inference.detector import open_checkpoint
 from optdet.store.backup import backup_database
-from optdet.store.engine import close_storage, storage_url
+from optdet.store.engine import close_storage
 from optdet.store.leases import Leases
 from optdet.tuning import attributes as attr
 from optdet.tuning.cleaning import PICTURES, ROWS, RUNS, clean
@@ -24,40 +20,16 @@ from optdet.tuning.run import run_study
 from optdet.tuning.study import create_study, load_study, open_database
 
 pytestmark = pytest.mark.postgres
-POSTGRES = os.environ.get("OPTDET_TEST_POSTGRES")
 
 
 @pytest.fixture
-def server(tmp_path):
-    if not POSTGRES:
-        pytest.skip("OPTDET_TEST_POSTGRES names no server")
-    url = make_url(storage_url(POSTGRES))
-    name = f"optdet_test_{uuid.uuid4().hex}"
-    admin = create_engine(url, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    database = open_database(
-        url.set(database=name).render_as_string(hide_password=False), str(tmp_path / "root"), create=True
-    )
+def server(postgres_url, tmp_path):
+    database = open_database(postgres_url, str(tmp_path / "root"), create=True)
     yield database
     close_storage(database.storage)
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
 
 
-def n_rows(database):
-    tables = MetaData()
-    tables.reflect(database.storage.engine)
-    with database.storage.engine.connect() as connection:
-        return {
-            table.name: connection.scalar(select(func.count()).select_from(table))
-            for table in tables.sorted_tables
-            if "version" not in table.name
-        }
-
-
-def test_a_whole_life(server, define, recorder, tmp_path):
+def test_a_whole_life(server, define, recorder, n_rows, tmp_path):
     import torch
 
     keep = {"maps": 1, "inner_studies": 1, "overlays": 1}
@@ -96,7 +68,7 @@ def test_a_whole_life(server, define, recorder, tmp_path):
     assert set(n_rows(server).values()) == {0}
 
 
-def test_what_the_dashboard_left(server, define, recorder):
+def test_what_the_dashboard_left(server, define, recorder, n_rows):
     create_study(server, define("mine", trials=1))
     run_study(load_study(server, "mine"), recorder())
     optuna.delete_study(study_name="mine", storage=server.storage)
