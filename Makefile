@@ -1,5 +1,6 @@
 # make study    a first study, from a fresh clone to the best trial
-# make test     everything that is checked without a server
+# make test     what is checked at every change: ruff, mypy, contracts and the tests, in minutes
+# make test-slow    longer tests: kills at every moment, thousands of random configurations
 # make test-postgres    studies on a PostgreSQL server that the tests start
 # PYTHON=python3.12 names another interpreter, VENV=DIR another place for the environment.
 
@@ -12,11 +13,12 @@ WITH_POSTGRES := $(VENV)/.installed-postgres
 SLOW := slow and not gpu and not postgres and not browser
 
 .DEFAULT_GOAL := help
-.PHONY: help study test test-postgres lint clean
+.PHONY: help study test test-slow test-postgres lint clean
 
 help:
 	@echo "make study   create the quickstart study, run its 20 trials, say how to browse it"
-	@echo "make test    ruff, mypy, import contracts and all tests that need no GPU, server or browser"
+	@echo "make test    ruff, mypy, import contracts and the tests"
+	@echo "make test-slow   the tests that take long, in ten minutes"
 	@echo "make test-postgres   studies on a PostgreSQL server, whose programs must be installed"
 	@echo "make lint    ruff, mypy and import contracts alone"
 	@echo "make clean   remove the environment and the caches of tools; studies stay"
@@ -28,6 +30,8 @@ study: $(INSTALLED)
 
 test: lint
 	$(BIN)/pytest
+
+test-slow: $(TESTABLE)
 	$(BIN)/pytest -m "$(SLOW)" --dist worksteal
 
 # Without the slow ones, which stop the server at every kind of write in two more ways.

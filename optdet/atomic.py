@@ -17,7 +17,7 @@ SUFFIX = ".tmp"
 def atomic_file(path: Path) -> Iterator[BufferedRandom]:
     """A new file, open for writing and reading, that takes the place of ``path`` when the block ends well.
 
-    OSError passes through, with what stood there before untouched.
+    OSError passes through, naming a file, with what stood there before untouched.
     """
     # Not the whole target's name, which may already be as long as the file system allows.
     temporary = path.parent / f".{path.name[:80]}.{os.getpid()}.{secrets.token_hex(4)}{SUFFIX}"
@@ -28,6 +28,10 @@ def atomic_file(path: Path) -> Iterator[BufferedRandom]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
         _sync_folder(path.parent)
+    except OSError as error:
+        if error.filename is None:  # a write and a sync know no name
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

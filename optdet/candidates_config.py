@@ -12,7 +12,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, field_validator
 
-from optdet.config import Positive, PostprocessConfig, Ratio, Section
+from optdet.config import PostprocessConfig
+from optdet.section import Positive, Ratio, Section
 from optdet.structures import Thresholds
 
 RESERVED_LABELS: Final = ("default", "current", "best", "robust")

@@ -7,22 +7,15 @@ The definition of a study, which names a config and what to vary in it, is in :m
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from optdet.search_space import ThresholdSpace
+from optdet.section import Positive, Ratio, Section
 from optdet.structures import Thresholds
 
-Ratio = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
 LabelFormat = Literal["auto", "ufo", "icdar", "paddle"]
-
-
-class Section(BaseModel):
-    """A frozen group of settings that refuses unknown names and non-finite numbers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class SourceConfig(Section):
@@ -175,112 +168,6 @@ class CacheConfig(Section):
     max_gb: Annotated[float, Field(ge=0)] = 50.0
     """Letterboxed images and probability maps together: beyond it those used longest ago go, but for what is
     in use. An image set that is larger alone is read from its files each time."""
-
-
-class FloatRange(Section):
-    """A float to search, on a grid of ``step`` from ``low`` where given."""
-
-    type: Literal["float"]
-    low: float
-    high: float
-    log: bool = False
-    step: Positive | None = None
-
-    @model_validator(mode="after")
-    def _sound(self) -> FloatRange:
-        _check_bounds(self.low, self.high, self.step, log=self.log)
-        if self.log and self.step is not None:
-            raise ValueError("log and step cannot be combined")
-        return self
-
-
-class IntRange(Section):
-    """An integer to search."""
-
-    type: Literal["int"]
-    low: int
-    high: int
-    log: bool = False
-    step: Annotated[int, Field(ge=1)] = 1
-
-    @model_validator(mode="after")
-    def _sound(self) -> IntRange:
-        _check_bounds(self.low, self.high, self.step, log=self.log)
-        if self.log and self.step != 1:
-            raise ValueError("log and step cannot be combined")
-        return self
-
-
-class Choice(Section):
-    """One of a few values, without an order."""
-
-    type: Literal["categorical"]
-    choices: Annotated[tuple[bool | int | float | str | None, ...], Field(min_length=1)]
-
-
-def _check_bounds(low: float, high: float, step: float | None, *, log: bool) -> None:
-    if low > high:
-        raise ValueError(f"low {low} is above high {high}")
-    if low < high and (step or 0) > (high - low) * (1 + 1e-9):
-        raise ValueError(f"the step {step} is wider than the range of {low} to {high}")
-    if log and low <= 0:
-        raise ValueError(f"a log range needs low > 0, not {low}")
-
-
-Dimension = Annotated[FloatRange | IntRange | Choice, Field(discriminator="type")]
-
-
-def _wide(low: float, high: float, step: float) -> FloatRange:
-    return FloatRange(type="float", low=low, high=high, step=step)
-
-
-def _searched(is_sound: Callable[[Any], bool], expected: str) -> AfterValidator:
-    """Of a dimension: every value is sound, and a range has a width."""
-
-    def check(dimension: Dimension) -> Dimension:
-        if isinstance(dimension, Choice):
-            values: tuple[Any, ...] = dimension.choices
-        else:
-            values = (dimension.low, dimension.high)
-        for value in values:
-            if not is_sound(value):
-                raise ValueError(f"{value!r} is not {expected}")
-        if not isinstance(dimension, Choice) and dimension.low == dimension.high:
-            one = f"{{type: categorical, choices: [{dimension.low:g}]}}"
-            raise ValueError(f"a range of {dimension.low:g} to {dimension.high:g} has no width; write {one}")
-        return dimension
-
-    return AfterValidator(check)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-_Probability = Annotated[
-    Dimension, _searched(lambda value: _is_number(value) and 0 <= value <= 1, "a number in 0..1")
-]
-_UnclipRatio = Annotated[
-    Dimension, _searched(lambda value: _is_number(value) and value > 0, "a number above 0")
-]
-_Count = Annotated[
-    Dimension,
-    _searched(
-        lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 1,
-        "a whole number above 0",
-    ),
-]
-_Flag = Annotated[Dimension, _searched(lambda value: isinstance(value, bool), "true or false")]
-
-
-class ThresholdSpace(Section):
-    """What threshold tuning searches; wide by default, since good values lie where nobody looks."""
-
-    thresh: _Probability = _wide(0.05, 0.95, 0.005)
-    box_thresh: _Probability = _wide(0.05, 0.95, 0.005)
-    unclip_ratio: _UnclipRatio = _wide(1.0, 3.0, 0.1)
-    max_candidates: _Count = Choice(type="categorical", choices=(500, 1000))
-    use_polygon: _Flag = Choice(type="categorical", choices=(False, True))
 
 
 class TuneConfig(Section):

@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from optdet.config import Choice, Config, Dimension, FloatRange, TuneConfig
+from optdet.config import Config, TuneConfig
 from optdet.errors import OptdetError
+from optdet.search_space import Choice, Dimension, FloatRange
 from optdet.setting_names import setting_names, unknown_setting
 from optdet.settings_yaml import dump_yaml, parse_yaml, read_mapping
 from optdet.study_config import StudyConfig
@@ -53,7 +54,8 @@ def validate(model: type[Model], tree: Mapping[str, Any], where: str) -> Model:
     try:
         return model.model_validate(dict(tree))
     except ValidationError as error:
-        errors = error.errors(include_url=False)
+        # A name that is not known first: what is missing may be what it was meant for.
+        errors = sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
         paths = [_setting_path(each["loc"], tree, missing=each["type"] == "missing") for each in errors]
         path = paths[0]
         # Each member of a union complains; the one that takes the value's type says what is wrong with it.

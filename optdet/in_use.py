@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,20 @@ def hold(path: Path) -> Hold | None:
         return held
     held.release()
     return None
+
+
+def last_written(path: Path) -> float:
+    """When a file or folder was last changed or marked as used, in seconds since the epoch.
+
+    A time in the future is from before the clock was set back. It is made now, to grow old from here on: else
+    it would be the newest of all until the clock has come there.
+    """
+    written, now = path.lstat().st_mtime, time.time()
+    if written <= now:
+        return written
+    with contextlib.suppress(OSError):  # somebody else's file
+        os.utime(path, (now, now), follow_symlinks=False)
+    return now
 
 
 def remove_unused(path: Path, remove: Callable[[Path], None]) -> bool:

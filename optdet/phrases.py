@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from itertools import groupby
 
+_MOST_RUNS = 12
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 def counted(number: int, noun: str) -> str:
     """``1 trial``, ``2 trials``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def numbers(noun: str, given: Iterable[int]) -> str:
+    """``trial 3``, ``trials 0-2, 5``; of very many the first and the last."""
+    ordered = sorted(given)
+    runs = [
+        [number for _, number in run]
+        for _, run in groupby(enumerate(ordered), key=lambda pair: pair[1] - pair[0])
+    ]
+    shown = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
+    if len(shown) > _MOST_RUNS:
+        shown = [*shown[: _MOST_RUNS - 2], "...", shown[-1]]
+    return f"{noun if len(ordered) == 1 else noun + 's'} {', '.join(shown)}"
 
 
 def parse_duration(text: str) -> float | None:

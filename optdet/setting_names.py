@@ -35,7 +35,9 @@ def unknown_setting(name: str, known: Sequence[str], where: str) -> OptdetError:
     group = _parts(name)[0]
     beside = [other for other in known if _parts(other)[0] == group]
     near = _nearest(name, known)
-    if near:
+    if name in known:
+        fix = f"{group} is of another kind here: give it whole, as {group}={{type: ..., ...}}"
+    elif near:
         fix = f"did you mean {' or '.join(near)}?"
     elif group and beside:
         fix = f"{group} has {', '.join(_parts(other)[1] for other in beside)}"

@@ -17,6 +17,8 @@ import yaml
 from optdet.errors import OptdetError
 
 _MAX_BYTES = 1 << 20
+_MAX_DEPTH = 32
+"""Of brackets: the time that PyYAML takes grows with the square of it."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -36,6 +38,11 @@ class _Loader(yaml.SafeLoader):
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def fetch_flow_collection_start(self, token: Any) -> None:
+        if self.flow_level >= _MAX_DEPTH:
+            raise _yaml_error("brackets are nested too deeply", self.get_mark())
+        super().fetch_flow_collection_start(token)
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -97,6 +104,8 @@ def parse_yaml(text: str, where: str) -> Any:
 def read_mapping(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; an empty file is an empty mapping."""
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+            raise OptdetError("not a file", where=str(path))
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:

@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from optdet.config import Config, Dimension, Section, TuneConfig
+from optdet.config import Config, TuneConfig
+from optdet.search_space import Dimension
+from optdet.section import Section
 
 ParamValue = bool | int | float | str | None
 

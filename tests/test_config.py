@@ -6,18 +6,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from optdet import config, study_config
-from optdet.config import (
-    AugmentConfig,
-    Choice,
-    Config,
-    DataConfig,
-    FloatRange,
-    IntRange,
-    PostprocessConfig,
-    SyntheticConfig,
-    TargetConfig,
-    ThresholdSpace,
-)
+from optdet.config import AugmentConfig, Config, DataConfig, PostprocessConfig, SyntheticConfig, TargetConfig
+from optdet.search_space import Choice, FloatRange, IntRange, ThresholdSpace
 from optdet.setting_names import setting_names
 from optdet.structures import Thresholds
 from optdet.study_config import StudyConfig

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from optdet.tuning.interrupts import _DATABASE
 
 ROOT = Path(__file__).parent.parent
 
@@ -42,3 +45,20 @@ def test_an_import_against_a_contract_is_found(tmp_path, module, line, contract)
     ran = lint_imports(tmp_path)
     assert ran.returncode == 1
     assert f"{contract} BROKEN" in ran.stdout
+
+
+def modules_with_transactions(package):
+    """Those that open one themselves, by the calls that do."""
+    opening = re.compile(r"(write_transaction|read_transaction|\.begin|\.connect|_create_scoped_session)\(")
+    return {
+        ".".join(path.relative_to(package.parent).with_suffix("").parts)
+        for path in package.rglob("*.py")
+        if opening.search(path.read_text())
+    }
+
+
+def test_every_module_with_transactions_is_known_to_interrupts():
+    """Else a Ctrl-C inside of one may leave the database locked."""
+    found = modules_with_transactions(ROOT / "optdet")
+    assert "optdet.store.finished_trials" in found
+    assert {module for module in found if not module.startswith(_DATABASE)} == set()

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from optdet.phrases import counted, parse_duration
+from optdet.phrases import counted, numbers, parse_duration
 
 
 def test_one_is_singular():
     assert [counted(n, "trial") for n in (0, 1, 2)] == ["0 trials", "1 trial", "2 trials"]
+
+
+def test_numbers_in_a_row_are_a_range():
+    assert numbers("trial", [3]) == "trial 3"
+    assert numbers("trial", [4, 0, 1, 7, 2]) == "trials 0-2, 4, 7"
+    assert numbers("trial", range(0, 100, 2)) == "trials 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, ..., 98"
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,7 @@ def one_thread(monkeypatch):
     torch.set_num_threads(n_threads)
 
 
+@pytest.mark.slow
 def test_every_command_runs_in_the_order_of_the_readme(tmp_path, monkeypatch, one_thread):
     commands = [line for line in SHELL if line.startswith("optdet ") and line != "optdet dashboard"]
     assert set(SMALLER) <= set(commands)
@@ -149,7 +150,8 @@ def test_every_command_is_mentioned():
 
 def test_every_option_that_is_mentioned_exists():
     def options(command):
-        yield from (option for parameter in command.params for option in parameter.opts)
+        for parameter in command.params:
+            yield from (*parameter.opts, *parameter.secondary_opts)
         for inner in getattr(command, "commands", {}).values():
             yield from options(inner)
 

@@ -52,7 +52,9 @@ def test_values(text, value):
         ("a: 1\n---\nb: 2", r"^f:2:1: .*expected a single document"),
         ("a: \x00", r"^f: not valid YAML: unacceptable character"),
         ("a: " + "9" * 5000, r"^f: not valid YAML: Exceeds the limit"),
-        ("[" * 1000, r"^f: not valid YAML: maximum recursion depth"),
+        ("- " * 2000, r"^f: not valid YAML: maximum recursion depth"),
+        ("a: " + "[" * 33, r"^f:1:36: not valid YAML: brackets are nested too deeply"),
+        ("{" * 1000, r"^f:1:33: not valid YAML: brackets are nested too deeply"),
     ],
 )
 def test_what_is_refused_is_said_in_one_line(text, message):

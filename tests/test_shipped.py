@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from optdet.config import Choice, FloatRange
 from optdet.config_io import load_config, load_study
+from optdet.search_space import Choice, FloatRange
 from optdet.shipped import quickstart_file, shipped_folder
 from optdet.structures import Thresholds
 

@@ -17,13 +17,15 @@ class Given:
     timeout: str | None = None
     trials: int | None = None
     workers: str | None = None
+    accept_changed_data: bool = False
 
     def run_again(self, name: str, *, trials: int | None = None) -> str:
         """The command; ``trials`` takes the place of the number given. A password is not shown."""
-        from optdet.store.engine import shown_url
+        from optdet.store.url import shown_url
 
         storage = shown_url(self.storage) if self.storage else None
-        shown = replace(self, storage=storage, trials=trials or self.trials)
+        # What changed once was accepted once: the next change is to be said again.
+        shown = replace(self, storage=storage, trials=trials or self.trials, accept_changed_data=False)
         workers = ["--workers", self.workers] if self.workers else []
         return shlex.join(["optdet", *shown.run_words(name), *workers])
 
@@ -38,4 +40,5 @@ class Given:
             "--trials": self.trials,
         }
         words = [word for key, value in options.items() if value for word in (key, str(value))]
-        return ["study", "run", name, *words]
+        flags = ["--accept-changed-data"] if self.accept_changed_data else []
+        return ["study", "run", name, *words, *flags]

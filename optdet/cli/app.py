@@ -5,7 +5,6 @@ Exit codes: 0 done; 1 an error that the user can mend, one line on stderr; 2 wro
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import traceback
@@ -28,6 +27,7 @@ from optdet.cli import (
     train,
     trial,
 )
+from optdet.disk import disk_fault
 from optdet.errors import OptdetError
 
 # albumentations would ask a package index for its newest version whenever it is imported.
@@ -85,11 +85,13 @@ def main() -> None:
         # The reader, as `head`, has seen enough; Python would complain again while closing stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except OSError as error:
-        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        fault = disk_fault(error)
+        if fault is not None:
+            _fail(str(fault))
+        if not isinstance(error, OSError) or error.filename is None:
             raise  # neither about a file nor the disk: nobody could tell from its one line what to do
-        where = f"{error.filename}: " if error.filename else ""
-        _fail(f"{where}{error.strerror}; check the path, its rights and the space on the disk")
+        _fail(f"{error.filename}: {error.strerror}; check the path, its rights and the space on the disk")
 
 
 def _fail(message: str) -> NoReturn:

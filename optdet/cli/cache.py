@@ -67,7 +67,7 @@ def clear(
 
 
 def _cache_dir(storage: str | None, root: str | None) -> Path:
-    from optdet.store.engine import root_of, storage_url
     from optdet.store.places import Places
+    from optdet.store.url import root_of, storage_url
 
     return Places(root_of(storage_url(storage), root)).cache_dir

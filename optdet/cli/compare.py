@@ -74,6 +74,10 @@ def compare(
     from optdet.evaluation.comparison import compare as compare_detections
     from optdet.tuning.compared import Asked, open_sides
 
+    if out is not None:
+        from optdet.tuning.postprocess_places import require_writable
+
+        require_writable(out, "--out")
     opening = source_options.source_options(
         device=device,
         storage=storage,

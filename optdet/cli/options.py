@@ -38,6 +38,13 @@ Device = Annotated[
         show_default=False,
     ),
 ]
+AcceptChangedData = Annotated[
+    bool,
+    typer.Option(
+        "--accept-changed-data",
+        help="Go on although images or labels have changed since the trials so far.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, to stdout.")]
 StudyName = Annotated[
     str | None,

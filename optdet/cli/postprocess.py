@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from optdet.cli import options, source_options
+from optdet.cli.postprocess_options import candidates_from, metric_from, search_from
 
 if TYPE_CHECKING:
-    from optdet.config import TuneConfig
-    from optdet.structures import Metric, Thresholds
+    from optdet.tuning.postprocess import PostprocessReport
     from optdet.tuning.postprocess_study import PostprocessStudy
-    from optdet.tuning.source import OpenSource, SourceOptions
+    from optdet.tuning.source import SourceOptions
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -41,10 +41,14 @@ def tune(
             help="A setting of the search, as method=tpe or trials=200; repeatable.",
         ),
     ] = None,
-    thresh: Annotated[str | None, typer.Option("--thresh", help="LOW:HIGH or LOW:HIGH:STEP.")] = None,
-    box_thresh: Annotated[str | None, typer.Option("--box-thresh", help="LOW:HIGH or LOW:HIGH:STEP.")] = None,
+    thresh: Annotated[
+        str | None, typer.Option("--thresh", help="LOW:HIGH, LOW:HIGH:STEP or one value.")
+    ] = None,
+    box_thresh: Annotated[
+        str | None, typer.Option("--box-thresh", help="LOW:HIGH, LOW:HIGH:STEP or one value.")
+    ] = None,
     unclip_ratio: Annotated[
-        str | None, typer.Option("--unclip-ratio", help="LOW:HIGH or LOW:HIGH:STEP.")
+        str | None, typer.Option("--unclip-ratio", help="LOW:HIGH, LOW:HIGH:STEP or one value.")
     ] = None,
     polygons: Annotated[
         bool | None,
@@ -58,7 +62,7 @@ def tune(
         typer.Option("--metric", help="competition, official or iou: what thresholds are tuned for."),
     ] = "competition",
     constraint: Annotated[
-        str | None, typer.Option("--constraint", help="recall>=0.955; also precision, boxes, and <=.")
+        list[str] | None, typer.Option("--constraint", help="recall>=0.955; also precision, boxes, and <=.")
     ] = None,
     candidates: Annotated[
         Path | None, typer.Option("--candidates", help="YAML of named configurations to score beside.")
@@ -77,7 +81,9 @@ def tune(
         typer.Option("--study/--no-study", help="Keep an Optuna study.", show_default="for studies"),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of methods tpe and random.")] = 0,
-    workers: Annotated[int, typer.Option("--workers", min=0, help="Threads; 0: one a processor.")] = 0,
+    workers: Annotated[
+        int, typer.Option("--workers", min=0, help="Threads, or processes for polygons; 0: one a processor.")
+    ] = 0,
     mean: source_options.Mean = None,
     std: source_options.Std = None,
     size: source_options.Size = 1024,
@@ -113,12 +119,7 @@ def tune(
     from optdet.cli.tables import print_json
     from optdet.evaluation.constraint import Constraint
     from optdet.tuning.postprocess import tune_postprocess
-    from optdet.tuning.postprocess_output import (
-        draw_landscapes,
-        write_config,
-        write_landscapes,
-        write_submissions,
-    )
+    from optdet.tuning.postprocess_output import write_config, write_submissions
     from optdet.tuning.postprocess_places import check_places
     from optdet.tuning.source import labelled_samples, open_source, scorers_of
     from optdet.tuning.task import TuningTask
@@ -136,12 +137,12 @@ def tune(
         activation=activation,
         placement=placement,
     )
-    bound = None if constraint is None else Constraint.parse(constraint)
-    tuned_for = _metric(metric)
+    bound = Constraint.only(constraint or [])
+    tuned_for = metric_from(metric)
     opened = open_source(source, opening)
     ranges = {"thresh": thresh, "box_thresh": box_thresh, "unclip_ratio": unclip_ratio}
-    search = _search(opened, settings or [], ranges, polygons=polygons, select=select)
-    named = _candidates(candidates, phase, opened)
+    search = search_from(opened, settings or [], ranges, polygons=polygons, select=select)
+    named = candidates_from(candidates, phase, opened)
     check_places(opened, out=out, write=write, test_images=test_images, labels=named, force=force)
     samples = labelled_samples(opened, images, labels)
     with image_bar("reading maps") as on_image:
@@ -179,8 +180,7 @@ def tune(
         report_table(report)
     # Said one by one: where something fails, what was written before is known.
     if out is not None:
-        _say(f"wrote {path}" for path in write_landscapes(report.landscapes, out))
-        _say(f"wrote {path}" for path in draw_landscapes(report, out))
+        _write_search(report, out)
     if write is not None:
         write_config(report.entry(report.selected), opened.config, write, force=force)
         _say([f"wrote {write}: the {report.selected} thresholds"])
@@ -191,6 +191,17 @@ def tune(
         with image_bar("predicting") as on_image:
             written = write_submissions(chosen, opened, test_images, out, on_image)
         _say(written)
+
+
+def _write_search(report: PostprocessReport, out: Path) -> None:
+    """The landscape, or what tpe and random tried."""
+    from optdet.tuning.postprocess_output import draw_landscapes, write_landscapes, write_tried
+
+    if report.landscapes:
+        _say(f"wrote {path}" for path in write_landscapes(report.landscapes, out))
+        _say(f"wrote {path}" for path in draw_landscapes(report, out))
+    else:
+        _say(f"wrote {path}" for path in write_tried(report.tuned.tried, out))
 
 
 def _say(lines: Iterable[str]) -> None:
@@ -205,94 +216,3 @@ def _keep_study(options: SourceOptions, title: str) -> PostprocessStudy:
 
     database = open_database(options.storage, options.root, create=True)
     return PostprocessStudy(database, title, options.say)
-
-
-def _search(
-    opened: OpenSource,
-    settings: list[str],
-    ranges: dict[str, str | None],
-    *,
-    polygons: bool | None,
-    select: str | None,
-) -> TuneConfig:
-    """The search of the source's config, with what the options change; quads alone where no config says
-    more."""
-    from optdet.config import TuneConfig
-    from optdet.config_io import parse_override, set_dotted, validate
-    from optdet.errors import OptdetError
-    from optdet.tuning.sweep_space import lattices
-
-    tree = (
-        opened.config.postprocess.tune.model_dump(mode="json")
-        if opened.config
-        else TuneConfig().model_dump(mode="json")
-    )
-    if polygons is not None or opened.config is None:
-        tree["space"]["use_polygon"] = {
-            "type": "categorical",
-            "choices": [False, True] if polygons else [False],
-        }
-    for name, text in ranges.items():
-        if text is not None:
-            tree["space"][name] = _range(name, text)
-    for text in settings:
-        name, value = parse_override(text)
-        tree = set_dotted(tree, name, value)
-    if select is not None:
-        tree["select"] = select
-    search = validate(TuneConfig, tree, "the search")
-    if search.method == "none":
-        raise OptdetError(
-            "method none searches nothing", where="--set method", fix="use exhaustive, tpe or random"
-        )
-    if search.method == "exhaustive":
-        lattices(search, opened.thresholds)  # before maps are read: whether it can be swept
-    return search
-
-
-def _metric(name: str) -> Metric:
-    from optdet.errors import OptdetError
-    from optdet.structures import METRICS
-
-    for metric in METRICS:
-        if name == metric:
-            return metric
-    raise OptdetError(f"{name!r} is no metric", where="--metric", fix=f"they are {', '.join(METRICS)}")
-
-
-def _range(name: str, text: str) -> dict[str, object]:
-    from optdet.errors import OptdetError
-
-    try:
-        numbers = [float(part) for part in text.split(":")]
-    except ValueError:
-        numbers = []
-    if len(numbers) not in (2, 3):
-        raise OptdetError(
-            f"{text!r} is not a range",
-            where=f"--{name.replace('_', '-')}",
-            fix="write LOW:HIGH or LOW:HIGH:STEP, as 0.2:0.4",
-        )
-    return {"type": "float", **dict(zip(("low", "high", "step"), numbers, strict=False))}
-
-
-def _candidates(path: Path | None, phase: int | None, opened: OpenSource) -> dict[str, Thresholds]:
-    from optdet.candidates_config import CandidatesConfig
-    from optdet.config import PostprocessConfig
-    from optdet.config_io import validate
-    from optdet.errors import OptdetError
-    from optdet.settings_yaml import read_mapping
-
-    if path is None:
-        if phase is not None:
-            raise OptdetError("--phase is for --candidates", where="--phase", fix="name the file too")
-        return {}
-    try:
-        listed = validate(CandidatesConfig, read_mapping(path), str(path))
-        config = opened.config.postprocess if opened.config else PostprocessConfig()
-        named = listed.named(opened.thresholds, config, phase)
-    except ValueError as error:
-        raise OptdetError(str(error), where=str(path)) from None
-    if not named:
-        raise OptdetError(f"no candidate is of phase {phase}", where=str(path))
-    return named

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import typer
@@ -43,7 +43,28 @@ def report_table(report: PostprocessReport) -> None:
             typer.echo(f"{entry.name}: {axis} {value:g} lies at an end of its range: widen it")
     if report.constraint is not None:
         typer.echo(f"best and robust keep {report.constraint}")
+    for line in _remarks(report):
+        typer.echo(line)
     typer.echo(f"* recommended: {report.selected}")
+
+
+def _remarks(report: PostprocessReport) -> Iterator[str]:
+    """What the numbers alone do not say."""
+    quads = [found.lattice for found in report.landscapes if not found.lattice.use_polygon]
+    coarse = [found.lattice for found in report.landscapes if found.lattice.use_polygon]
+    if coarse and (not quads or len(coarse[0].thresh) < len(quads[0].thresh)):
+        n_thresh, n_ratios = len(coarse[0].thresh), len(coarse[0].unclip_ratio)
+        finer = "finer by -s polygon_thresh_step and polygon_unclip_step"
+        yield f"polygons: {n_thresh} values of thresh, {n_ratios} of unclip_ratio; {finer}"
+    if report.constraint is not None and all(entry.crossfit is None for entry in report.entries):
+        yield f"not cross-fitted: without some fifth of the images nothing keeps {report.constraint}"
+    current, by_rule = report.entry("current"), report.entry(report.rule)
+    if current.thresholds == by_rule.thresholds or current.macro.hmean <= by_rule.macro.hmean:
+        return
+    if report.selected == "current":
+        yield f"{report.rule} scores lower than what is in use: nothing to change"
+    else:
+        yield f"what is in use scores higher than {report.rule}, but lies outside of what was asked for"
 
 
 def _table(*columns: str) -> Table:

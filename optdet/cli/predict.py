@@ -19,7 +19,10 @@ def predict(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option("--config", help="At this config's thresholds, as `postprocess tune --write` leaves."),
+        typer.Option(
+            "--config",
+            help="At the thresholds of this config; what it leaves out is at its default.",
+        ),
     ] = None,
     thresholds: Annotated[
         list[str] | None,

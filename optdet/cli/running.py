@@ -13,6 +13,7 @@ from optdet.errors import OptdetError
 from optdet.phrases import counted
 
 if TYPE_CHECKING:
+    from optdet.tuning.progress import Progress
     from optdet.tuning.study import OpenStudy
     from optdet.tuning.worker import RunResult
 
@@ -21,11 +22,10 @@ def run_and_report(study: OpenStudy, given: Given, *, timeout_s: float | None = 
     """Run a study and say what came of it; exit 1 after too many failures, 130 when interrupted."""
     from optdet.cli.progress import choose_progress
     from optdet.cli.tables import run_summary
-    from optdet.tuning.run import run_study
 
     try:
         with choose_progress() as progress:
-            result = run_study(study, progress, total=given.trials, timeout_s=timeout_s, device=given.device)
+            result = _run(study, progress, given, timeout_s)
         run_summary(study, result, given)
     except KeyboardInterrupt:
         raise _interrupted(study, given) from None
@@ -35,14 +35,11 @@ def run_and_report(study: OpenStudy, given: Given, *, timeout_s: float | None = 
 def run_as_worker(study: OpenStudy, given: Given, *, timeout_s: float | None = None) -> None:
     """The same for one of several workers: whoever started it says what came of all of them."""
     from optdet.cli.progress import PlainProgress
-    from optdet.tuning.run import run_study
     from optdet.tuning.workers import INTERRUPTED, end_with_starter
 
     end_with_starter()
     try:
-        result = run_study(
-            study, PlainProgress("this worker"), total=given.trials, timeout_s=timeout_s, device=given.device
-        )
+        result = _run(study, PlainProgress("this worker"), given, timeout_s)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     _check(study, result, given)
@@ -69,6 +66,19 @@ def run_with_workers(study: OpenStudy, workers: str, given: Given) -> None:
     if finished < total and ended.errors:
         raise OptdetError("; ".join(ended.errors))
     run_summary(study, RunResult("full" if finished >= total else "timeout", finished, total), given)
+
+
+def _run(study: OpenStudy, progress: Progress, given: Given, timeout_s: float | None) -> RunResult:
+    from optdet.tuning.run import run_study
+
+    return run_study(
+        study,
+        progress,
+        total=given.trials,
+        timeout_s=timeout_s,
+        device=given.device,
+        accept_changed_data=given.accept_changed_data,
+    )
 
 
 def _interrupted(study: OpenStudy, given: Given) -> typer.Exit:

@@ -93,6 +93,7 @@ def run(
     storage: options.Storage = None,
     root: options.Root = None,
     data_root: options.DataRoot = None,
+    accept_changed_data: options.AcceptChangedData = False,
     worker: Annotated[
         int | None, typer.Option("--worker", hidden=True, help="Which of several this one is.")
     ] = None,
@@ -114,7 +115,8 @@ def run(
     if smoke:
         _smoke(study, device, trials)
         return
-    given = Given(storage, root, data_root, device, timeout, trials, workers if workers != "1" else None)
+    several = workers if workers != "1" else None
+    given = Given(storage, root, data_root, device, timeout, trials, several, accept_changed_data)
     if worker is not None:
         run_as_worker(study, given, timeout_s=seconds)
     elif workers == "1":
@@ -222,12 +224,16 @@ def enqueue(
 
       optdet study enqueue mine optimizer.lr=0.00025
     """
+    from optdet.search_space import is_within
     from optdet.tuning.queue import enqueue_trial, trials_needed
 
     study = _open(name, storage, root, None)
     values = enqueue_trial(study, params)
     shown = ", ".join(f"{key}={value}" for key, value in values.items())
     typer.echo(f"queued in {study.name}: {shown}")
+    outside = [key for key, value in values.items() if not is_within(study.config.space, {key: value})]
+    if outside:
+        typer.echo(f"outside of the study's space: {', '.join(outside)}", err=True)
     needed = trials_needed(study)
     if needed > study.config.trials:
         again = Given(storage=storage, root=root).run_again(study.name, trials=needed)
@@ -249,6 +255,7 @@ def export(
 
       optdet study export mine --out trials.csv
     """
+    from optdet.data.files import write_atomically
     from optdet.tuning.export import export_text
 
     study = _open(name, storage, root, None, say=out is not None)
@@ -261,7 +268,7 @@ def export(
     if out is None:
         sys.stdout.write(text)
     else:
-        out.write_text(text, encoding="utf-8")
+        write_atomically(out, text.encode())
         typer.echo(f"wrote {out}", err=True)
 
 

@@ -59,6 +59,7 @@ def copy(
     )
     if copied.shares_files:
         typer.echo(
-            "both studies work in the same run folders: go on with one of them only, and delete neither"
+            "both studies work in the same run folders: go on with one of them only (to delete the other "
+            "leaves the files)"
         )
     typer.echo(f"run it: {Given(storage=to, root=root).run_again(copied.name)}")

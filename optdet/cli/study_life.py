@@ -41,7 +41,8 @@ def backup(
     """
     from optdet.cli.tables import file_size
     from optdet.store.backup import backup_database
-    from optdet.store.engine import open_storage, storage_url
+    from optdet.store.engine import open_storage
+    from optdet.store.url import storage_url
 
     written = backup_database(open_storage(storage_url(storage), create=False), file, force=force)
     typer.echo(f"wrote {written}, {file_size(written.stat().st_size)}")

@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from optdet.phrases import numbers
+
 if TYPE_CHECKING:
     from optdet.cli.again import Given
     from optdet.inference.cache_listing import CacheEntry
@@ -46,12 +48,17 @@ def study_table(shown: dict[str, Any]) -> None:
     print_table(table)
     if len(trials) > _MAX_ROWS:
         typer.echo(f"the last {_MAX_ROWS} of {len(trials)}; all with --json or `optdet study export`")
+    _say_other_data(shown)
     for row in trials:
         if row["failure"]:
             typer.echo(f"trial {row['number']} failed: {row['failure']}")
     for worker in shown["workers"]:
         state = "works on" if worker["alive"] else "died at"
         typer.echo(f"process {worker['pid']} on {worker['host']} {state} trial {worker['number']}")
+    at_work = {worker["number"] for worker in shown["workers"] if worker["alive"]}
+    idle = [row["number"] for row in trials if row["state"] == "running" and row["number"] not in at_work]
+    if idle and None not in at_work:  # which is a worker that has just asked for a trial
+        typer.echo(f"nobody works on {numbers('trial', idle)}: `optdet study run {shown['study']}` goes on")
 
 
 def best_table(shown: dict[str, Any]) -> None:
@@ -64,6 +71,13 @@ def best_table(shown: dict[str, Any]) -> None:
     if shown["params"]:
         typer.echo("parameters  " + pairs(shown["params"]))
     typer.echo(f"checkpoint  {shown['checkpoint']}")
+    _say_other_data(shown)
+
+
+def _say_other_data(shown: dict[str, Any]) -> None:
+    if shown["other_data"]:
+        trials = numbers("trial", shown["other_data"])
+        typer.echo(f"{trials}: on other images or labels than the newest, so values cannot be compared")
 
 
 def scores_table(scores: dict[str, Any]) -> None:

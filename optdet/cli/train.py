@@ -22,6 +22,7 @@ def train(
     device: options.Device = None,
     storage: options.Storage = None,
     root: options.Root = None,
+    accept_changed_data: options.AcceptChangedData = False,
 ) -> None:
     """Train a detector once, with thresholds tuned at the end; run again to go on after a kill.
 
@@ -45,4 +46,5 @@ def train(
             check_run(database, study, device=device, on_image=progress.preparing)
     state = create_study(database, study)
     typer.echo(f"{state}: {study.name} in {database.shown}", err=True)
-    run_and_report(load_study(database, study.name), Given(storage=storage, root=root, device=device))
+    given = Given(storage=storage, root=root, device=device, accept_changed_data=accept_changed_data)
+    run_and_report(load_study(database, study.name), given)

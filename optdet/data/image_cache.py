@@ -24,7 +24,7 @@ from optdet.data.images import read_image
 from optdet.digest import file_sha256
 from optdet.errors import OptdetError
 from optdet.geometry.letterbox import Letterbox
-from optdet.in_use import Hold, hold
+from optdet.in_use import Hold, hold, last_written
 from optdet.structures import Sample
 
 _VERSION = 1
@@ -96,7 +96,7 @@ def open_canvases(
             raise OptdetError(
                 f"the image cache cannot be written ({error.strerror})",
                 where=str(path),
-                fix="free space there, or read the files each time: cache.max_gb=0",
+                fix="check its folder and the free space, or read the files each time: cache.max_gb=0",
             ) from error
     with contextlib.suppress(OSError):  # somebody else's file: when it was used last stays unknown
         os.utime(path)
@@ -143,7 +143,7 @@ def _kept(path: Path) -> KeptImages:
     except (OSError, ValueError, EOFError):  # damaged: listed all the same, so that it can be removed
         shape = (0, 0)
     key = path.stem.removeprefix("images-")
-    return KeptImages(path, key, shape[0], shape[1], status.st_size, status.st_mtime)
+    return KeptImages(path, key, shape[0], shape[1], status.st_size, last_written(path))
 
 
 def _key(paths: Sequence[Path], letterboxes: Sequence[Letterbox]) -> str:

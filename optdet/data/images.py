@@ -113,7 +113,7 @@ def _opened(path: Path) -> Iterator[ImageFile]:
         raise OptdetError(
             f"the image cannot be read ({reason})",
             where=str(path),
-            fix="replace it or remove it from the labels",
+            fix="replace it, or remove it and its labels",
         ) from error
 
 

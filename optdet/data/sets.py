@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 
 from optdet.config import DataConfig, SourceConfig
+from optdet.data.fingerprints import DataState, data_state
 from optdet.data.image_cache import CanvasReader, open_canvases
 from optdet.data.images import image_size
 from optdet.data.located import OnImage, locate
 from optdet.data.source import Source, load_source
-from optdet.data.source import fingerprint as samples_fingerprint
 from optdet.errors import OptdetError
 from optdet.geometry.letterbox import Letterbox
 from optdet.structures import FloatArray, Sample
@@ -40,13 +40,17 @@ class ImageSet:
 
 @dataclass(frozen=True, slots=True)
 class DataSets:
-    """Both sets, where validation came from, what was skipped, and a fingerprint of all of it."""
+    """Both sets, where validation came from, what was skipped, and by which a change of them is noticed."""
 
     train: ImageSet
     val: ImageSet
     val_source: SourceConfig
-    fingerprint: str
+    state: DataState
     notes: tuple[str, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        return self.state.fingerprint
 
 
 def open_sets(
@@ -67,9 +71,9 @@ def open_sets(
     val_source = _load(located.val, "data.val")
     place = partial(_image_set, data=data, cache_dir=cache_dir, max_cache_gb=max_cache_gb, on_image=on_image)
     train, val = place(train_sources, located.train), place([val_source], [located.val])
-    digest = samples_fingerprint((*train.samples, *val.samples))
+    state = data_state(train.samples, val.samples)
     notes = tuple(note for source in (*train_sources, val_source) for note in _notes(source))
-    return DataSets(train, val, located.val, digest, notes)
+    return DataSets(train, val, located.val, state, notes)
 
 
 def _load(source: SourceConfig, setting: str) -> Source:

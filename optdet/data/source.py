@@ -7,10 +7,7 @@ by itself.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,27 +94,3 @@ def _no_images(images: Path, label_file: LabelFile, names: Sequence[str]) -> Opt
         where=str(images),
         fix="name the folder that holds them",
     )
-
-
-def fingerprint(samples: Iterable[Sample]) -> str:
-    """SHA-256 over names, contents of image files and words, in the order given; each file is read once."""
-    listed = list(samples)
-    paths = list({sample.image_path: None for sample in listed})
-    # Hashing releases the interpreter's lock, so threads overlap it with reading.
-    with ThreadPoolExecutor() as pool:
-        digests = dict(zip(paths, pool.map(_file_digest, paths), strict=True))
-    total = hashlib.sha256()
-    for sample in listed:
-        words = [[word.polygon.tolist(), word.text, word.ignored] for word in sample.words]
-        total.update(json.dumps([sample.name, digests[sample.image_path], words]).encode() + b"\n")
-    return total.hexdigest()
-
-
-def _file_digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise OptdetError(
-            f"the image cannot be read ({error.strerror})", where=str(path), fix="check the images folder"
-        ) from error

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from optdet.geometry.offset import offset_polygon, unclip_distance
 from optdet.geometry.placement import Placement
-from optdet.geometry.polygons import area, min_area_rectangle
+from optdet.geometry.polygons import area, min_area_rectangle, shorter_side
 from optdet.structures import IntArray
 
 Contour = NDArray[np.int32]
@@ -54,18 +54,21 @@ def polygon_candidate(contour: Contour) -> Candidate | None:
 
 
 def expand(shape: Shape, unclip_ratio: float, *, use_polygon: bool, min_side: float) -> Shape | None:
-    """The shape grown to undo the shrinking of targets; None where nothing is left or it stays too small.
+    """The shape grown to undo the shrinking of targets; None where nothing is left or it stays too small."""
+    outline = grow(shape, unclip_distance(shape, unclip_ratio), min_side=min_side)
+    return outline if use_polygon or outline is None else min_area_rectangle(outline).quad
+
+
+def grow(shape: Shape, distance: float, *, min_side: float) -> IntArray | None:
+    """The outline moved outwards; None where nothing is left or it stays too small.
 
     An outline that closes around a hole gives several parts; the largest is the outline.
     """
-    parts = offset_polygon(shape, unclip_distance(shape, unclip_ratio))
+    parts = offset_polygon(shape, distance)
     if not parts:
         return None
     outline = max(parts, key=area) if len(parts) > 1 else parts[0]
-    rectangle = min_area_rectangle(outline)
-    if rectangle.short_side < min_side + 2:
-        return None
-    return outline if use_polygon else rectangle.quad
+    return None if shorter_side(outline) < min_side + 2 else outline
 
 
 def in_image(shape: Shape, letterbox: Placement, *, clip: bool = True) -> IntArray | None:

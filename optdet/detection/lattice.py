@@ -15,13 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from optdet.detection.candidates import expand, in_image, polygon_candidate
+from optdet.detection.candidates import expand, grow, in_image, polygon_candidate
 from optdet.detection.compiled_quads import expand_all, placement, rectangles
 from optdet.detection.contours import ContourLattice, trace_contours
 from optdet.detection.exactness import compiled_is_exact, contours_one_by_one, rectangles_one_by_one
 from optdet.geometry.compiled_offset import UNSURE
 from optdet.geometry.compiled_raster import OUTSIDE, VALUES, mean_inside_quads
 from optdet.geometry.compiled_rows import distinct_rows
+from optdet.geometry.offset import unclip_distances
 from optdet.geometry.placement import Placement
 from optdet.geometry.raster import mean_inside
 from optdet.structures import FloatArray, IntArray
@@ -152,9 +153,10 @@ def _polygons(
     known: dict[bytes, int] = {}
     polygons: list[IntArray] = []
     polygon_of = np.full((len(unclip_ratios), len(shapes)), _NO_POLYGON, dtype=np.int32)
-    for u, ratio in enumerate(unclip_ratios):
+    distances = [unclip_distances(shape, unclip_ratios) for shape in shapes]
+    for u in range(len(unclip_ratios)):
         for r, shape in enumerate(shapes):
-            grown = expand(shape, ratio, use_polygon=True, min_side=min_side)
+            grown = grow(shape, distances[r][u], min_side=min_side)
             polygon = None if grown is None else in_image(grown, letterbox)
             if polygon is None:
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 from PIL import Image
@@ -16,8 +17,11 @@ _QUALITY = 85
 def write_jpeg(path: Path, picture: Picture) -> None:
     """Write an RGB picture (H, W, 3); the folder must be there. OptdetError where it cannot be written."""
     try:
+        # In memory: into a file Pillow writes past Python, and takes a short write for a whole one.
+        encoded = io.BytesIO()
+        Image.fromarray(picture).save(encoded, format="JPEG", quality=_QUALITY)
         with atomic_file(path) as file:
-            Image.fromarray(picture).save(file, format="JPEG", quality=_QUALITY)
+            file.write(encoded.getbuffer())
     except OSError as error:
         raise OptdetError(
             f"the picture cannot be written: {error.strerror or error}",

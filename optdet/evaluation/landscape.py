@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from optdet.detection.postprocess import MAX_DETECTIONS
 from optdet.evaluation.constraint import Constraint
 from optdet.evaluation.scorer import ImageScorer
 from optdet.geometry.placement import Placement
+from optdet.metrics.matching import FALSE_POSITIVES, FOUND, HELD, MERGES, SPLITS
 from optdet.metrics.scores import PRH
 from optdet.structures import Detections, FloatArray, Metric, Thresholds, Word
 
@@ -96,10 +98,11 @@ class Landscape:
     """A metric's scores at every point of a lattice: [thresh, unclip_ratio, max_candidates, box_thresh].
 
     ``precision``, ``recall``, ``hmean``: macro means over images. ``n_detections`` of all images together.
-    ``global_counts`` (..., N_TOTALS) as in ``metrics.matching``. ``part_hmeans`` (..., N_PARTS): sums over
-    the images of a cross-fit part, ``part_sizes`` their numbers. ``image_hmeans`` (..., images), if it was
-    asked for. Where there is a ``constraint``, ``best`` keeps it (None where nothing does), and
-    ``part_bounded`` (..., N_PARTS) are sums of what it bounds over the images of a part; else it is empty.
+    ``global_counts`` (..., N_TOTALS) as in ``metrics.matching``, and ``n_expected`` characters, or words, of
+    all images. ``part_hmeans`` (..., N_PARTS): sums over the images of a cross-fit part, ``part_sizes`` their
+    numbers. ``image_hmeans`` (..., images), if it was asked for. Where there is a ``constraint``, ``best``
+    keeps it (None where nothing does), and ``part_bounded`` (..., N_PARTS) are sums of what it bounds over
+    the images of a part; else it is empty.
     """
 
     lattice: SweepLattice
@@ -110,6 +113,7 @@ class Landscape:
     hmean: FloatArray
     n_detections: NDArray[np.int64]
     global_counts: NDArray[np.int64]
+    n_expected: int
     part_hmeans: FloatArray
     part_sizes: NDArray[np.int64]
     best: SweepBest | None
@@ -121,6 +125,15 @@ class Landscape:
     def scores_at(self, k: int, u: int, m: int, b: int) -> PRH:
         point = (k, u, m, b)
         return PRH(float(self.precision[point]), float(self.recall[point]), float(self.hmean[point]))
+
+    def global_scores(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Precision, recall and H-mean of the counts of all images together, at every point."""
+        totals = self.global_counts
+        detected = totals[..., HELD] + totals[..., FALSE_POSITIVES]
+        precision = _ratio(np.maximum(0, totals[..., FOUND] - totals[..., MERGES]), detected)
+        found = np.maximum(0, totals[..., FOUND] - totals[..., SPLITS])
+        recall = _ratio(found, np.full_like(found, self.n_expected))
+        return precision, recall, _ratio(2 * precision * recall, precision + recall)
 
     def detect(self, image: int, thresholds: Thresholds) -> Detections | None:
         """What ``MapDetector.detect`` gives for an image, if thresh and unclip_ratio lie on the lattice;
@@ -175,6 +188,10 @@ def detections_by_image(
             found.append(scorer.detector.detect(thresholds) if detections is None else detections)
         scorer.detector.forget()
         yield found
+
+
+def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> FloatArray:
+    return np.asarray(np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0))
 
 
 def _evenly(n: int, n_wanted: int) -> list[int]:

@@ -3,29 +3,34 @@
 The highest of many points is high partly by luck: on 60 receipts a third of its gain over the defaults was
 left on other images. ``robust`` takes the point whose surroundings are best: scores are averaged with
 Gaussian weights over thresh, box_thresh and unclip_ratio first. Of its gain more than half was left, and
-more in all (tests/benchmarks/selection.py). Cross-fitting says what a rule's choice is worth on images that
-it did not see.
+more in all (tests/benchmarks/selection.py). A detector that is hardly trained may have no plateau but a
+narrow top: so it is chosen among those points alone that score nearly as high as the best. Cross-fitting
+says what a rule's choice is worth on images that it did not see.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optdet.errors import OptdetError
 from optdet.evaluation.landscape import Landscape
 from optdet.structures import FloatArray, Thresholds
 
-Select = Literal["robust", "best"]
+Select = Literal["best", "robust"]
+RULES: Final[tuple[Select, ...]] = get_args(Select)
 
 THRESH_WIDTH: Final = 0.05
 """Standard deviation of the weights over thresh and box_thresh, in their units."""
 UNCLIP_WIDTH: Final = 0.2
 _REACH: Final = 2.0
 """Standard deviations beyond which a neighbour has no weight."""
+ROBUST_WITHIN: Final = 0.01
+"""Macro H-mean by which ``robust`` may lie below the highest point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +56,10 @@ def choose(landscapes: Sequence[Landscape], select: Select) -> Chosen:
             raise nothing
         best, of = max(found, key=lambda entry: entry[0].hmean)
         return Chosen(best.thresholds, best.hmean, _at_bounds(of, best.thresholds))
-    ranked = []
-    for landscape in landscapes:
-        values = _allowed(landscape, _ranked(landscape, landscape.hmean, select))
-        index = int(np.argmax(values))
-        ranked.append((float(values.flat[index]), index))
-    value, index = max(ranked, key=lambda entry: entry[0])
-    if value == -np.inf:
+    place = _choice(landscapes, [of.hmean for of in landscapes], [_allowed(of) for of in landscapes], select)
+    if place is None:
         raise nothing
-    landscape = landscapes[[entry[0] for entry in ranked].index(value)]
+    landscape, index = landscapes[place[0]], place[1]
     thresholds = _at(landscape, index)
     return Chosen(thresholds, float(landscape.hmean.flat[index]), _at_bounds(landscape, thresholds))
 
@@ -78,35 +78,46 @@ def crossfit(landscapes: Sequence[Landscape], select: Select) -> float | None:
     totals = [landscape.part_hmeans.sum(axis=-1) for landscape in landscapes]
     score = 0.0
     for part in parts:
-        found = []
-        for landscape, total in zip(landscapes, totals, strict=True):
-            own = landscape.part_hmeans[..., part]
-            values = _ranked(landscape, (total - own) / int(sizes.sum() - sizes[part]), select)
-            values = _allowed(landscape, values, without=int(part))
-            index = int(np.argmax(values))
-            found.append((float(values.flat[index]), float(own.flat[index])))
-        value, own_sum = max(found, key=lambda entry: entry[0])
-        if value == -np.inf:
+        own = [landscape.part_hmeans[..., part] for landscape in landscapes]
+        n_others = int(sizes.sum() - sizes[part])
+        others = [(total - mine) / n_others for total, mine in zip(totals, own, strict=True)]
+        place = _choice(landscapes, others, [_allowed(of, without=int(part)) for of in landscapes], select)
+        if place is None:
             return None
-        score += own_sum
+        score += float(own[place[0]].flat[place[1]])
     return score / int(sizes.sum())
 
 
-def _allowed(landscape: Landscape, values: FloatArray, without: int | None = None) -> FloatArray:
-    """The values with -inf where the constraint is not kept: on all images, or on those outside a part."""
+def _choice(
+    landscapes: Sequence[Landscape],
+    hmeans: Sequence[FloatArray],
+    allowed: Sequence[NDArray[np.bool_]],
+    select: Select,
+) -> tuple[int, int] | None:
+    """Which landscape a rule chooses from, and the flat index of its point; None where all are barred."""
+    kept = [np.where(may, values, -np.inf) for values, may in zip(hmeans, allowed, strict=True)]
+    highest = max(float(values.max()) for values in kept)
+    if highest == -np.inf:
+        return None
+    if select == "robust":
+        kept = [
+            np.where(values >= highest - ROBUST_WITHIN, smoothed(of, raw), -np.inf)
+            for of, raw, values in zip(landscapes, hmeans, kept, strict=True)
+        ]
+    which = int(np.argmax([values.max() for values in kept]))
+    return which, int(np.argmax(kept[which]))
+
+
+def _allowed(landscape: Landscape, without: int | None = None) -> NDArray[np.bool_]:
+    """Where the constraint is kept: on all images, or on those outside a part."""
     constraint = landscape.constraint
     if constraint is None:
-        return values
+        return np.ones(landscape.hmean.shape, dtype=np.bool_)
     sums, sizes = landscape.part_bounded, landscape.part_sizes
     total, n_images = sums.sum(axis=-1), int(sizes.sum())
     if without is not None:
         total = (total - sums[..., without]) * (n_images / int(n_images - sizes[without]))
-    kept = constraint.allows(total if constraint.metric == "boxes" else total / n_images)
-    return np.where(kept, values, -np.inf)
-
-
-def _ranked(landscape: Landscape, hmeans: FloatArray, select: Select) -> FloatArray:
-    return smoothed(landscape, hmeans) if select == "robust" else hmeans
+    return np.asarray(constraint.allows(total if constraint.metric == "boxes" else total / n_images))
 
 
 def smoothed(landscape: Landscape, values: FloatArray) -> FloatArray:
@@ -125,15 +136,35 @@ def smoothed(landscape: Landscape, values: FloatArray) -> FloatArray:
 
 
 def _weights(points: Sequence[float], width: float) -> FloatArray:
-    """(n, n): in row i how much each point counts at point i; 1 in all."""
+    """(n, n): in row i how much each point counts at point i; 1 in all.
+
+    What a neighbourhood has outside of the range counts for the point at its end, as if values went on
+    there unchanged. Left out, an end would be judged by its inner side alone, and a top near it drawn to it.
+    """
     place = np.asarray(points, dtype=np.float64) / width
-    distance = (place[:, None] - place) ** 2
-    weights = np.where(distance <= _REACH**2, np.exp(-distance / 2), 0.0)
+    weights = _gaussian(place[:, None] - place)
+    if len(place) > 1:
+        for end, beside in ((0, 1), (-1, -2)):
+            step = place[end] - place[beside]
+            beyond = place[end] + step * np.arange(1, int(_REACH / abs(step)) + 1)
+            weights[:, end] += _gaussian(place[:, None] - beyond).sum(axis=1)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
+def _gaussian(distance: FloatArray) -> FloatArray:
+    return np.where(np.abs(distance) <= _REACH, np.exp(-(distance**2) / 2), 0.0)
+
+
+def choose_point(points: Sequence[Thresholds], hmeans: FloatArray, select: Select) -> int:
+    """Index of a rule's choice among scattered points with macro H-means (n,)."""
+    if select == "best":
+        return int(np.argmax(hmeans))
+    near = hmeans >= hmeans.max() - ROBUST_WITHIN
+    return int(np.argmax(np.where(near, smoothed_points(points, hmeans), -np.inf)))
+
+
 def smoothed_points(points: Sequence[Thresholds], hmeans: FloatArray) -> FloatArray:
-    """The same for scattered points (n,): averages over those of the same kind and max_candidates."""
+    """As ``smoothed``, for scattered points (n,): averages over those of the same kind and max_candidates."""
     place = np.array(
         [
             (p.thresh / THRESH_WIDTH, p.box_thresh / THRESH_WIDTH, p.unclip_ratio / UNCLIP_WIDTH)
@@ -156,7 +187,8 @@ def _at_bounds(landscape: Landscape, thresholds: Thresholds) -> tuple[str, ...]:
     """Axes of which the point lies within one step of an end: better values may lie outside.
 
     Of three or four values only the ends themselves count: all are within a step of one. An axis of one or
-    two values has no inside, and nothing is said of it.
+    two values has no inside, and nothing is said of it. Of max_candidates only the largest is an end: the
+    smallest that changes nothing is taken anyway.
     """
     lattice = landscape.lattice
     found = []
@@ -165,4 +197,6 @@ def _at_bounds(landscape: Landscape, thresholds: Thresholds) -> tuple[str, ...]:
         margin = 1 if len(axis) > 4 else 0
         if len(axis) > 2 and not axis[margin] < getattr(thresholds, name) < axis[-1 - margin]:
             found.append(name)
+    if thresholds.max_candidates == lattice.max_candidates[-1] > lattice.max_candidates[0]:
+        found.append("max_candidates")
     return tuple(found)

@@ -7,17 +7,17 @@ there, count for count.
 
 Contours, shapes, polygons and their relations to the words are computed once, by image
 (``detection.lattice``, ``sweep_relations``); after that a configuration costs the detections by which
-it differs from its neighbour. Threads share the work over images, then over thresholds: compiled code holds
-no lock.
+it differs from its neighbour. Threads share the work over images, then over thresholds, for compiled code
+holds no lock; polygons, which are simplified and grown in Python's own calls, are made by processes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from optdet.detection.lattice import CandidateLattice, find_candidates
 from optdet.detection.postprocess import MAX_DETECTIONS
 from optdet.evaluation.constraint import Constraint
 from optdet.evaluation.landscape import Landscape, SweepBest, SweepImage, SweepLattice, chosen_shapes
+from optdet.evaluation.parallel import mapped, mapped_in_processes
 from optdet.evaluation.scorer import N_PARTS, part_of
 from optdet.evaluation.sweep_counting import (
     DETECTIONS,
@@ -34,13 +35,20 @@ from optdet.evaluation.sweep_counting import (
     N_SUMS,
     PRECISION,
     RECALL,
+    Bound,
+    CountedAxes,
+    CountedImages,
+    LevelCandidates,
+    LevelSums,
     count_level,
 )
 from optdet.evaluation.sweep_relations import ImageRelations, JoinedRelations, join, relate_candidates
 from optdet.metrics.matching import N_TOTALS
-from optdet.structures import FloatArray, Metric
+from optdet.structures import Metric
 
 OnImage = Callable[[int, int], None]
+_WORTH_PROCESSES = 32
+"""Images from which on processes repay the seconds that they take to start."""
 
 
 def sweep(
@@ -76,24 +84,35 @@ def _prepare(
     workers: int,
     on_image: OnImage | None,
 ) -> JoinedRelations:
-    def one(image: SweepImage) -> tuple[CandidateLattice, ImageRelations]:
-        candidates = find_candidates(
-            image.prob_map,
-            image.letterbox,
-            lattice.thresh,
-            lattice.unclip_ratio,
-            use_polygon=lattice.use_polygon,
-            min_side=lattice.min_side,
-        )
+    find = partial(_candidates, lattice=lattice)
+
+    def related(image: SweepImage, candidates: CandidateLattice) -> tuple[CandidateLattice, ImageRelations]:
         return candidates, relate_candidates(image.words, candidates, metric)
 
+    results: Iterator[tuple[CandidateLattice, ImageRelations]]
+    if not lattice.use_polygon:
+        results = mapped(lambda image: related(image, find(image)), images, workers=workers)
+    elif workers > 1 and len(images) >= _WORTH_PROCESSES:
+        results = map(related, images, mapped_in_processes(find, images, workers=workers))
+    else:
+        results = (related(image, find(image)) for image in images)
     prepared = []
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        for done, result in enumerate(pool.map(one, images), start=1):
-            prepared.append(result)
-            if on_image is not None:
-                on_image(done, len(images))
+    for done, result in enumerate(results, start=1):
+        prepared.append(result)
+        if on_image is not None:
+            on_image(done, len(images))
     return join([candidates for candidates, _ in prepared], [relations for _, relations in prepared])
+
+
+def _candidates(image: SweepImage, *, lattice: SweepLattice) -> CandidateLattice:
+    return find_candidates(
+        image.prob_map,
+        image.letterbox,
+        lattice.thresh,
+        lattice.unclip_ratio,
+        use_polygon=lattice.use_polygon,
+        min_side=lattice.min_side,
+    )
 
 
 def _count(
@@ -111,59 +130,34 @@ def _count(
         len(lattice.max_candidates),
         len(lattice.box_thresh),
     )
-    sums = np.zeros((*axes, N_SUMS), dtype=np.int64)
-    part_sums = np.zeros((*axes, N_PARTS), dtype=np.int64)
-    global_sums = np.zeros((*axes, N_TOTALS), dtype=np.int64)
-    best = np.zeros(axes[:3], dtype=np.int64)
-    intervals = np.zeros((*axes[:3], 2), dtype=np.float64)
-    hmeans = np.zeros((*axes, len(images)), dtype=np.float32) if by_image else None
+    n_images = len(images)
     parts = np.array([part_of(image.name) for image in images], dtype=np.int64)
-    boxes = np.array(lattice.box_thresh, dtype=np.float64)
-    nothing = np.zeros((0, 0, 0, 0), dtype=np.float32)
-    bounded = {"precision": PRECISION, "recall": RECALL}.get(
-        constraint.metric if constraint else "", DETECTIONS
+    counted = CountedImages(
+        joined.polygon_of,
+        joined.tables,
+        joined.word_starts,
+        joined.centre_starts,
+        joined.n_expected,
+        parts,
+        joined.one_to_one,
     )
-    scale = 1.0 if bounded == DETECTIONS else FIXED_POINT * len(images)
-    bounds = np.array(constraint.bounds if constraint else (-np.inf, np.inf))
-    bounded_sums = np.zeros((*axes, N_PARTS) if constraint else (axes[0], 0, 0, 0, 0), dtype=np.int64)
+    bound = _bound(constraint, n_images)
+    whole = _no_sums(axes, n_images if by_image else None, bounded=constraint is not None)
+    box_thresh = np.array(lattice.box_thresh, dtype=np.float64)
 
     def level(k: int) -> None:
-        chosen, shapes, positions, scores = _level_candidates(joined, k)
-        limits = _limits(lattice.max_candidates, positions)
+        candidates = _level_candidates(joined, k)
+        limits = _limits(lattice.max_candidates, candidates.positions)
         n = len(limits)
-        count_level(
-            chosen,
-            shapes,
-            positions,
-            scores,
-            joined.polygon_of,
-            joined.tables,
-            joined.word_starts,
-            joined.centre_starts,
-            joined.n_expected,
-            joined.one_to_one,
-            parts,
-            limits,
-            boxes,
-            MAX_DETECTIONS,
-            sums[k],
-            part_sums[k],
-            global_sums[k],
-            bounded,
-            scale,
-            bounds,
-            bounded_sums[k],
-            best[k],
-            intervals[k],
-            nothing if hmeans is None else hmeans[k],
-        )
-        for array in (sums, part_sums, global_sums, bounded_sums, best, intervals, hmeans):
-            if array is not None and n < axes[2] and array.shape[1]:  # higher limits cut nothing off here
+        swept = CountedAxes(limits, box_thresh, MAX_DETECTIONS)
+        count_level(candidates, counted, swept, bound, LevelSums(*(array[k] for array in whole)))
+        for array in whole:
+            if n < axes[2] and array.shape[1]:  # higher limits cut nothing off here
                 array[k, :, n:] = array[k, :, n - 1 : n]
 
     with ThreadPoolExecutor(max(1, workers)) as pool:
         list(pool.map(level, range(axes[0])))
-    means = sums[..., :DETECTIONS] / (FIXED_POINT * len(images))
+    means = whole.sums[..., :DETECTIONS] / (FIXED_POINT * n_images)
     return Landscape(
         lattice=lattice,
         metric=metric,
@@ -171,23 +165,45 @@ def _count(
         precision=means[..., PRECISION],
         recall=means[..., RECALL],
         hmean=means[..., HMEAN],
-        n_detections=sums[..., DETECTIONS],
-        global_counts=global_sums,
-        part_hmeans=part_sums / FIXED_POINT,
+        n_detections=whole.sums[..., DETECTIONS],
+        global_counts=whole.totals,
+        n_expected=int(joined.n_expected.sum()),
+        part_hmeans=whole.parts / FIXED_POINT,
         part_sizes=np.bincount(parts, minlength=N_PARTS),
-        best=_best(lattice, joined, best, intervals) if (best >= 0).any() else None,
+        best=_best(lattice, joined, whole) if (whole.best >= 0).any() else None,
         constraint=constraint,
-        part_bounded=bounded_sums / (1.0 if bounded == DETECTIONS else FIXED_POINT),
+        part_bounded=whole.bounded / (1.0 if bound.column == DETECTIONS else FIXED_POINT),
         candidates=tuple(joined.candidates),
-        image_hmeans=hmeans,
+        image_hmeans=whole.image_hmeans if by_image else None,
     )
 
 
-def _level_candidates(
-    joined: JoinedRelations, k: int
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], FloatArray]:
-    """Image, shape, contour index and score of the candidates of all images at threshold k, by falling
-    score."""
+def _no_sums(axes: tuple[int, int, int, int], n_images: int | None, *, bounded: bool) -> LevelSums:
+    """Room for the sums of all levels, which are the first axis; H-means of images where they are counted."""
+    nothing = (axes[0], 0, 0, 0, 0)
+    return LevelSums(
+        sums=np.zeros((*axes, N_SUMS), dtype=np.int64),
+        parts=np.zeros((*axes, N_PARTS), dtype=np.int64),
+        totals=np.zeros((*axes, N_TOTALS), dtype=np.int64),
+        bounded=np.zeros((*axes, N_PARTS) if bounded else nothing, dtype=np.int64),
+        best=np.zeros(axes[:3], dtype=np.int64),
+        intervals=np.zeros((*axes[:3], 2), dtype=np.float64),
+        image_hmeans=np.zeros(nothing if n_images is None else (*axes, n_images), dtype=np.float32),
+    )
+
+
+def _bound(constraint: Constraint | None, n_images: int) -> Bound:
+    """On the sums that are kept: those of scores are fixed-point."""
+    if constraint is None:
+        return Bound(DETECTIONS, 1.0, -math.inf, math.inf)
+    if constraint.metric == "boxes":
+        return Bound(DETECTIONS, 1.0, *constraint.bounds)
+    column = {"precision": PRECISION, "recall": RECALL}[constraint.metric]
+    return Bound(column, FIXED_POINT * n_images, *constraint.bounds)
+
+
+def _level_candidates(joined: JoinedRelations, k: int) -> LevelCandidates:
+    """The candidates of all images at threshold k."""
     own = [c.shapes[c.starts[k] : c.starts[k + 1]] for c in joined.candidates]
     sizes = [len(shapes) for shapes in own]
     positions = np.concatenate([np.arange(size) for size in sizes])
@@ -202,7 +218,7 @@ def _level_candidates(
     kept = np.flatnonzero(local >= 0)
     order = kept[np.lexsort((positions[kept], -scores[kept]))]
     shapes = local[order] + joined.shape_starts[images[order]]
-    return images[order], shapes, positions[order], scores[order]
+    return LevelCandidates(images[order], shapes, positions[order], scores[order])
 
 
 def _effective(max_candidates: tuple[int, ...], candidates: Sequence[CandidateLattice]) -> tuple[int, ...]:
@@ -218,11 +234,9 @@ def _limits(max_candidates: Sequence[int], positions: NDArray[np.int64]) -> NDAr
     return np.array(max_candidates[:n], dtype=np.int64)
 
 
-def _best(
-    lattice: SweepLattice, joined: JoinedRelations, best: NDArray[np.int64], intervals: FloatArray
-) -> SweepBest:
-    k, u, m = (int(index) for index in np.unravel_index(int(np.argmax(best)), best.shape))
-    low, high = (float(value) for value in intervals[k, u, m])
+def _best(lattice: SweepLattice, joined: JoinedRelations, whole: LevelSums) -> SweepBest:
+    k, u, m = (int(index) for index in np.unravel_index(int(np.argmax(whole.best)), whole.best.shape))
+    low, high = (float(value) for value in whole.intervals[k, u, m])
     box_thresh = shortest_between(max(low, lattice.box_thresh[0]), min(high, lattice.box_thresh[-1]))
     thresholds = replace(lattice.at(k, u, m, 0), box_thresh=box_thresh)
     hmeans = []

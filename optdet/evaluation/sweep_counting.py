@@ -8,7 +8,7 @@ they do not depend on the order in which images change, and are exact to 2**-40.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,66 @@ FIXED_POINT: Final = 2.0**40
 N_SUMS: Final = 4
 """Sums over images at a point: H-mean, precision and recall in fixed point, and detections."""
 HMEAN, PRECISION, RECALL, DETECTIONS = range(N_SUMS)
+
+
+class LevelCandidates(NamedTuple):
+    """Candidates (n,) of all images at one thresh, by falling score: image, shape, index among the image's
+    contours, score."""
+
+    images: Any
+    shapes: Any
+    positions: Any
+    scores: Any
+
+
+class CountedImages(NamedTuple):
+    """I images behind one another: ``polygon_of`` (U, R) and ``tables`` as in ``CandidateLattice`` and
+    ``metrics.matching``; ``word_starts`` and ``centre_starts`` (I + 1,); ``n_expected`` (I,) and ``parts``
+    (I,). ``one_to_one`` takes IoU's matcher in CLEval's place."""
+
+    polygon_of: Any
+    tables: Any
+    word_starts: Any
+    centre_starts: Any
+    n_expected: Any
+    parts: Any
+    one_to_one: bool
+
+
+class CountedAxes(NamedTuple):
+    """``max_candidates`` (M,), ``box_thresh`` (B,), ascending, and how many detections there may be."""
+
+    max_candidates: Any
+    box_thresh: Any
+    max_detections: int
+
+
+class Bound(NamedTuple):
+    """The sum over images number ``column``, over ``scale``, must lie within ``low`` and ``high``."""
+
+    column: int
+    scale: float
+    low: float
+    high: float
+
+
+class LevelSums(NamedTuple):
+    """What is written of a level: ``sums`` (U, M, B, N_SUMS); ``parts`` (U, M, B, parts) of H-means;
+    ``totals`` (U, M, B, N_TOTALS).
+
+    ``best`` (U, M): the largest sum of H-means at any box_thresh within the range of its axis where the bound
+    is kept, -1 where there is none; ``intervals`` (U, M, 2): the box_thresh from (exclusive) and to that have
+    it. Unless they are empty: ``bounded`` (U, M, B, parts) of the bound's sum, and ``image_hmeans`` (U, M, B,
+    I).
+    """
+
+    sums: Any
+    parts: Any
+    totals: Any
+    bounded: Any
+    best: Any
+    intervals: Any
+    image_hmeans: Any
 
 
 @compiled
@@ -63,41 +123,28 @@ def _largest_number_of_pairs(order: Any, shapes: Any, polygon_of: Any, detection
 
 @compiled
 def _count_image(
-    order: Any,
-    shapes: Any,
-    positions: Any,
-    polygon_of: Any,
-    tables: Any,
-    words: Any,
-    centres: Any,
-    n_expected: int,
-    one_to_one: bool,
-    max_candidates: Any,
-    max_detections: int,
-    steps: Any,
-    changes: Any,
+    order: Any, image: int, candidates: Any, images: Any, axes: Any, steps: Any, changes: Any
 ) -> None:
     """What each candidate of one image changes when it is added: ``steps`` (U, M, n, N_SUMS), ``changes``
-    (U, M, n, N_TOTALS).
-
-    ``order``: the image's candidates by falling score; ``words`` and ``centres``: first and end of its own.
-    """
+    (U, M, n, N_TOTALS). ``order``: the image's candidates by falling score."""
+    polygon_of, tables, shapes = images.polygon_of, images.tables, candidates.shapes
+    words, centres = images.word_starts[image : image + 2], images.centre_starts[image : image + 2]
     n_pairs = _largest_number_of_pairs(order, shapes, polygon_of, tables[0])
     state = matching_state(words, centres, n_pairs, len(order))
     sequence = np.empty(len(order), dtype=np.int64)
-    places = positions[order]
+    places = candidates.positions[order]
     totals = np.empty((len(order) + 1, N_TOTALS), dtype=np.int64)
     totals[0] = 0
     for u in range(polygon_of.shape[0]):
-        for m in range(len(max_candidates)):
+        for m in range(len(axes.max_candidates)):
             n_added = 0
             for j in range(len(order)):
                 polygon = polygon_of[u, shapes[order[j]]]
-                if places[j] >= max_candidates[m] or n_added >= max_detections:
+                if places[j] >= axes.max_candidates[m] or n_added >= axes.max_detections:
                     polygon = -1
                 sequence[j] = polygon
                 n_added += polygon >= 0
-            if one_to_one:
+            if images.one_to_one:
                 match_in_order(sequence, places, tables, state[0], words[0], totals[1:])
             else:
                 add_in_order(sequence, tables, state, totals[1:])
@@ -109,7 +156,7 @@ def _count_image(
                     changes[u, m, i, t] = totals[j + 1, t] - totals[j, t]
                 new_h, new_p, new_r = now_h, now_p, now_r
                 if sequence[j] >= 0:
-                    precision, recall, hmean = _scores(totals[j + 1], n_expected)
+                    precision, recall, hmean = _scores(totals[j + 1], images.n_expected[image])
                     new_h, new_p, new_r = _fixed(hmean), _fixed(precision), _fixed(recall)
                 steps[u, m, i, HMEAN], steps[u, m, i, PRECISION] = new_h - now_h, new_p - now_p
                 steps[u, m, i, RECALL] = new_r - now_r
@@ -118,106 +165,75 @@ def _count_image(
 
 
 @compiled
-def count_level(
-    images: Any,
-    shapes: Any,
-    positions: Any,
-    scores: Any,
-    polygon_of: Any,
-    tables: Any,
-    word_starts: Any,
-    centre_starts: Any,
-    n_expected: Any,
-    one_to_one: bool,
+def _go_down(
+    u: int,
+    m: int,
+    steps: Any,
+    changes: Any,
+    candidates: Any,
     parts: Any,
-    max_candidates: Any,
-    box_thresholds: Any,
-    max_detections: int,
-    sums: Any,
-    part_sums: Any,
-    global_sums: Any,
-    bounded: int,
-    scale: float,
-    bounds: Any,
-    bounded_sums: Any,
-    best: Any,
-    intervals: Any,
-    image_hmeans: Any,
+    box_thresh: Any,
+    bound: Any,
+    level: Any,
 ) -> None:
-    """Everything at one thresh, for U unclip ratios, M values of max_candidates and B of box_thresh.
+    """Add candidates by falling score, and write down the sums where they hold."""
+    images, scores = candidates.images, candidates.scores
+    n, b = len(images), len(box_thresh) - 1
+    lowest, highest = box_thresh[0], box_thresh[b]
+    sums, totals = np.zeros(N_SUMS, dtype=np.int64), np.zeros(N_TOTALS, dtype=np.int64)
+    in_parts = np.zeros(level.parts.shape[3], dtype=np.int64)
+    bounded_in_parts = np.zeros(level.parts.shape[3], dtype=np.int64)
+    of_images = np.zeros(level.image_hmeans.shape[3], dtype=np.int64)
+    level.best[u, m] = -1
+    for i in range(n + 1):
+        score = scores[i] if i < n else -1.0
+        if i == 0 or score < scores[i - 1]:
+            # The sums so far hold for every box_thresh above this score, up to the last one's.
+            to = scores[i - 1] if i else np.inf
+            kept = bound.low <= sums[bound.column] / bound.scale <= bound.high
+            if kept and score < highest and to >= lowest and sums[HMEAN] > level.best[u, m]:
+                level.best[u, m] = sums[HMEAN]
+                level.intervals[u, m, 0], level.intervals[u, m, 1] = score, to
+            while b >= 0 and box_thresh[b] > score:
+                level.sums[u, m, b] = sums
+                level.parts[u, m, b] = in_parts
+                level.totals[u, m, b] = totals
+                if len(level.bounded):
+                    level.bounded[u, m, b] = bounded_in_parts
+                if len(of_images):
+                    level.image_hmeans[u, m, b] = of_images / FIXED_POINT
+                b -= 1
+            if b < 0 and score < lowest:
+                break
+        if i < n:
+            for t in range(N_SUMS):
+                sums[t] += steps[i, t]
+            for t in range(N_TOTALS):
+                totals[t] += changes[i, t]
+            in_parts[parts[images[i]]] += steps[i, HMEAN]
+            bounded_in_parts[parts[images[i]]] += steps[i, bound.column]
+            if len(of_images):
+                of_images[images[i]] += steps[i, HMEAN]
 
-    Candidates (n,) by falling score: image, shape, index among the image's contours, score. ``polygon_of``
-    (U, R) and ``tables`` as in ``CandidateLattice`` and ``metrics.matching``, with the images behind one
-    another. ``word_starts`` and ``centre_starts`` (I + 1,), ``n_expected`` (I,) and ``parts`` (I,) belong
-    to the images; ``one_to_one`` takes IoU's matcher in CLEval's place; ``box_thresholds`` ascend.
 
-    Written: ``sums`` (U, M, B, N_SUMS); ``part_sums`` (U, M, B, parts) of H-means; ``global_sums`` (U, M,
-    B, N_TOTALS); ``best`` (U, M), the largest sum of H-means at any box_thresh within the range of
-    ``box_thresholds`` where the sum number ``bounded`` over ``scale`` lies within ``bounds``, -1 where there
-    is none; ``intervals`` (U, M, 2), the box_thresh from (exclusive) and to that have it; and, unless they
-    are empty, ``bounded_sums`` (U, M, B, parts) of that sum and ``image_hmeans`` (U, M, B, I).
-    """
-    n, n_images = len(images), len(n_expected)
-    n_ratios, n_limits, n_boxes = polygon_of.shape[0], len(max_candidates), len(box_thresholds)
+@compiled
+def count_level(candidates: Any, images: Any, axes: Any, bound: Any, level: Any) -> None:
+    """Everything at one thresh: a ``LevelCandidates``, ``CountedImages``, ``CountedAxes`` and ``Bound`` give
+    the ``LevelSums``, which are written."""
+    n = len(candidates.images)
+    n_ratios, n_limits = images.polygon_of.shape[0], len(axes.max_candidates)
     steps = np.empty((n_ratios, n_limits, n, N_SUMS), dtype=np.int64)
     changes = np.empty((n_ratios, n_limits, n, N_TOTALS), dtype=np.int32)
     # Image by image, so that its tables stay in the processor's cache; candidates keep their places.
-    by_image = np.argsort(images, kind="mergesort")
+    by_image = np.argsort(candidates.images, kind="mergesort")
     end = 0
-    for image in range(n_images):
+    for image in range(len(images.n_expected)):
         start = end
-        while end < n and images[by_image[end]] == image:
+        while end < n and candidates.images[by_image[end]] == image:
             end += 1
-        _count_image(
-            by_image[start:end],
-            shapes,
-            positions,
-            polygon_of,
-            tables,
-            word_starts[image : image + 2],
-            centre_starts[image : image + 2],
-            n_expected[image],
-            one_to_one,
-            max_candidates,
-            max_detections,
-            steps,
-            changes,
-        )
-    lowest, highest = box_thresholds[0], box_thresholds[n_boxes - 1]
-    fixed_hmeans = np.zeros(n_images, dtype=np.int64)
+        _count_image(by_image[start:end], image, candidates, images, axes, steps, changes)
     for u in range(n_ratios):
         for m in range(n_limits):
-            total, in_all = np.zeros(N_SUMS, dtype=np.int64), np.zeros(N_TOTALS, dtype=np.int64)
-            in_parts = np.zeros(part_sums.shape[3], dtype=np.int64)
-            bounded_in_parts = np.zeros(part_sums.shape[3], dtype=np.int64)
-            fixed_hmeans[:] = 0
-            best[u, m] = -1
-            b = n_boxes - 1
-            for i in range(n + 1):
-                score = scores[i] if i < n else -1.0
-                if i == 0 or score < scores[i - 1]:
-                    # The sums so far hold for every box_thresh above this score, up to the last one's.
-                    to = scores[i - 1] if i else np.inf
-                    kept = bounds[0] <= total[bounded] / scale <= bounds[1]
-                    if kept and score < highest and to >= lowest and total[HMEAN] > best[u, m]:
-                        best[u, m] = total[HMEAN]
-                        intervals[u, m, 0], intervals[u, m, 1] = score, to
-                    while b >= 0 and box_thresholds[b] > score:
-                        sums[u, m, b] = total
-                        part_sums[u, m, b] = in_parts
-                        global_sums[u, m, b] = in_all
-                        if len(bounded_sums):
-                            bounded_sums[u, m, b] = bounded_in_parts
-                        if len(image_hmeans):
-                            image_hmeans[u, m, b] = fixed_hmeans / FIXED_POINT
-                        b -= 1
-                    if b < 0 and score < lowest:
-                        break
-                if i < n:
-                    for t in range(N_SUMS):
-                        total[t] += steps[u, m, i, t]
-                    for t in range(N_TOTALS):
-                        in_all[t] += changes[u, m, i, t]
-                    in_parts[parts[images[i]]] += steps[u, m, i, HMEAN]
-                    bounded_in_parts[parts[images[i]]] += steps[u, m, i, bounded]
-                    fixed_hmeans[images[i]] += steps[u, m, i, HMEAN]
+            _go_down(
+                u, m, steps[u, m], changes[u, m], candidates, images.parts, axes.box_thresh, bound, level
+            )

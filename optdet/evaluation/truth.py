@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from optdet.metrics import cleval, iou
 from optdet.metrics.cleval import CLEvalCounts
-from optdet.metrics.cleval_truth import CLEvalRelations, CLEvalTruth, prepare_truth
+from optdet.metrics.cleval_relations import CLEvalRelations
+from optdet.metrics.cleval_truth import CLEvalTruth, prepare_truth
 from optdet.metrics.iou import IoUCounts, IoUTruth
 from optdet.metrics.rings import Index, read_polygons, ring_starts, stack_rings
 from optdet.structures import PROFILES, FloatArray, Metric, Profile, Word

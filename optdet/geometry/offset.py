@@ -6,6 +6,8 @@ Distances are pixels. DB (Liao et al. 2020, section 3.4) shrinks a word of area 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyclipper
 from numpy.typing import ArrayLike, NDArray
@@ -19,8 +21,13 @@ def shrink_distance(polygon: ArrayLike, shrink_ratio: float) -> float:
 
 
 def unclip_distance(polygon: ArrayLike, unclip_ratio: float) -> float:
-    length = perimeter(polygon)
-    return area(polygon) * unclip_ratio / length if length > 0 else 0.0
+    return unclip_distances(polygon, (unclip_ratio,))[0]
+
+
+def unclip_distances(polygon: ArrayLike, unclip_ratios: Sequence[float]) -> list[float]:
+    """The distance of each ratio; the polygon is measured once."""
+    size, length = area(polygon), perimeter(polygon)
+    return [size * ratio / length if length > 0 else 0.0 for ratio in unclip_ratios]
 
 
 def offset_polygon(polygon: ArrayLike, distance: float) -> list[NDArray[np.int32]]:
@@ -28,7 +35,9 @@ def offset_polygon(polygon: ArrayLike, distance: float) -> list[NDArray[np.int32
 
     Coordinates are truncated to integers before, as the DB authors' code does by handing floats to Clipper.
     """
-    path = np.trunc(np.asarray(polygon, dtype=np.float64)).astype(np.int64)
+    path = np.asarray(polygon)
+    if path.dtype.kind != "i":
+        path = np.trunc(path.astype(np.float64)).astype(np.int64)
     clipper = pyclipper.PyclipperOffset()
     try:
         clipper.AddPath(path.tolist(), pyclipper.JT_ROUND, pyclipper.ET_CLOSEDPOLYGON)

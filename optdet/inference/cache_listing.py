@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from optdet.data.image_cache import KeptImages, kept_images, remove_images
 from optdet.errors import OptdetError
-from optdet.in_use import remove_unused
+from optdet.in_use import last_written, remove_unused
 from optdet.inference.map_cache import NOTE_NAME, maps_dir, read_note
 
 
@@ -110,7 +110,7 @@ def _find(entries: list[CacheEntry], key: str, cache_dir: Path) -> CacheEntry:
 def _maps_entry(folder: Path) -> CacheEntry:
     note = read_note(folder)
     files = [(path.name, path.stat()) for path in folder.iterdir() if path.is_file()]
-    noted = [status.st_mtime for name, status in files if name == NOTE_NAME]
+    noted = any(name == NOTE_NAME for name, _ in files)
     return CacheEntry(
         kind="maps",
         key=folder.name,
@@ -119,7 +119,7 @@ def _maps_entry(folder: Path) -> CacheEntry:
         made=note.made if note else None,
         n_images=sum(name.endswith(".npy") and not name.startswith(".") for name, _ in files),
         n_bytes=sum(status.st_size for _, status in files),
-        last_used=max(noted) if noted else folder.stat().st_mtime,
+        last_used=last_written(folder / NOTE_NAME if noted else folder),
         path=folder,
     )
 

@@ -95,7 +95,7 @@ class MapCache:
             raise OptdetError(
                 f"the probability map cannot be kept ({error.strerror})",
                 where=str(self._path(image_key)),
-                fix="free space there",
+                fix="check the folder's rights and the free space",
             ) from error
 
     def begin_use(self) -> None:

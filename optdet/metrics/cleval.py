@@ -23,7 +23,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from optdet.metrics import scores
 from optdet.metrics.cleval_matching import count_all, count_and_cover
-from optdet.metrics.cleval_truth import CLEvalRelations, CLEvalTruth, prepare_truth
+from optdet.metrics.cleval_relations import CLEvalRelations
+from optdet.metrics.cleval_truth import CLEvalTruth, prepare_truth
 from optdet.metrics.rings import Bools, Index
 from optdet.structures import FloatArray, Profile
 

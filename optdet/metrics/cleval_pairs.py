@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from optdet.compiled import compiled
-from optdet.metrics.clipping import is_simple, ring_box, shared_area
+from optdet.metrics.clipping import clipping_room, is_simple, ring_box, shared_area
 
 
 @compiled
@@ -70,12 +70,7 @@ def find_pairs(
     starts of the centres inside (pairs + 1,) and these centres.
     """
     n_detections, n_words = len(starts) - 1, len(word_starts) - 1
-    longest, longest_word = 0, 0
-    for d in range(n_detections):
-        longest = max(longest, starts[d + 1] - starts[d])
-    for g in range(n_words):
-        longest_word = max(longest_word, word_starts[g + 1] - word_starts[g])
-    px, py = np.empty((2, 2 * longest + longest_word + 8)), np.empty((2, 2 * longest + longest_word + 8))
+    px, py = clipping_room(starts, word_starts)
     room, centre_room = 4 * n_detections + 16, 40 * n_detections + 64
     pair_starts = np.zeros(n_detections + 1, dtype=np.int64)
     words, inside, shares = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.float64)

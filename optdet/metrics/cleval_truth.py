@@ -11,8 +11,8 @@ coordinates as given. Words and detections keep their indices: one that a profil
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
 import numpy as np
 import shapely
@@ -20,8 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from optdet.metrics import cleval_competition, cleval_official
 from optdet.metrics.cleval_pairs import find_pairs
+from optdet.metrics.cleval_relations import CLEvalRelations
 from optdet.metrics.clipping import all_convex_turns
-from optdet.metrics.matching import Tables
 from optdet.metrics.rings import (
     Bools,
     Index,
@@ -78,45 +78,6 @@ _RULES: Final[dict[Profile, _Rules]] = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CLEvalRelations:
-    """D detections against the valid words, each whatever else is detected.
-
-    A pair is a word and a detection that holds at least one of the word's centres; those of detection d are
-    ``pair_starts[d] : pair_starts[d + 1]``, by word. By pair: ``words``, ``n_inside`` (centres inside),
-    ``near`` (whether the area precision suffices) and ``centres[centre_starts[i] : centre_starts[i + 1]]``.
-    By detection: ``ignored`` (don't care), ``merges`` (it covers several words as a whole), ``costs``
-    (characters charged while nothing matches, 0 where that cannot happen) and ``n_near`` (its near words).
-    """
-
-    pair_starts: Index
-    words: NDArray[np.int32]
-    n_inside: NDArray[np.int32]
-    near: Bools
-    centre_starts: Index
-    centres: NDArray[np.int32]
-    ignored: Bools
-    merges: Bools
-    costs: Index
-    n_near: Index
-
-    def __len__(self) -> int:
-        return len(self.ignored)
-
-    def tables(self) -> Tables:
-        """The same as ``cleval_matching`` reads it: by detection, by pair, and the centres."""
-        n_detections, n_pairs = len(self), len(self.words)
-        detections = np.zeros((n_detections + 1, 5), dtype=np.int32)
-        detections[:, 0] = self.pair_starts
-        for column, values in enumerate((self.ignored, self.merges, self.costs, self.n_near), start=1):
-            detections[:-1, column] = values
-        pairs = np.zeros((n_pairs + 1, 4), dtype=np.int32)
-        for column, values in enumerate((self.words, self.n_inside, self.near)):
-            pairs[:-1, column] = values
-        pairs[:, 3] = self.centre_starts
-        return detections, pairs, self.centres
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class CLEvalTruth:
     """One image's words, prepared; made by ``prepare_truth``. G words, C centres, word after word.
 
@@ -147,7 +108,7 @@ class CLEvalTruth:
         kept = _kept(shaped, rules)
         raw = stack_rings([shaped[index] for index in kept], "detection")
         related = _relate(self, raw, rules)
-        return related if len(kept) == len(shaped) else _spread(related, kept, len(shaped))
+        return related if len(kept) == len(shaped) else related.spread(kept, len(shaped))
 
     def relate_rings(self, points: NDArray[np.number], starts: Index) -> CLEvalRelations:
         """The same of D polygons of at least 3 points that lie behind one another, ``starts`` (D + 1,)."""
@@ -156,7 +117,7 @@ class CLEvalTruth:
         kept = np.flatnonzero(rings.sizes >= rules.min_points)
         if len(kept) == len(rings):
             return _relate(self, rings, rules)
-        return _spread(_relate(self, rings.subset(kept), rules), kept, len(rings))
+        return _relate(self, rings.subset(kept), rules).spread(kept, len(rings))
 
     def regions(self, words: Index) -> Regions:
         """The words' regions; ignored ones lose what valid words cover: a detection there is about the
@@ -286,7 +247,7 @@ def _relate(truth: CLEvalTruth, raw: Rings, rules: _Rules) -> CLEvalRelations:
     related = CLEvalRelations(
         pair_starts, words, n_inside, near, centre_starts, centres, ignored, merges, costs, n_near
     )
-    return _without_pairs(related, detections, on_ignored) if on_ignored.any() else related
+    return related.without(detections, on_ignored) if on_ignored.any() else related
 
 
 def _settled(
@@ -330,37 +291,3 @@ def _ignored_detections(
         detections[several], weights=shares[several].astype(np.float64), minlength=n_detections
     )
     return np.asarray(single | (together.astype(np.float32) >= limit))
-
-
-def _without_pairs(related: CLEvalRelations, detections: Index, dropped: Bools) -> CLEvalRelations:
-    kept = np.flatnonzero(~dropped)
-    sizes = np.diff(related.centre_starts)[kept]
-    return replace(
-        related,
-        pair_starts=ring_starts(np.bincount(detections[kept], minlength=len(related))),
-        words=related.words[kept],
-        n_inside=related.n_inside[kept],
-        near=related.near[kept],
-        centre_starts=ring_starts(sizes),
-        centres=related.centres[ranges(related.centre_starts[kept], sizes)],
-    )
-
-
-def _spread(related: CLEvalRelations, kept: Sequence[int] | Index, n_detections: int) -> CLEvalRelations:
-    """Detections at their places among ``n_detections``; the others are inert: ignored, without a pair."""
-    n_pairs = np.zeros(n_detections, dtype=np.intp)
-    n_pairs[kept] = np.diff(related.pair_starts)
-
-    def placed(values: NDArray[Any], empty: Any) -> NDArray[Any]:
-        result = np.full(n_detections, empty, dtype=values.dtype)
-        result[kept] = values
-        return result
-
-    return replace(
-        related,
-        pair_starts=ring_starts(n_pairs),
-        ignored=placed(related.ignored, True),
-        merges=placed(related.merges, False),
-        costs=placed(related.costs, 0),
-        n_near=placed(related.n_near, 0),
-    )

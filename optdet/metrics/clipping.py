@@ -93,6 +93,18 @@ def ring_box(points: Any, start: int, size: int) -> tuple[float, float, float, f
 
 
 @compiled
+def clipping_room(starts: Any, word_starts: Any) -> tuple[Any, Any]:
+    """Room (2, n) for the x and the y of any of the rings ``starts`` (D + 1,) while a word cuts it."""
+    longest, longest_word = 0, 0
+    for d in range(len(starts) - 1):
+        longest = max(longest, starts[d + 1] - starts[d])
+    for g in range(len(word_starts) - 1):
+        longest_word = max(longest_word, word_starts[g + 1] - word_starts[g])
+    n = 2 * longest + longest_word + 8
+    return np.empty((2, n)), np.empty((2, n))
+
+
+@compiled
 def shared_area(
     ring: Any, start: int, size: int, word: Any, first: int, n: int, turn: int, px: Any, py: Any
 ) -> float:

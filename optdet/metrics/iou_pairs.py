@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from optdet.compiled import compiled
-from optdet.metrics.clipping import is_simple, ring_box, shared_area
+from optdet.metrics.clipping import clipping_room, is_simple, ring_box, shared_area
 
 
 @compiled
@@ -37,12 +37,7 @@ def find_overlaps(
     detection's.
     """
     n_detections, n_words = len(starts) - 1, len(word_starts) - 1
-    longest, longest_word = 0, 0
-    for d in range(n_detections):
-        longest = max(longest, starts[d + 1] - starts[d])
-    for g in range(n_words):
-        longest_word = max(longest_word, word_starts[g + 1] - word_starts[g])
-    px, py = np.empty((2, 2 * longest + longest_word + 8)), np.empty((2, 2 * longest + longest_word + 8))
+    px, py = clipping_room(starts, word_starts)
     room, n_pairs = 2 * n_detections + 16, 0
     pairs, areas, shared = np.empty((room, 2), np.int64), np.empty(room), np.empty(room)
     for d in range(n_detections):

@@ -42,9 +42,8 @@ def save_checkpoint(path: Path, payload: Mapping[str, Any]) -> str:
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, RuntimeError) as error:
-        # torch's writer turns the OSError of a full disk into a RuntimeError of its own.
-        cause = error if isinstance(error, OSError) else error.__context__
-        if not isinstance(cause, OSError):
+        cause = _system_error(error)
+        if cause is None:
             raise
         raise OptdetError(
             f"the checkpoint cannot be written ({cause.strerror or cause})",
@@ -52,6 +51,14 @@ def save_checkpoint(path: Path, payload: Mapping[str, Any]) -> str:
             fix="check the folder and the free space",
         ) from error
     return digest
+
+
+def _system_error(error: BaseException) -> OSError | None:
+    """What the disk said: torch's writer turns its OSError into a RuntimeError of its own, or into two."""
+    link: BaseException | None = error
+    while link is not None and not isinstance(link, OSError):
+        link = link.__cause__ or link.__context__
+    return link
 
 
 def load_checkpoint(path: Path, *, sha256: str | None = None) -> dict[str, Any]:
@@ -71,7 +78,7 @@ def load_checkpoint(path: Path, *, sha256: str | None = None) -> dict[str, Any]:
         raise OptdetError(
             f"the checkpoint cannot be read ({error.strerror or error})",
             where=str(path),
-            fix="check the path",
+            fix="restore it from a backup, or train again" if not path.exists() else "check its rights",
         ) from error
     version = content.pop(_VERSION_KEY)
     if version > FORMAT_VERSION:

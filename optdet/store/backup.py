@@ -14,8 +14,10 @@ from pathlib import Path
 from optuna.storages import RDBStorage
 
 from optdet.atomic import atomic_file
+from optdet.disk import disk_fault
 from optdet.errors import OptdetError
-from optdet.store.engine import BUSY_TIMEOUT_S, database_errors, shown_url, sqlite_file
+from optdet.store.engine import BUSY_TIMEOUT_S, database_errors, sqlite_file
+from optdet.store.url import shown_url
 
 _PAGES_A_STEP = 1024  # 4 MB: an interrupt is heard between steps
 
@@ -35,9 +37,12 @@ def backup_database(storage: RDBStorage, out: Path | None = None, *, force: bool
             out.parent.mkdir(parents=True, exist_ok=True)
             with atomic_file(out) as unnamed:
                 _copy(file, Path(str(unnamed.name)))
-        except OSError as error:
+        except (OSError, sqlite3.Error) as error:
+            if isinstance(error, sqlite3.Error) and disk_fault(error) is None:
+                raise  # the database's own; it is only read, so what the disk refuses is the copy
+            reason = error.strerror if isinstance(error, OSError) else error
             raise OptdetError(
-                f"the backup cannot be written ({error.strerror})",
+                f"the backup cannot be written ({reason})",
                 where=str(out),
                 fix="check the folder and the free space",
             ) from error

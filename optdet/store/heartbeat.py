@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from optdet.store.engine import DATABASE_ERRORS, private_engine
-from optdet.store.leases import Leases, Slot
+from optdet.store.leases import Leases, Slot, SlotLost
 from optdet.store.outage import first_line
 
 BEAT_S = 10.0
@@ -25,7 +25,8 @@ _log = logging.getLogger(__name__)
 class Heartbeat:
     """Beats for a slot while the ``with`` block runs, at once and then every ``beat_s`` seconds.
 
-    Look at ``lost`` before the trial is told, not after: the slot of a finished trial is cleared away.
+    ``confirm`` before the trial is told, not after: the slot of a finished trial is cleared away. And before
+    its files are changed, which are those of whoever goes on with it.
     """
 
     def __init__(self, leases: Leases, slot: Slot, *, beat_s: float = BEAT_S) -> None:
@@ -42,6 +43,11 @@ class Heartbeat:
     def lost(self) -> bool:
         """True once the slot belongs to somebody else, or is gone: this trial must not be worked on."""
         return self._lost.is_set()
+
+    def confirm(self) -> None:
+        """SlotLost where the slot is not ours any more: asked of the database, a beat may be seconds late."""
+        if self.lost or not self._leases.holds(self._slot):
+            raise SlotLost(f"slot {self._slot.slot_id} was taken over")
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -6,6 +6,10 @@ releases it once the trial was told. Every change is one transaction that no oth
 A slot is dead when its owner is: found at once on this host (no such process), otherwise after ``expiry_s``
 seconds without a beat, of those in which the server was there to take one. Times are seconds since the epoch:
 this machine's, or the server's on PostgreSQL.
+
+Such a clock may be set. Whoever sees a beat in the future makes it one of now: a dead owner is waited for no
+longer than ``expiry_s``, however far the clock went back. One that goes forward may take a living worker's
+slot: that one learns it when it says that an epoch is finished, or asks ``holds`` before it tells the trial.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
-from optdet.store.engine import write_transaction
+from optdet.store.engine import read_transaction, write_transaction
 from optdet.store.owners import Owner
 from optdet.store.study_trials import StudyTrials, read_study_trials, retire_study
 from optdet.store.tables import SLOTS
@@ -97,8 +101,7 @@ class Leases:
         with self._transaction() as connection:
             # Slots before trials: a trial that then has none was asked for under an unbound slot
             # that is seen here, or by a worker that is dead.
-            slots = self._read_slots(connection)
-            now, up_since = _clock(connection)
+            now, up_since, slots = self._read_slots(connection)
             trials = read_study_trials(connection, self.study_id, self.study_uuid)
             dead = {slot.slot_id for slot in slots if not self._is_alive(slot, now, up_since)}
             stale = {slot.slot_id for slot in slots if _is_stale(slot, trials, dead=slot.slot_id in dead)}
@@ -147,9 +150,21 @@ class Leases:
             connection.execute(delete(SLOTS).where(of_study, self._is_owned()))
 
     def progress(self, slot: Slot) -> None:
-        """An epoch was finished: from now on take-overs count from zero."""
+        """An epoch was finished: from now on take-overs count from zero. SlotLost where it is not ours."""
+        if slot.n_takeovers == 0:  # nothing to write: it never changed hands
+            if not self.holds(slot):
+                raise SlotLost(f"slot {slot.slot_id} was taken over")
+            return
         with self._transaction() as connection:
-            connection.execute(update(SLOTS).where(self._is_ours(slot)).values(n_takeovers=0))
+            ours = connection.execute(update(SLOTS).where(self._is_ours(slot)).values(n_takeovers=0))
+            if ours.rowcount == 0:
+                raise SlotLost(f"slot {slot.slot_id} was taken over")
+
+    def holds(self, slot: Slot) -> bool:
+        """Whether the slot is still ours, asked of the database: a beat notices only seconds later."""
+        with read_transaction(self.storage.engine) as connection:
+            found = connection.execute(select(SLOTS.c.slot_id).where(self._is_ours(slot))).first()
+        return found is not None
 
     def live(self) -> list[LiveSlot]:
         """Every slot of the study, by trial number, those about to be bound last; the dead are marked."""
@@ -165,8 +180,7 @@ class Leases:
         return live
 
     def _live(self, connection: Connection) -> list[LiveSlot]:
-        rows = self._read_slots(connection)
-        now, up_since = _clock(connection)
+        now, up_since, rows = self._read_slots(connection)
         slots = [
             LiveSlot(
                 slot_id=row.slot_id,
@@ -193,10 +207,17 @@ class Leases:
         with write_transaction(self.storage.engine, f"optdet:slots:{self.study_uuid}") as connection:
             yield connection
 
-    def _read_slots(self, connection: Connection) -> Sequence[Row[Any]]:
+    def _read_slots(self, connection: Connection) -> tuple[float, float, Sequence[Row[Any]]]:
+        """What ``_clock`` gives, and the slots; a beat in the future is one of now from here on."""
         # On PostgreSQL the row locks hold back beats until a decision about their slots is made.
         query = select(SLOTS).where(SLOTS.c.study_uuid == self.study_uuid).order_by(SLOTS.c.slot_id)
-        return connection.execute(query.with_for_update()).all()
+        rows = connection.execute(query.with_for_update()).all()
+        now, up_since = _clock(connection)
+        if any(row.beat > now for row in rows):
+            ahead = and_(SLOTS.c.study_uuid == self.study_uuid, SLOTS.c.beat > now)
+            connection.execute(update(SLOTS).where(ahead).values(beat=now))
+            rows = connection.execute(query).all()
+        return now, up_since, rows
 
     def _is_alive(self, slot: Row[Any], now: float, up_since: float) -> bool:
         owner = Owner(host=slot.host, boot_id=slot.boot_id, pid=slot.pid, started=slot.started)
@@ -252,5 +273,5 @@ def _clock(connection: Connection) -> tuple[float, float]:
         func.extract("epoch", func.clock_timestamp()),
         func.extract("epoch", func.pg_postmaster_start_time()),
     )
-    now, up_since = connection.execute(query).one()
-    return float(now), float(up_since)
+    now, up_since = map(float, connection.execute(query).one())
+    return now, up_since if up_since <= now else 0.0  # the server's clock was set back since it came up

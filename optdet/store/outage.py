@@ -15,6 +15,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import OperationalError
 
+from optdet.disk import DiskUnusable, disk_fault
 from optdet.errors import OptdetError
 from optdet.phrases import parse_duration
 
@@ -28,13 +29,19 @@ class DatabaseAway(OptdetError):
 
 
 def raise_outages(engine: Engine, where: str) -> None:
-    """From now on DatabaseAway comes out of the engine, past Optuna's handling of SQLAlchemy's errors."""
+    """From now on DatabaseAway and DiskUnusable come out of the engine, past Optuna's handling of
+    SQLAlchemy's errors, which writes a traceback."""
 
     @event.listens_for(engine, "handle_error")
     def _failed(context: ExceptionContext) -> None:
+        error = context.original_exception
+        if disk_fault(error) is not None:
+            reason = first_line(error)
+            raise DiskUnusable(
+                f"the database cannot be used: {reason}", where=where, fix=remedy(reason)
+            ) from error
         if context.is_pre_ping or not _is_outage(context):  # a stale connection is replaced by a new one
             return
-        error = context.original_exception
         raise DatabaseAway(
             f"the database is away: {first_line(error)}", where=where, fix=remedy(str(error))
         ) from error
@@ -61,6 +68,8 @@ def remedy(reason: str) -> str:
         return "another program holds it: close that program, then run the same command again"
     if "readonly" in reason:
         return "make the file and its folder writable"
+    if "disk is full" in reason or "disk I/O" in reason:
+        return "make room on its disk, then run the same command again"
     return "check --storage or OPTDET_STORAGE"
 
 

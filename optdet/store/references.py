@@ -7,18 +7,16 @@ where none of them names it.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from optuna.storages import RDBStorage
-from sqlalchemy import Engine, create_engine, inspect, text
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Engine, inspect, text
 
-from optdet.store.engine import BUSY_TIMEOUT_S, database_errors, sqlite_file
+from optdet.store.engine import database_errors
+from optdet.store.root_users import other_databases
 
 Value = TypeVar("Value")
 _ARTIFACT = "artifacts:"  # Optuna's prefix of a system attribute, before the artifact's id
@@ -26,7 +24,6 @@ _TO_STUDIES = (
     "AS attributes JOIN trials ON trials.trial_id = attributes.trial_id"
     " JOIN studies ON studies.study_id = trials.study_id"
 )
-_SQLITE_HEAD = b"SQLite format 3\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +50,9 @@ def references_of(storage: RDBStorage, *, map_key: str) -> References:
     return _read(storage.engine, map_key)
 
 
-def references_of_neighbours(root: Path, storage: RDBStorage, *, map_key: str) -> dict[Path, References]:
-    """Those of each other SQLite file in a root; OptdetError for one that cannot be read."""
-    own = sqlite_file(storage)
-    found = {}
-    for path in sorted(root.iterdir()) if root.is_dir() else []:
-        # The own file is left alone: closing it here would drop the locks that this process has on it.
-        is_own = own is not None and own.exists() and path.samefile(own)
-        if is_own or path.name.startswith(".") or not _is_sqlite(path):
-            continue
-        connect = partial(
-            sqlite3.connect, f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S
-        )
-        found[path] = _read(create_engine(f"sqlite:///{path}", creator=connect, poolclass=NullPool), map_key)
-    return found
-
-
-def _is_sqlite(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(len(_SQLITE_HEAD)) == _SQLITE_HEAD
+def references_of_others(root: Path, storage: RDBStorage, *, map_key: str) -> dict[str, References]:
+    """Those of each other database that uses a root; OptdetError for one that cannot be read."""
+    return {name: _read(engine, map_key) for name, engine in other_databases(root, storage)}
 
 
 def _read(engine: Engine, map_key: str) -> References:

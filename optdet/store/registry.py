@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Row, Table, and_, delete, insert, select
 from sqlalchemy.engine import Connection
 
 from optdet.metrics.scores import PRH
-from optdet.store.engine import write_transaction
+from optdet.store.engine import read_transaction, write_transaction
 from optdet.store.tables import CHECKPOINTS, INNER_TRIALS, SLOTS
 from optdet.structures import Thresholds
 
@@ -77,15 +77,9 @@ def checkpoint_of(
 ) -> CheckpointRecord | None:
     """The trial's checkpoint of this kind, or None where none was recorded."""
     query = select(CHECKPOINTS).where(_is_checkpoint(study_uuid, trial_number, kind))
-    with _transaction(storage, study_uuid) as connection:
+    with read_transaction(storage.engine) as connection:
         row = connection.execute(query).one_or_none()
     return None if row is None else CheckpointRecord(**row._asdict())
-
-
-def forget_checkpoint(storage: RDBStorage, study_uuid: str, trial_number: int, kind: CheckpointKind) -> None:
-    """Drop the record, before the file is deleted."""
-    with _transaction(storage, study_uuid) as connection:
-        connection.execute(delete(CHECKPOINTS).where(_is_checkpoint(study_uuid, trial_number, kind)))
 
 
 def save_inner_trials(
@@ -103,7 +97,7 @@ def load_inner_trials(storage: RDBStorage, study_uuid: str, trial_number: int) -
     """A trial's inner results, by inner number."""
     of_trial = _is_trial(INNER_TRIALS, study_uuid, trial_number)
     query = select(INNER_TRIALS).where(of_trial).order_by(INNER_TRIALS.c.inner_number)
-    with _transaction(storage, study_uuid) as connection:
+    with read_transaction(storage.engine) as connection:
         rows = connection.execute(query).all()
     return [_inner_trial(row) for row in rows]
 
@@ -117,7 +111,7 @@ def forget_study(storage: RDBStorage, study_uuid: str) -> None:
 
 def stored_studies(storage: RDBStorage) -> set[str]:
     """The UUIDs of all studies that have rows here."""
-    with write_transaction(storage.engine, "optdet:registry") as connection:
+    with read_transaction(storage.engine) as connection:
         return {
             uuid
             for table in (SLOTS, CHECKPOINTS, INNER_TRIALS)

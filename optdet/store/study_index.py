@@ -13,7 +13,7 @@ from typing import Any
 from optuna.storages import RDBStorage
 from sqlalchemy import text
 
-from optdet.store.engine import database_errors
+from optdet.store.engine import read_transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def best_values(storage: RDBStorage) -> dict[int, float]:
         " JOIN trial_values ON trial_values.trial_id = trials.trial_id"
         " WHERE trials.state = 'COMPLETE' GROUP BY trials.study_id"
     )
-    with database_errors(storage.engine.url), storage.engine.connect() as connection:
+    with read_transaction(storage.engine) as connection:
         rows = connection.execute(text(query)).all()
     # A study of another program may have infinite values only: they are stored apart, with NULL here.
     return {study_id: float(value) for study_id, value in rows if value is not None}
@@ -45,7 +45,7 @@ def best_values(storage: RDBStorage) -> dict[int, float]:
 
 def list_studies(storage: RDBStorage, *, attributes: tuple[str, ...] = ()) -> list[StudyRow]:
     """All studies, oldest first, with the named user attributes where they have them."""
-    with database_errors(storage.engine.url), storage.engine.connect() as connection:
+    with read_transaction(storage.engine) as connection:
         studies = connection.execute(text("SELECT study_id, study_name FROM studies ORDER BY study_id")).all()
         counts = connection.execute(
             text("SELECT study_id, state, COUNT(*) FROM trials GROUP BY study_id, state")
@@ -62,3 +62,12 @@ def list_studies(storage: RDBStorage, *, attributes: tuple[str, ...] = ()) -> li
     for study_id, state, n_trials in counts:
         by_study[study_id][state] = n_trials
     return [StudyRow(study_id, name, values[study_id], by_study[study_id]) for study_id, name in studies]
+
+
+def study_names(storage: RDBStorage, *, having: str | None = None) -> set[str]:
+    """Names of all studies, or of those that have a user attribute."""
+    query = "SELECT study_name FROM studies"
+    if having is not None:
+        query += ' NATURAL JOIN study_user_attributes WHERE "key" = :key'
+    with read_transaction(storage.engine) as connection:
+        return set(connection.scalars(text(query), {} if having is None else {"key": having}))

@@ -17,18 +17,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from optuna.storages import RDBStorage
-from sqlalchemy import MetaData, Table, insert, select
+from sqlalchemy import Table, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from optdet.errors import OptdetError
 from optdet.store.engine import database_errors
+from optdet.store.optuna_tables import OptunaTables, Row, insert_keyed, insert_rows, optuna_tables
+from optdet.store.reading import reading
 from optdet.store.tables import CHECKPOINTS, INNER_TRIALS
 
-Row = dict[str, Any]
 Rows = dict[str, list[Row]]
 
-_N_AT_ONCE = 5000
 # Attributes of a study in which optuna-dashboard names one of its trials by id.
 _OF_TRIAL_ID = re.compile(r"^(dashboard:(?:artifacts:)?|preference:skip_trial:)(\d+)(?=:|$)")
 
@@ -94,7 +94,7 @@ class StudyRows:
 def read_rows(storage: RDBStorage, studies: Mapping[int, tuple[str, str | None]]) -> list[StudyRows]:
     """Studies by id, each with its name and our UUID if it has one, as they are at one moment."""
     with _snapshot(storage) as connection:
-        tables = _optuna_tables(connection)
+        tables = optuna_tables(connection)
         return [_read(connection, tables, key, *names) for key, names in studies.items()]
 
 
@@ -102,7 +102,7 @@ def write_rows(storage: RDBStorage, studies: Sequence[StudyRows]) -> None:
     """Add studies in one transaction; OptdetError where one of the names is taken."""
     try:
         with database_errors(storage.engine.url), storage.engine.begin() as connection:
-            tables = _optuna_tables(connection)
+            tables = optuna_tables(connection)
             for study in studies:
                 _write(connection, tables, study)
     except IntegrityError as error:
@@ -112,43 +112,21 @@ def write_rows(storage: RDBStorage, studies: Sequence[StudyRows]) -> None:
         ) from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Tables:
-    """Optuna's tables; those of a study or a trial with the column that says of which."""
-
-    studies: Table
-    trials: Table
-    of_study: dict[str, tuple[Table, str]]
-    of_trials: dict[str, tuple[Table, str]]
-
-
-def _optuna_tables(connection: Connection) -> _Tables:
-    metadata = MetaData()
-    metadata.reflect(connection)
-    studies, trials = metadata.tables["studies"], metadata.tables["trials"]
-
-    def pointing_to(target: Table) -> dict[str, tuple[Table, str]]:
-        return {
-            table.name: (table, key.parent.name)
-            for table in metadata.sorted_tables
-            for key in table.foreign_keys
-            if key.column.table is target and table is not trials
-        }
-
-    return _Tables(studies, trials, pointing_to(studies), pointing_to(trials))
-
-
 @contextmanager
 def _snapshot(storage: RDBStorage) -> Iterator[Connection]:
     """One state of the database for all queries; SQLite's transactions are so by themselves."""
     with database_errors(storage.engine.url), storage.engine.connect() as connection:
         if storage.engine.dialect.name != "sqlite":
             connection.execution_options(isolation_level="REPEATABLE READ")
-        with connection.begin():
+        with reading():
+            transaction = connection.begin()
+        with transaction:
             yield connection
 
 
-def _read(connection: Connection, tables: _Tables, study_id: int, name: str, uuid: str | None) -> StudyRows:
+def _read(
+    connection: Connection, tables: OptunaTables, study_id: int, name: str, uuid: str | None
+) -> StudyRows:
     of_this = tables.trials.c.study_id == study_id
     trial_ids = select(tables.trials.c.trial_id).where(of_this)
     return StudyRows(
@@ -175,11 +153,11 @@ def _rows(connection: Connection, table: Table, condition: Any) -> list[Row]:
     return [dict(row._mapping) for row in connection.execute(query)]
 
 
-def _write(connection: Connection, tables: _Tables, rows: StudyRows) -> None:
-    (study_id,) = _insert_keyed(connection, tables.studies, [{"study_name": rows.name}])
+def _write(connection: Connection, tables: OptunaTables, rows: StudyRows) -> None:
+    (study_id,) = insert_keyed(connection, tables.studies, [{"study_name": rows.name}])
     trials = [row | {"study_id": study_id} for row in rows.trials]
     # In the order of their numbers, which Optuna counts by the order of the ids.
-    new_ids = _insert_keyed(connection, tables.trials, trials)
+    new_ids = insert_keyed(connection, tables.trials, trials)
     trial_ids = {row["trial_id"]: new_id for row, new_id in zip(rows.trials, new_ids, strict=True)}
 
     def renamed(match: re.Match[str]) -> str:
@@ -189,26 +167,10 @@ def _write(connection: Connection, tables: _Tables, rows: StudyRows) -> None:
         found = [row | {column: study_id} for row in rows.of_study[name]]
         if "key" in table.c:
             found = [row | {"key": _OF_TRIAL_ID.sub(renamed, row["key"])} for row in found]
-        _insert(connection, table, found)
+        insert_rows(connection, table, found)
     for name, (table, column) in tables.of_trials.items():
-        _insert(connection, table, [row | {column: trial_ids[row[column]]} for row in rows.of_trials[name]])
+        insert_rows(
+            connection, table, [row | {column: trial_ids[row[column]]} for row in rows.of_trials[name]]
+        )
     for table in (CHECKPOINTS, INNER_TRIALS):
-        _insert(connection, table, rows.ours[table.name], keyed=False)
-
-
-def _insert(connection: Connection, table: Table, rows: Sequence[Row], *, keyed: bool = True) -> None:
-    """Rows without their own keys, where the database gives them (``keyed``)."""
-    own = {column.name for column in table.primary_key} if keyed else set()
-    for start in range(0, len(rows), _N_AT_ONCE):
-        part = rows[start : start + _N_AT_ONCE]
-        connection.execute(insert(table), [{k: v for k, v in row.items() if k not in own} for row in part])
-
-
-def _insert_keyed(connection: Connection, table: Table, rows: Sequence[Row]) -> list[int]:
-    """The same, with the new keys in the order of the rows."""
-    if not rows:
-        return []
-    (key,) = table.primary_key
-    query = insert(table).returning(key, sort_by_parameter_order=True)
-    without = [{name: value for name, value in row.items() if name != key.name} for row in rows]
-    return list(connection.scalars(query, without))
+        insert_rows(connection, table, rows.ours[table.name], keyed=False)

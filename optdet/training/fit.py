@@ -12,49 +12,38 @@ trains from the next one on, at that point of the schedule, with an optimizer th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from optdet.atomic import remove_unfinished
 from optdet.config import Config
 from optdet.data.dataset import EpochSampler, TrainingSet, default_workers, training_loader
 from optdet.data.sets import DataSets
-from optdet.errors import OptdetError, TrialFailed
+from optdet.errors import TrialFailed
 from optdet.evaluation.landscape import SweepImage, coarse_lattice
 from optdet.evaluation.scorer import ImageScorer, macro_hmean
 from optdet.evaluation.sweep import sweep
-from optdet.inference.detector import Detector, Normalizer, memory_format, new_model
-from optdet.inference.device import amp_dtype
+from optdet.inference.detector import Detector, Normalizer
 from optdet.inference.preprocessing import Preprocessing
-from optdet.model.dbnet import DBNet
+from optdet.phrases import counted
 from optdet.structures import Thresholds
-from optdet.training.averaging import AveragedModel
-from optdet.training.checkpoints import CheckpointFolder, SavedCheckpoint
-from optdet.training.history import EpochRecord, best_epoch, stops_early
-from optdet.training.loop import EpochLosses, OnBatch, TrainingState, train_epoch, validation_scorers
-from optdet.training.optimizer import build_optimizer
-
-
-def _nothing(*_: Any) -> None:
-    """The default of every callback."""
-
-
-@dataclass(frozen=True, slots=True)
-class FitCallbacks:
-    """Who hears what. ``on_epoch_end`` may raise; what it raises leaves :func:`fit` as it is.
-
-    ``on_resume`` is given the epochs on disk, of which a database that was restored may know less.
-    """
-
-    on_epoch_end: Callable[[EpochRecord], None] = _nothing
-    on_checkpoint: Callable[[SavedCheckpoint], None] = _nothing
-    on_batch: OnBatch = _nothing
-    say: Callable[[str], None] = _nothing
-    on_resume: Callable[[Sequence[EpochRecord]], None] = _nothing
+from optdet.training.callbacks import UNHEARD, FitCallbacks
+from optdet.training.checkpoints import SavedCheckpoint
+from optdet.training.history import EpochRecord, stops_early
+from optdet.training.loop import EpochLosses, train_epoch, validation_scorers
+from optdet.training.recovery import (
+    Batching,
+    CardFull,
+    CheckpointsLost,
+    LoaderDeaths,
+    LoaderDied,
+    card_faults,
+    free_memory,
+    loader_faults,
+)
+from optdet.training.run import Run, best_of, forget, load_start, resume, save, set_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,45 +54,62 @@ class FitResult:
     best: SavedCheckpoint
 
 
-@dataclass(slots=True)
-class _Run:
-    config: Config
-    device: torch.device
-    dtype: torch.dtype | None
-    state: TrainingState
-    folder: CheckpointFolder
-    history: list[EpochRecord] = field(default_factory=list)
-
-    @property
-    def epoch(self) -> int:
-        """The last one that is behind these weights."""
-        return self.history[-1].epoch if self.history else 0
-
-    @property
-    def validated_model(self) -> DBNet:
-        return self.state.average.model if self.state.average is not None else self.state.model
-
-
 def fit(
     config: Config,
     sets: DataSets,
     run_dir: Path,
     *,
     device: torch.device,
-    callbacks: FitCallbacks = FitCallbacks(),
+    callbacks: FitCallbacks = UNHEARD,
     start: SavedCheckpoint | None = None,
 ) -> FitResult:
     """Train as ``config`` says, from ``start`` on where one is given.
 
-    TrialFailed for a NaN loss or a full card, OptdetError for bad settings.
+    Where the card is too small, with half the batch and twice the steps an update, down to one image; where
+    a loader process was ended, with new ones; where its checkpoints were removed, once more from the first
+    epoch. TrialFailed for a NaN loss, or where none of this helps; OptdetError for bad settings.
     """
-    try:
-        return _fit(config, sets, run_dir, device, callbacks, start)
-    except torch.cuda.OutOfMemoryError as error:
-        reason = (
-            f"out of GPU memory with {config.train.batch_size} images of {config.data.size} pixels a batch"
-        )
-        raise TrialFailed(f"{reason}: lower train.batch_size and raise train.accumulate") from error
+    smaller: Batching | None = None
+    deaths = LoaderDeaths()
+    lost_before = False
+    while True:
+        try:
+            return _fit(config, sets, run_dir, device, callbacks, start, smaller)
+        except CardFull as full:
+            smaller = _smaller_batch(full.batching, config, callbacks)
+        except LoaderDied as died:
+            if not deaths.may_go_on(died):
+                raise TrialFailed(
+                    f"epoch {died.epoch} lost a process that loads images {deaths.n_deaths} times "
+                    f"({died.reason}): free memory, or lower data.workers"
+                ) from died
+            callbacks.say(f"a process that loads images was ended ({died.reason}); epoch {died.epoch} again")
+        except CheckpointsLost as lost:
+            if lost_before:
+                raise TrialFailed(
+                    f"{lost}, for the second time: see who removes files in {run_dir}"
+                ) from lost
+            lost_before = True
+            callbacks.say(f"{lost}; training again from the first epoch")
+            callbacks.before_save()
+            forget(run_dir)
+        except torch.cuda.OutOfMemoryError as error:
+            raise TrialFailed(
+                f"out of GPU memory with one image of {config.data.size} pixels: lower data.size"
+            ) from error
+        free_memory(device)  # here, where the error that held its tensors is gone
+
+
+def _smaller_batch(batching: Batching, config: Config, callbacks: FitCallbacks) -> Batching:
+    smaller = batching.halved()
+    reason = f"out of GPU memory with {counted(batching.batch_size, 'image')} of {config.data.size} pixels"
+    if smaller is None:
+        raise TrialFailed(f"{reason}: lower data.size, or take a smaller model")
+    callbacks.say(
+        f"{reason} a batch; going on with {smaller.batch_size}, {smaller.accumulate} batches an update"
+    )
+    callbacks.on_smaller_batch(smaller)
+    return smaller
 
 
 def _fit(
@@ -113,9 +119,11 @@ def _fit(
     device: torch.device,
     callbacks: FitCallbacks,
     start: SavedCheckpoint | None,
+    smaller: Batching | None,
 ) -> FitResult:
-    run = _set_up(config, run_dir, device)
-    _resume(run, callbacks)
+    run = set_up(config, run_dir, device)
+    resume(run, callbacks)
+    run.batching = smaller or run.batching
     if start is not None and not run.history:
         _start_from(run, start, sets, callbacks)
     sampler = EpochSampler(sets.train.weights, config.seed)
@@ -126,7 +134,7 @@ def _fit(
     loader = training_loader(
         dataset,
         sampler,
-        batch_size=config.train.batch_size,
+        batch_size=run.batching.batch_size,
         workers=workers,
         pin_memory=device.type == "cuda",
     )
@@ -135,43 +143,31 @@ def _fit(
         epoch = run.epoch + 1
         sampler.epoch = epoch
         torch.manual_seed(config.seed + epoch)  # for layers that draw, as dropout does
-        losses = train_epoch(
-            run.state,
-            loader,
-            config,
-            epoch=epoch,
-            normalize=normalize,
-            device=device,
-            dtype=run.dtype,
-            on_batch=callbacks.on_batch,
-        )
-        record = _validate(run, sets, epoch, losses)
-        _save(run, record, callbacks)
-        callbacks.on_epoch_end(record)
-    return FitResult(tuple(run.history), _best(run))
+        with loader_faults(epoch):
+            with card_faults(run.batching):
+                losses = train_epoch(
+                    run.state,
+                    loader,
+                    config,
+                    epoch=epoch,
+                    accumulate=run.batching.accumulate,
+                    normalize=normalize,
+                    device=device,
+                    dtype=run.dtype,
+                    on_batch=callbacks.on_batch,
+                )
+            record = _validate(run, sets, epoch, losses)
+            save(run, record, callbacks)
+            callbacks.on_epoch_end(record)
+    return FitResult(tuple(run.history), best_of(run))
 
 
-def _set_up(config: Config, run_dir: Path, device: torch.device) -> _Run:
-    torch.manual_seed(config.seed)
-    model = new_model(config, for_training=True).to(device)
-    if config.train.channels_last:
-        model = model.to(memory_format=memory_format(device))
-    dtype = amp_dtype(device, config.train.amp)
-    state = TrainingState(
-        model=model,
-        optimizer=build_optimizer(model, config.optimizer, device),
-        scaler=torch.amp.GradScaler(device.type, enabled=dtype == torch.float16),
-        average=AveragedModel(model, config.train.ema_decay) if config.train.ema_decay > 0 else None,
-    )
-    return _Run(config, device, dtype, state, CheckpointFolder(run_dir / "checkpoints"))
-
-
-def _finished(run: _Run) -> bool:
+def _finished(run: Run) -> bool:
     train = run.config.train
     return run.epoch >= train.epochs or stops_early(run.history, train.patience)
 
 
-def _validate(run: _Run, sets: DataSets, epoch: int, losses: EpochLosses) -> EpochRecord:
+def _validate(run: Run, sets: DataSets, epoch: int, losses: EpochLosses) -> EpochRecord:
     started = time.perf_counter()
     hmean, thresholds = _score(run, sets)
     return EpochRecord(
@@ -188,7 +184,7 @@ def _validate(run: _Run, sets: DataSets, epoch: int, losses: EpochLosses) -> Epo
     )
 
 
-def _score(run: _Run, sets: DataSets) -> tuple[float, Thresholds]:
+def _score(run: Run, sets: DataSets) -> tuple[float, Thresholds]:
     detector = Detector(
         run.validated_model, Preprocessing.of(run.config), run.device, amp=run.config.train.amp
     )
@@ -206,95 +202,17 @@ def epoch_score(scorers: Sequence[ImageScorer], config: Config) -> tuple[float, 
     return best.hmean, best.thresholds
 
 
-def _save(run: _Run, record: EpochRecord, callbacks: FitCallbacks) -> None:
-    """First the best, then the last that names it: a kill between the two repeats the epoch."""
-    run.history.append(record)
-    common = {"config": run.config.model_dump(mode="json"), "epoch": record.epoch}
-    if best_epoch(run.history) == record.epoch:
-        weights = run.validated_model.state_dict()
-        payload = {
-            **common,
-            "model": weights,
-            "n_threads": torch.get_num_threads(),
-            # Those it was scored at: a run that ends here, pruned, is tuned no further.
-            "thresholds": record.thresholds.as_dict(),
-            # For a run that starts from here; without its times, so that equal runs leave equal files.
-            "record": replace(record, seconds=0.0, images_per_s=0.0).as_dict(),
-        }
-        callbacks.on_checkpoint(run.folder.save("best", record.epoch, payload))
-    last = run.folder.save("last", record.epoch, {**common, **_resumable(run)})
-    callbacks.on_checkpoint(last)
-    lasts = run.folder.found("last")
-    run.folder.keep_only("last", [checkpoint.path for checkpoint in lasts[:2]])
-    # The epoch before may still be needed, and with it the best that it knew of.
-    needed = {best_epoch(run.history), best_epoch(run.history[:-1])}
-    run.folder.keep_only("best", [saved.path for saved in run.folder.found("best") if saved.epoch in needed])
-
-
-def _resumable(run: _Run) -> dict[str, Any]:
-    state = run.state
-    return {
-        "model": state.model.state_dict(),
-        "optimizer": state.optimizer.state_dict(),
-        "scaler": state.scaler.state_dict(),
-        "average": None if state.average is None else state.average.model.state_dict(),
-        "n_average_updates": 0 if state.average is None else state.average.n_updates,
-        "history": [record.as_dict() for record in run.history],
-    }
-
-
-def _resume(run: _Run, callbacks: FitCallbacks) -> None:
-    """Load the newest whole checkpoint, and let ``on_epoch_end`` hear of its epoch again."""
-    remove_unfinished(run.folder.folder)
-    payload = run.folder.load_newest_last(callbacks.say)
-    if payload is None:
-        return
-    if payload["config"] != run.config.model_dump(mode="json"):
-        raise OptdetError(
-            "the checkpoints in this folder are of other settings",
-            where=str(run.folder.folder),
-            fix="remove it",
-        )
-    state = run.state
-    state.model.load_state_dict(payload["model"])
-    state.optimizer.load_state_dict(payload["optimizer"])
-    state.scaler.load_state_dict(payload["scaler"])
-    if state.average is not None:
-        state.average.model.load_state_dict(payload["average"])
-        state.average.n_updates = payload["n_average_updates"]
-    run.history = [EpochRecord.from_dict(values) for values in payload["history"]]
-    callbacks.say(f"going on after epoch {run.epoch} of {run.config.train.epochs}")
-    callbacks.on_resume(run.history)
-    callbacks.on_epoch_end(run.history[-1])
-
-
-def _start_from(run: _Run, start: SavedCheckpoint, sets: DataSets, callbacks: FitCallbacks) -> None:
+def _start_from(run: Run, start: SavedCheckpoint, sets: DataSets, callbacks: FitCallbacks) -> None:
     """The weights of another run; scored here, since images, canvas or thresholds may be others."""
     started = time.perf_counter()
-    payload = start.load()
-    if "record" not in payload:
-        raise TrialFailed(f"{start.path} says nothing of its epoch: an earlier optdet wrote it")
-    try:
-        run.state.model.load_state_dict(payload["model"])
-    except RuntimeError as error:
-        raise TrialFailed(f"the weights of {start.path} do not fit: {str(error).splitlines()[-1]}") from error
-    if run.state.average is not None:
-        run.state.average.model.load_state_dict(payload["model"])
+    found = load_start(run, start)
     hmean, thresholds = _score(run, sets)
     record = replace(
-        EpochRecord.from_dict(payload["record"]),
+        found,
         hmean=hmean,
         thresholds=thresholds,
         seconds=time.perf_counter() - started,
     )
     callbacks.say(f"starting after epoch {record.epoch} of {start.path}")
-    _save(run, record, callbacks)
+    save(run, record, callbacks)
     callbacks.on_epoch_end(record)
-
-
-def _best(run: _Run) -> SavedCheckpoint:
-    epoch = best_epoch(run.history)
-    best = run.folder.load_best(epoch)
-    if best is None:
-        raise TrialFailed(f"the checkpoint of the best epoch, {epoch}, is missing or damaged")
-    return best

@@ -58,12 +58,16 @@ def train_epoch(
     config: Config,
     *,
     epoch: int,
+    accumulate: int,
     normalize: Normalizer,
     device: torch.device,
     dtype: torch.dtype | None,
     on_batch: OnBatch | None = None,
 ) -> EpochLosses:
-    """Forward, backward and update over one epoch (from 1); TrialFailed when the loss is not finite."""
+    """Forward, backward and, every ``accumulate`` batches, update over one epoch (from 1).
+
+    TrialFailed when the loss is not finite.
+    """
     started = time.perf_counter()
     loss_fn = DBLoss(**config.loss.model_dump())
     n_batches = len(loader)
@@ -79,8 +83,8 @@ def train_epoch(
         with autocast(device, dtype):
             output = state.model(normalize(images))
         losses = loss_fn(output, targets)
-        state.scaler.scale(losses.total / config.train.accumulate).backward()  # type: ignore[no-untyped-call]
-        if (index + 1) % config.train.accumulate == 0 or index + 1 == n_batches:
+        state.scaler.scale(losses.total / accumulate).backward()  # type: ignore[no-untyped-call]
+        if (index + 1) % accumulate == 0 or index + 1 == n_batches:
             _update(state, config.train.clip_norm)
         sums += torch.stack([losses.total.detach(), losses.prob, losses.thresh, losses.binary])
         n_images += len(images)

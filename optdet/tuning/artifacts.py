@@ -46,7 +46,8 @@ def attach_artifacts(trial: optuna.Trial, study: OpenStudy, shown: Illustrated) 
 
     Before the trial is told: Optuna attaches nothing to a finished trial.
     """
-    attach(trial, study.places.artifacts_dir, make_pictures(shown, study.config.keep.overlays))
+    pictures = make_pictures(shown, study.config.keep.overlays)
+    attach(study.storage, trial, study.places.artifacts_dir, pictures)
 
 
 def make_pictures(shown: Illustrated, n_overlays: int) -> list[Path]:

@@ -12,6 +12,7 @@ DATA_ROOT = "optdet:data_root"
 READY = "optdet:ready"
 INNER_OF = "optdet:inner_of"
 SEARCH = "optdet:search"
+DATA_STATES = "optdet:data:"  # and a digest of the sources: the states that they were in, the newest last
 COPIED_FROM = "optdet:copied_from"  # the UUID there; on a study that is not ready: the copy was cut short
 
 # Of a trial that goes on with the weights of another, from the moment it is queued, beside its config.
@@ -26,6 +27,9 @@ VERSIONS = "versions"
 # Of a trial, while it trains: what its best epoch so far was scored at.
 EPOCH_THRESHOLDS = "epoch_thresholds"
 
+# Of a trial whose batches were too large for the card: those that it went on with.
+BATCHING = "batching"
+
 # Of a trial, at its end.
 THRESHOLDS = "thresholds"
 SCORES = "scores"
@@ -39,8 +43,33 @@ SECONDS = "seconds"
 IMAGES_PER_S = "images_per_s"
 FAILURE = "failure"
 
+# And at its end, as the dashboard's tables show them.
+PRECISION = "precision"
+RECALL = "recall"
+OFFICIAL_HMEAN = "official_hmean"
+
 # Of a trial of threshold tuning: sums of H-means over the images of each cross-fit part.
 PART_HMEANS = "part_hmeans"
+
+RESULTS = frozenset(
+    {
+        EPOCH_THRESHOLDS,
+        THRESHOLDS,
+        SCORES,
+        CROSSFIT,
+        INTERVAL,
+        CHECKPOINT,
+        MAP_KEY,
+        EPOCHS,
+        BEST_EPOCH,
+        SECONDS,
+        IMAGES_PER_S,
+        PRECISION,
+        RECALL,
+        OFFICIAL_HMEAN,
+    }
+)
+"""What came of a trial: gone where it begins again."""
 
 TIMES = frozenset({SECONDS, IMAGES_PER_S})
 """Attributes that differ between two runs of the same trial."""

@@ -20,12 +20,12 @@ from optuna.trial import TrialState
 
 from optdet.atomic import SUFFIX
 from optdet.config import CacheConfig
-from optdet.in_use import remove_unused
+from optdet.in_use import last_written, remove_unused
 from optdet.inference.cache_listing import CacheEntry, evict, list_cache
 from optdet.store.engine import named_lock, sqlite_file
 from optdet.store.owners import process_started
 from optdet.store.places import Places
-from optdet.store.references import NOTHING, References, references_of, references_of_neighbours
+from optdet.store.references import NOTHING, References, references_of, references_of_others
 from optdet.store.registry import forget_study, stored_studies
 from optdet.store.study_trials import RETIRED
 from optdet.tuning import attributes as attr
@@ -69,16 +69,17 @@ def clean(
 ) -> Cleaned:
     """Remove what is not needed: of one study, or of the whole root. What is in use stays.
 
-    Run folders and pictures that neither this database nor another in the root knows go where the root is the
-    database's own folder, or where ``unknown`` says so: any other may serve a database that is elsewhere.
+    What another database names that lies in the root, or is noted there, stays too. Run folders and pictures
+    that nobody knows go where the root is the database's own folder, or where ``unknown`` says so: any other
+    may serve a database that an earlier optdet did not note.
     """
     places = database.places
     entries = list_cache(places.cache_dir)
     runs, pictures = _run_dirs(places, name), _pictures(places) if name is None else []
     unfinished = [path for path in _unfinished(places, name) if _is_abandoned(path)]
     own = references_of(database.storage, map_key=attr.MAP_KEY)
-    neighbours = references_of_neighbours(places.root, database.storage, map_key=attr.MAP_KEY)
-    others = reduce(or_, neighbours.values(), NOTHING)
+    known = references_of_others(places.root, database.storage, map_key=attr.MAP_KEY)
+    others = reduce(or_, known.values(), NOTHING)
     runs = [path for path in runs if not _is_known(path, own | others)]
     pictures = [path for path in pictures if path.name not in (own | others).artifacts]
     is_certain = unknown or _is_own_root(database)
@@ -156,7 +157,7 @@ def _is_abandoned(path: Path) -> bool:
         return False
     inside = [path, *path.rglob("*")]
     try:
-        return time.time() - max(each.lstat().st_mtime for each in inside) > _ABANDONED_AFTER_S
+        return time.time() - max(map(last_written, inside)) > _ABANDONED_AFTER_S
     except FileNotFoundError:
         return False  # just finished
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optdet.evaluation.configurations import detect_at
-from optdet.evaluation.threads import mapped
+from optdet.evaluation.parallel import mapped
 from optdet.inference.map_source import with_content
 from optdet.inference.predict import OnImage
 from optdet.structures import Detections, Sample, Thresholds

@@ -2,7 +2,8 @@
 
 First the study is retired, in the transaction that sees that nobody works on it: from then on no worker can.
 Then its files go, its inner studies, our rows, and at last the study itself, whose name is what a deletion
-that was cut off is repeated by. Files that another database of the same root names are left to that one.
+that was cut off is repeated by. Files that another database of the same root names are left to that one,
+wherever it lies.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from optdet.errors import OptdetError
 from optdet.inference.map_cache import maps_dir, read_note
 from optdet.store.engine import named_lock
 from optdet.store.leases import Leases, LiveSlot
-from optdet.store.references import NOTHING, References, references_of, references_of_neighbours
+from optdet.store.references import NOTHING, References, references_of, references_of_others
 from optdet.store.registry import forget_study
 from optdet.store.study_trials import RETIRED
 from optdet.tuning import attributes as attr
@@ -38,7 +39,7 @@ class Doomed:
     inner: tuple[str, ...]
     files: tuple[Path, ...]
     n_bytes: int
-    kept_by: tuple[Path, ...]
+    kept_by: tuple[str, ...]
 
 
 def find_doomed(database: Database, name: str) -> Doomed:
@@ -54,9 +55,9 @@ def find_doomed(database: Database, name: str) -> Doomed:
     inner = [
         row.name for row in all_studies(database) if _is_trial_of(row.attributes.get(attr.INNER_OF), name)
     ]
-    others = references_of_neighbours(database.places.root, database.storage, map_key=attr.MAP_KEY)
+    others = _others(database)
     files = list(_files(database, study, reduce(or_, others.values(), NOTHING)))
-    kept_by = [path for path, references in others.items() if name in references.trials]
+    kept_by = [other for other, references in others.items() if name in references.trials]
     return Doomed(
         name=name,
         n_trials=len(study.get_trials(deepcopy=False)),
@@ -68,7 +69,10 @@ def find_doomed(database: Database, name: str) -> Doomed:
 
 
 def delete_study(database: Database, name: str) -> Doomed:
-    """Delete a study and say what went; OptdetError while workers hold trials of it."""
+    """Delete a study and say what went; OptdetError while workers hold trials of it, and where another
+    database that keeps files in the root cannot be asked which.
+    """
+    _others(database)
     study = optuna.load_study(storage=database.storage, study_name=name)
     uuid = study.user_attrs.get(attr.UUID)
     if uuid is not None and not uuid.startswith(RETIRED):
@@ -86,6 +90,11 @@ def delete_study(database: Database, name: str) -> Doomed:
         forget_study(database.storage, uuid.removeprefix(RETIRED))
     optuna.delete_study(study_name=name, storage=database.storage)
     return doomed
+
+
+def _others(database: Database) -> dict[str, References]:
+    """What other databases of the root name."""
+    return references_of_others(database.places.root, database.storage, map_key=attr.MAP_KEY)
 
 
 def _is_trial_of(of: str | None, name: str) -> bool:

@@ -10,11 +10,13 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from optdet.atomic import remove_unfinished
-from optdet.config import Dimension
 from optdet.inference.map_cache import MapCache
 from optdet.metrics.scores import PRH
+from optdet.search_space import Dimension
 from optdet.store.engine import named_lock
+from optdet.store.finished_trials import add_finished_trials
 from optdet.store.registry import load_inner_trials
+from optdet.store.study_index import study_names
 from optdet.structures import Thresholds
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
@@ -33,32 +35,37 @@ def sweep_finished(study: OpenStudy) -> None:
 
 def best_trials(study: OpenStudy, n_trials: int) -> list[FrozenTrial]:
     """Complete trials, best value first, the earlier of equals first."""
-    complete = study.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return sorted(complete, key=lambda trial: (-(trial.value or 0.0), trial.number))[:n_trials]
+    return _ranked(study)[:n_trials]
 
 
 def keep_best(study: OpenStudy) -> None:
     """Drop cached maps of all but the best trials, and store the best ones' threshold tuning as studies."""
     keep = study.config.keep
-    complete = study.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    kept = {trial.user_attrs.get(attr.MAP_KEY) for trial in best_trials(study, keep.maps)}
-    for trial in complete:
+    ranked = _ranked(study)
+    kept = {trial.user_attrs.get(attr.MAP_KEY) for trial in ranked[: keep.maps]}
+    for trial in ranked:
         key = trial.user_attrs.get(attr.MAP_KEY)
         if key is not None and key not in kept:
             MapCache.of(study.places.cache_dir, key).remove()
-    best = best_trials(study, keep.inner_studies)
-    for trial in best:
-        save_inner_study(study, trial)
-    _drop_inner_studies(study, kept={trial.number for trial in best})
+    ready = study_names(study.storage, having=attr.READY)
+    for trial in ranked[: keep.inner_studies]:
+        if inner_study_name(study.name, trial.number) not in ready:
+            save_inner_study(study, trial)
+    _drop_inner_studies(study, ranked[keep.inner_studies :])
 
 
-def _drop_inner_studies(study: OpenStudy, kept: set[int]) -> None:
+def _ranked(study: OpenStudy) -> list[FrozenTrial]:
+    complete = study.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return sorted(complete, key=lambda trial: (-(trial.value or 0.0), trial.number))
+
+
+def _drop_inner_studies(study: OpenStudy, beaten: Sequence[FrozenTrial]) -> None:
     """Remove the inner studies of trials that are no longer among the best; their results stay in the
     registry."""
-    there = set(optuna.get_all_study_names(study.storage))
-    for trial in study.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+    there = study_names(study.storage)
+    for trial in beaten:
         name = inner_study_name(study.name, trial.number)
-        if trial.number not in kept and name in there:
+        if name in there:
             with named_lock(study.storage, f"optdet:inner:{name}"), contextlib.suppress(KeyError):
                 optuna.delete_study(study_name=name, storage=study.storage)
 
@@ -93,20 +100,23 @@ def fill_inner_study(
         if inner.user_attrs.get(attr.READY):
             return
         inner.set_user_attr(attr.INNER_OF, of)
-        known = distributions(space)
-        for thresholds, scores in tried[len(inner.get_trials(deepcopy=False)) :]:
-            params = {key: getattr(thresholds, key) for key in space}
-            inside = is_inside(space, params)
-            inner.add_trial(
-                create_trial(
-                    params=params if inside else {},
-                    distributions=known if inside else {},
-                    value=scores.hmean,
-                    user_attrs={
-                        "precision": scores.precision,
-                        "recall": scores.recall,
-                        **({} if inside else params),
-                    },
-                )
-            )
+        left = tried[len(inner.get_trials(deepcopy=False)) :]
+        add_finished_trials(storage, inner._study_id, [_as_trial(space, *entry) for entry in left])
         inner.set_user_attr(attr.READY, True)
+
+
+def _as_trial(space: dict[str, Dimension], thresholds: Thresholds, scores: PRH) -> FrozenTrial:
+    """Thresholds outside the space, such as the config's own, are attributes: Optuna's views refuse them as
+    parameters."""
+    params = {key: getattr(thresholds, key) for key in space}
+    inside = is_inside(space, params)
+    return create_trial(
+        params=params if inside else {},
+        distributions=distributions(space) if inside else {},
+        value=scores.hmean,
+        user_attrs={
+            "precision": scores.precision,
+            "recall": scores.recall,
+            **({} if inside else params),
+        },
+    )

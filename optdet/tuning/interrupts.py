@@ -20,17 +20,8 @@ from types import FrameType
 
 _RETRY_S = 0.05
 _ONE_PRESS_S = 1.0  # signals this close to the first are one; a later one does not wait for clean-up
-_DATABASE = (
-    "sqlalchemy",
-    "sqlite3",
-    "optuna.storages",
-    "optdet.store.engine",
-    "optdet.store.leases",
-    "optdet.store.registry",
-    "optdet.store.study_index",
-    "optdet.store.study_trials",
-    "optdet.store.tables",
-)
+_RACE = "ignored due to race condition"  # Python's words for a signal whose handler was changed meanwhile
+_DATABASE = ("sqlalchemy", "sqlite3", "optuna.storages", "optdet.store.")
 """Modules that are on the stack as long as a transaction is open; their names begin so."""
 
 
@@ -87,7 +78,9 @@ class Interrupts:
                 raise KeyboardInterrupt
 
         def quietly(lost: sys.UnraisableHookArgs) -> None:
-            if lost.exc_type is not KeyboardInterrupt:  # that one comes back
+            comes_back = lost.exc_type is KeyboardInterrupt
+            late = lost.exc_type is OSError and _RACE in str(lost.exc_value)
+            if not (comes_back or late):
                 unraisable(lost)
 
         before = {number: signal.signal(number, received) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -96,12 +89,16 @@ class Interrupts:
         try:
             yield
         finally:
-            signal.signal(signal.SIGALRM, signal.SIG_IGN)  # one that is due now must not end the process
+            signal.signal(signal.SIGALRM, _ignore)  # one that is due now must not end the process
             if self.received:
                 signal.setitimer(signal.ITIMER_REAL, 0)
             for number, handler in before.items():
                 signal.signal(number, handler)
             sys.unraisablehook = unraisable
+
+
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    """Not SIG_IGN: Python writes a traceback where a signal came before it and is handled after."""
 
 
 def in_database(frame: FrameType | None) -> bool:

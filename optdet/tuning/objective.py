@@ -6,13 +6,9 @@ same attributes and the same value.
 
 from __future__ import annotations
 
-import platform
-import subprocess
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import version
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +22,22 @@ from optdet.data.sets import DataSets, ImageSet
 from optdet.evaluation.evaluate import Evaluation
 from optdet.evaluation.scorer import ImageScorer, evaluate_at
 from optdet.inference.cache_listing import evict, list_cache
-from optdet.inference.detector import TrainedDetector, open_checkpoint
+from optdet.inference.detector import TrainedDetector, restore
 from optdet.inference.map_cache import MapCache
 from optdet.inference.predict import prob_maps
+from optdet.phrases import counted
+from optdet.store.heartbeat import Heartbeat
+from optdet.store.leases import SlotLost
 from optdet.store.registry import InnerTrial, record_checkpoint, save_inner_trials
 from optdet.study_config import StudyConfig
+from optdet.training.callbacks import FitCallbacks
 from optdet.training.checkpoints import CheckpointFolder, SavedCheckpoint
-from optdet.training.fit import FitCallbacks, FitResult, fit
+from optdet.training.fit import fit
 from optdet.training.history import EpochRecord
+from optdet.training.recovery import Batching
 from optdet.tuning import attributes as attr
 from optdet.tuning.artifacts import Illustrated, attach_artifacts
+from optdet.tuning.data_state import begun_again
 from optdet.tuning.extension import starting_point
 from optdet.tuning.progress import Progress
 from optdet.tuning.sampler import derived_seed
@@ -43,17 +45,20 @@ from optdet.tuning.space import suggest
 from optdet.tuning.study import OpenStudy
 from optdet.tuning.task import TuningTask
 from optdet.tuning.thresholds import tune_thresholds
+from optdet.tuning.trial_attributes import end_attributes, set_attributes, start_attributes
 from optdet.tuning.tried import Tuned
 
 
 @dataclass(frozen=True, slots=True)
 class TrialContext:
-    """What a worker gives each of its trials. ``on_epoch`` may raise to leave the trial to another worker."""
+    """What a worker gives each of its trials. ``on_epoch`` may raise to leave the trial to another worker, as
+    a lost ``heartbeat`` does."""
 
     study: OpenStudy
     device: torch.device
     progress: Progress
     open_sets: Callable[[Config], DataSets]
+    heartbeat: Heartbeat
     on_epoch: Callable[[], None]
 
 
@@ -80,7 +85,11 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
     config = start.config if start is not None else trial_config(study.config, trial.number, params)
     context.progress.trial_started(trial.number, params, config.train.epochs, taken_over=taken_over)
     sets = context.open_sets(config)
-    _set_attributes(trial, _start_attributes(config, sets))
+    again = begun_again(study, trial, sets.fingerprint)
+    if again is not None:
+        context.progress.say(f"trial {trial.number}: begins again, it had other images or labels")
+        trial = again
+    set_attributes(study.storage, trial, start_attributes(config, sets))
     run_dir = study.places.run_dir(study.name, trial.number)
     remove_unfinished(run_dir)  # this worker holds the trial's lease: nobody else writes there
     callbacks = _callbacks(context, trial, run_dir, n_epochs=config.train.epochs)
@@ -93,34 +102,25 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
         start=None if start is None else start.checkpoint,
     )
     started = time.perf_counter()
-    trained = open_checkpoint(fitted.best.path, context.device)
-    map_key = trained.detector.key()
-    cache = MapCache.of(
-        study.places.cache_dir,
-        map_key,
-        title=f"{study.name}:{trial.number}",
-        preprocessing=trained.detector.preprocessing.as_json(),
-    )
-    remove_unfinished(cache.folder)
-    scorers = final_scorers(trained, sets.val, cache)
-    evict(list_cache(study.places.cache_dir), config.cache.max_gb, keep=map_key)
+    frozen = _freeze(context, trial.number, config, sets.val, fitted.best)
     task = TuningTask(
-        scorers,
+        frozen.scorers,
         config.postprocess.tune,
         config.postprocess.thresholds(),
         seed=derived_seed(config.seed, "postprocess"),
     )
-    tuned = tune_thresholds(task, on_trial=context.progress.tuning)
-    evaluation = evaluate_at(scorers, tuned.chosen.thresholds)
+    tuned = tune_thresholds(task, workers=torch.get_num_threads(), on_trial=context.progress.tuning)
+    evaluation = evaluate_at(frozen.scorers, tuned.chosen.thresholds)
+    context.heartbeat.confirm()
     inner = [InnerTrial(index, entry.thresholds, entry.scores) for index, entry in enumerate(tuned.tried)]
     save_inner_trials(study.storage, study.uuid, trial.number, inner)
-    checkpoint = _finish_checkpoint(context, trial.number, fitted, tuned)
+    checkpoint = _finish_checkpoint(context, trial.number, fitted.best, frozen.payload, tuned)
     attach_artifacts(
         trial,
         study,
         Illustrated(
             evaluation,
-            scorers,
+            frozen.scorers,
             sets.val,
             tuned.chosen.thresholds,
             tuned.tried,
@@ -128,18 +128,47 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
             run_dir,
         ),
     )
-    _set_attributes(
+    set_attributes(
+        study.storage,
         trial,
-        _end_attributes(
+        end_attributes(
             fitted=fitted,
             tuned=tuned,
             evaluation=evaluation,
             checkpoint=study.places.relative(checkpoint.path),
-            map_key=map_key,
+            map_key=frozen.map_key,
             tuning_seconds=time.perf_counter() - started,
         ),
     )
-    return Result(_value(study.config, evaluation, tuned.crossfit), checkpoint)
+    return Result(_value(study.config, evaluation, tuned.choice.crossfit), checkpoint)
+
+
+@dataclass(frozen=True, slots=True)
+class _Frozen:
+    """The best checkpoint's content, and the final maps of the validation images, cached under a key."""
+
+    payload: dict[str, Any]
+    scorers: list[ImageScorer]
+    map_key: str
+
+
+def _freeze(
+    context: TrialContext, number: int, config: Config, images: ImageSet, best: SavedCheckpoint
+) -> _Frozen:
+    places = context.study.places
+    payload = best.load()  # once: what happens to the file from here on costs nothing
+    trained = restore(payload, context.device, str(best.path))
+    map_key = trained.detector.key()
+    cache = MapCache.of(
+        places.cache_dir,
+        map_key,
+        title=f"{context.study.name}:{number}",
+        preprocessing=trained.detector.preprocessing.as_json(),
+    )
+    remove_unfinished(cache.folder)
+    scorers = final_scorers(trained, images, cache)
+    evict(list_cache(places.cache_dir), config.cache.max_gb, keep=map_key)
+    return _Frozen(payload, scorers, map_key)
 
 
 def final_scorers(trained: TrainedDetector, images: ImageSet, cache: MapCache | None) -> list[ImageScorer]:
@@ -159,16 +188,24 @@ def final_scorers(trained: TrainedDetector, images: ImageSet, cache: MapCache | 
 def _callbacks(context: TrialContext, trial: optuna.Trial, run_dir: Path, *, n_epochs: int) -> FitCallbacks:
     study = context.study
     reported = dict(trial.study._storage.get_trial(trial._trial_id).intermediate_values)
+    n_known = len(reported)
 
     def report(record: EpochRecord) -> None:
         # Against the epochs before it alone: one that is replayed decides as it did the first time.
         if all(record.hmean > value for epoch, value in reported.items() if epoch < record.epoch):
-            _set_attributes(trial, {attr.EPOCH_THRESHOLDS: record.thresholds.as_dict()})
+            set_attributes(study.storage, trial, {attr.EPOCH_THRESHOLDS: record.thresholds.as_dict()})
         if record.epoch not in reported:  # a trial that goes on replays its last epoch
             trial.report(record.hmean, record.epoch)
             reported[record.epoch] = record.hmean
 
     def on_resume(history: Sequence[EpochRecord]) -> None:
+        nonlocal n_known
+        if n_known and not history:
+            epochs = counted(n_known, "epoch")
+            context.progress.say(
+                f"trial {trial.number}: no checkpoint of its {epochs} is left; training again"
+            )
+        n_known = 0  # what is lost from here on is said where it is noticed
         for record in history:
             report(record)
 
@@ -176,19 +213,32 @@ def _callbacks(context: TrialContext, trial: optuna.Trial, run_dir: Path, *, n_e
         report(record)
         context.progress.epoch(record)
         context.on_epoch()
+        if record.epoch < max(reported):  # trained again, for its lost files: then it was not stopped here
+            return
         # After the last epoch pruning saves seconds of tuning, and loses a value. And what somebody asked to
         # go on is not stopped where it was stopped before.
         if record.epoch < n_epochs and attr.EXTENDED_FROM not in trial.user_attrs and trial.should_prune():
             raise optuna.TrialPruned
 
+    def on_batch(done: int, n_batches: int, loss: float | None) -> None:
+        context.progress.batch(done, n_batches, loss)
+        if context.heartbeat.lost:
+            raise SlotLost
+
     def on_checkpoint(saved: SavedCheckpoint) -> None:
-        _record(study, trial.number, saved)
+        if saved.kind == "best":  # a last one is found in its folder, by whoever goes on with the trial
+            _record(study, trial.number, saved)
+
+    def on_smaller_batch(batching: Batching) -> None:
+        set_attributes(study.storage, trial, {attr.BATCHING: asdict(batching)})
 
     return FitCallbacks(
         on_resume=on_resume,
+        on_smaller_batch=on_smaller_batch,
         on_epoch_end=on_epoch_end,
         on_checkpoint=on_checkpoint,
-        on_batch=context.progress.batch,
+        on_batch=on_batch,
+        before_save=context.heartbeat.confirm,
         say=lambda message: context.progress.say(f"trial {trial.number}: {message}"),
     )
 
@@ -206,12 +256,11 @@ def _record(study: OpenStudy, number: int, saved: SavedCheckpoint) -> None:
 
 
 def _finish_checkpoint(
-    context: TrialContext, number: int, fitted: FitResult, tuned: Tuned
+    context: TrialContext, number: int, best: SavedCheckpoint, payload: dict[str, Any], tuned: Tuned
 ) -> SavedCheckpoint:
     """The best checkpoint once more, with its thresholds in it: a file that can be used alone."""
-    folder = CheckpointFolder(fitted.best.path.parent)
-    payload = {**fitted.best.load(), "thresholds": tuned.chosen.thresholds.as_dict()}
-    saved = folder.save("best", fitted.best.epoch, payload)
+    folder = CheckpointFolder(best.path.parent)
+    saved = folder.save("best", best.epoch, {**payload, "thresholds": tuned.chosen.thresholds.as_dict()})
     _record(context.study, number, saved)
     folder.keep_only("best", [saved.path])
     return saved
@@ -221,70 +270,3 @@ def _value(study: StudyConfig, evaluation: Evaluation, crossfit: float | None) -
     if study.objective == "crossfit" and crossfit is not None:
         return crossfit
     return evaluation.scores.competition.macro.hmean
-
-
-def _set_attributes(trial: optuna.Trial, values: dict[str, Any]) -> None:
-    known = trial.user_attrs
-    for name, value in values.items():
-        if known.get(name) != value:
-            trial.set_user_attr(name, value)
-
-
-def _start_attributes(config: Config, sets: DataSets) -> dict[str, Any]:
-    return {
-        attr.CONFIG: config.model_dump(mode="json"),
-        attr.SEED: config.seed,
-        attr.DATA_FINGERPRINT: sets.fingerprint,
-        attr.VERSIONS: _versions(),
-    }
-
-
-def _end_attributes(
-    *,
-    fitted: FitResult,
-    tuned: Tuned,
-    evaluation: Evaluation,
-    checkpoint: str,
-    map_key: str,
-    tuning_seconds: float,
-) -> dict[str, Any]:
-    scores = evaluation.scores
-    history = fitted.history
-    speeds = [record.images_per_s for record in history if record.images_per_s > 0]
-    return {
-        attr.THRESHOLDS: tuned.chosen.thresholds.as_dict(),
-        attr.SCORES: scores.as_json(),
-        attr.CROSSFIT: tuned.crossfit,
-        attr.INTERVAL: list(evaluation.interval()),
-        attr.CHECKPOINT: checkpoint,
-        attr.MAP_KEY: map_key,
-        attr.EPOCHS: history[-1].epoch,
-        attr.BEST_EPOCH: fitted.best.epoch,
-        attr.SECONDS: round(sum(record.seconds for record in history) + tuning_seconds, 1),
-        attr.IMAGES_PER_S: round(sum(speeds) / len(speeds), 1) if speeds else None,
-        "precision": scores.competition.macro.precision,
-        "recall": scores.competition.macro.recall,
-        "official_hmean": scores.official.macro.hmean,
-    }
-
-
-@cache
-def _versions() -> dict[str, str]:
-    names = ("optdet", "torch", "timm", "optuna", "albumentations", "opencv-python-headless", "numpy")
-    found = {name: version(name) for name in names}
-    return {"python": platform.python_version(), **found, "commit": _git_commit()}
-
-
-def _git_commit() -> str:
-    """The commit of the working directory, with + where it was changed; empty outside a repository."""
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return described.stdout.strip()

@@ -15,12 +15,12 @@ from optdet.evaluation.constraint import Constraint
 from optdet.evaluation.evaluate import Evaluation, summarize
 from optdet.evaluation.landscape import Landscape, detections_by_image
 from optdet.evaluation.scorer import ImageScorer
-from optdet.evaluation.selection import Select, choose, crossfit
+from optdet.evaluation.selection import Select
 from optdet.evaluation.truth import ImageCounts
 from optdet.metrics.scores import PRH
 from optdet.structures import Metric, Thresholds
 from optdet.tuning.task import OnTrial, TuningTask
-from optdet.tuning.thresholds import keep_limit, tune_thresholds
+from optdet.tuning.thresholds import tune_thresholds
 from optdet.tuning.tried import Tuned
 
 
@@ -63,7 +63,8 @@ class Entry:
 class PostprocessReport:
     """The table: default, current, best, robust, then the candidates; and the landscapes behind it.
 
-    ``metric`` is what was tuned for, ``selected`` names the entry that the command recommends.
+    ``metric`` is what was tuned for, ``selected`` names the entry that the command recommends: that of the
+    rule, or ``current`` where it scores higher, lies in the space and keeps the constraint.
     """
 
     title: str
@@ -72,6 +73,7 @@ class PostprocessReport:
     n_configurations: int
     entries: tuple[Entry, ...]
     candidates: tuple[Entry, ...]
+    rule: Select
     selected: str
     constraint: Constraint | None
     tuned: Tuned
@@ -118,9 +120,8 @@ def tune_postprocess(
     tuned = find(task, workers=workers, on_trial=on_trial)
     current, candidates = task.current, task.candidates
     default = replace(PostprocessConfig().thresholds(), min_side=current.min_side)
-    chosen = _choices(tuned, task)
     named = {"default": default, "current": current}
-    named |= {name: choice.thresholds for name, choice in chosen.items()}
+    named |= {name: choice.thresholds for name, choice in tuned.choices.items()}
     points = tuple(dict.fromkeys((*named.values(), *candidates.values())))
     scored = _scored(task.scorers, tuned.landscapes, points)
 
@@ -128,9 +129,12 @@ def tune_postprocess(
         return Entry(name, thresholds, *scored[thresholds], task.metric)
 
     entries = [entry("default", default), entry("current", current)]
-    for name, choice in chosen.items():
-        worth = choice.crossfit
-        entries.append(replace(entry(name, choice.thresholds), crossfit=worth, at_bounds=choice.at_bounds))
+    for name, choice in tuned.choices.items():
+        entries.append(
+            replace(entry(name, choice.thresholds), crossfit=choice.crossfit, at_bounds=choice.at_bounds)
+        )
+    by_rule = next(each for each in entries if each.name == task.search.select)
+    keeps = entries[1].macro.hmean > by_rule.macro.hmean and _may_stay(entries[1], task)
     return PostprocessReport(
         title=title,
         metric=task.metric,
@@ -138,35 +142,22 @@ def tune_postprocess(
         n_configurations=sum(len(found.lattice) for found in tuned.landscapes) or len(tuned.tried),
         entries=tuple(entries),
         candidates=tuple(entry(*candidate) for candidate in candidates.items()),
-        selected=task.search.select,
+        rule=task.search.select,
+        selected="current" if keeps else task.search.select,
         constraint=task.constraint,
         tuned=tuned,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """What is shown of a choice."""
-
-    thresholds: Thresholds
-    crossfit: float | None
-    at_bounds: tuple[str, ...] = ()
-
-
-def _choices(tuned: Tuned, task: TuningTask) -> dict[str, _Choice]:
-    """Best and robust."""
-    if not tuned.landscapes:
-        return {
-            "best": _Choice(tuned.best.thresholds, None),
-            "robust": _Choice(tuned.chosen.thresholds, tuned.crossfit),
-        }
-    found: dict[str, _Choice] = {}
-    names: tuple[Select, ...] = ("best", "robust")
-    for name in names:
-        chosen = keep_limit(choose(tuned.landscapes, name), task, tuned.landscapes)
-        worth = tuned.crossfit if name == task.search.select else crossfit(tuned.landscapes, name)
-        found[name] = _Choice(chosen.thresholds, worth, chosen.at_bounds)
-    return found
+def _may_stay(current: Entry, task: TuningTask) -> bool:
+    """Whether the thresholds in use are among those that were asked for."""
+    if not task.search.space.holds(current.thresholds):
+        return False
+    bound = task.constraint
+    if bound is None:
+        return True
+    value = current.n_boxes if bound.metric == "boxes" else getattr(current.macro, bound.metric)
+    return bool(bound.allows(np.array(value)))
 
 
 def _scored(

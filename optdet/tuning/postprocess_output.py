@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +23,12 @@ from optdet.metrics.scores import METRIC_NAMES
 from optdet.structures import IntArray
 from optdet.tuning.postprocess import Entry, PostprocessReport
 from optdet.tuning.source import OpenSource
+from optdet.tuning.tried import Tried, draw_tried
 
 
 def write_landscapes(landscapes: Sequence[Landscape], folder: Path) -> list[Path]:
-    """One ``landscape-quads.npz`` or ``-polygons`` each: the metric's name, the axes, its macro scores and
-    the detections at every point.
+    """One ``landscape-quads.npz`` or ``-polygons`` each: the metric's name, the axes, its macro scores, its
+    global ones, and the detections at every point.
 
     Scores are indexed [thresh, unclip_ratio, max_candidates, box_thresh], float32; H-means of cross-fit
     parts stay in memory.
@@ -34,8 +38,10 @@ def write_landscapes(landscapes: Sequence[Landscape], folder: Path) -> list[Path
     for landscape in landscapes:
         lattice = landscape.lattice
         path = folder / _name(landscape, ".npz")
+        global_precision, global_recall, global_hmean = landscape.global_scores()
+        arrays = io.BytesIO()
         np.savez_compressed(
-            path,
+            arrays,
             metric=np.array(landscape.metric),
             thresh=np.array(lattice.thresh),
             unclip_ratio=np.array(lattice.unclip_ratio),
@@ -44,8 +50,12 @@ def write_landscapes(landscapes: Sequence[Landscape], folder: Path) -> list[Path
             precision=landscape.precision.astype(np.float32),
             recall=landscape.recall.astype(np.float32),
             hmean=landscape.hmean.astype(np.float32),
+            global_precision=global_precision.astype(np.float32),
+            global_recall=global_recall.astype(np.float32),
+            global_hmean=global_hmean.astype(np.float32),
             n_detections=landscape.n_detections.astype(np.int32),
         )
+        write_atomically(path, arrays.getvalue())
         written.append(path)
     return written
 
@@ -77,6 +87,21 @@ def draw_landscapes(report: PostprocessReport, folder: Path) -> list[Path]:
     return written
 
 
+def write_tried(tried: Sequence[Tried], folder: Path) -> list[Path]:
+    """What a search without a landscape leaves: ``tried.csv`` with thresholds and macro scores in the order
+    in which they were tried, and a picture."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table, picture = folder / "tried.csv", folder / "tried.png"
+    text = io.StringIO(newline="")
+    rows = [{**entry.thresholds.as_dict(), **asdict(entry.scores)} for entry in tried]
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(table, text.getvalue().encode())
+    draw_tried(tried, picture)
+    return [table, picture]
+
+
 def write_submissions(
     entries: Sequence[Entry],
     source: OpenSource,
@@ -94,7 +119,7 @@ def write_submissions(
             found[entry.name][relative_name(image.path, images)] = polygons
     lines = []
     for name, of_entry in found.items():
-        lines += write_checked(of_entry, named, folder / f"{_safe(name)}.csv")[:1]
+        lines += write_checked(of_entry, named, folder / submission_name(name))[:1]
     return lines
 
 

@@ -26,11 +26,11 @@ def check_places(
     """OptdetError where a later step would fail: a file for a folder, a config that exists, test images
     without maps, ``labels`` of candidates that would be one CSV file."""
     if out is not None:
-        _require_writable(out, "--out")
+        require_writable(out, "--out")
     if write is not None:
         if write.exists() and not (force and write.is_file()):
             raise OptdetError("the file exists", where=str(write), fix="give another name, or --force")
-        _require_writable(write.parent, "--write")
+        require_writable(write.parent, "--write")
     if test_images is not None:
         if out is None:
             raise OptdetError("--test-images needs a folder to write to", where="--out", fix="add --out DIR")
@@ -54,7 +54,8 @@ def _check_submissions(source: OpenSource, test_images: Path, labels: Iterable[s
             )
 
 
-def _require_writable(folder: Path, option: str) -> None:
+def require_writable(folder: Path, option: str) -> None:
+    """OptdetError where the folder cannot be made, or nothing can be written to it."""
     there = next(place for place in (folder, *folder.parents) if place.exists())
     if not there.is_dir():
         raise OptdetError("a file, where a folder is wanted", where=str(there), fix=f"give another {option}")

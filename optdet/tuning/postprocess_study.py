@@ -29,6 +29,7 @@ from optuna.trial import TrialState
 
 from optdet.errors import OptdetError
 from optdet.evaluation.scorer import ImageScorer
+from optdet.phrases import counted
 from optdet.store.engine import named_lock
 from optdet.store.heartbeat import Heartbeat
 from optdet.store.leases import Full, Leases, SlotLost, Wait
@@ -80,9 +81,9 @@ class PostprocessStudy:
             tried = [(entry.thresholds, entry.scores) for entry in report.tuned.tried]
             fill_inner_study(self.database.storage, name, self.title, self._search.space, tried)
         with TemporaryDirectory() as folder:
-            made = _pictures(report, attached_names(study), Path(folder))
+            made = _pictures(report, attached_names(self.database.storage, study), Path(folder))
             with self._lock(name):
-                attach(study, self.database.places.artifacts_dir, made)
+                attach(self.database.storage, study, self.database.places.artifacts_dir, made)
         return name
 
     def _lock(self, name: str) -> AbstractContextManager[None]:
@@ -139,7 +140,7 @@ class PostprocessStudy:
         while not isinstance(slot := leases.reserve(total), Full):
             if isinstance(slot, Wait):
                 if not waited:
-                    self.say(f"waiting: other processes hold the last {slot.live} trials")
+                    self.say(f"waiting: other processes have what is left ({counted(slot.live, 'trial')})")
                 waited = True
                 time.sleep(_POLL_S)
                 continue
@@ -147,8 +148,7 @@ class PostprocessStudy:
                 with Heartbeat(leases, slot) as heartbeat:
                     trial, slot = trial_of(study, leases, slot)
                     value = search.score(trial)
-                    if heartbeat.lost:
-                        raise SlotLost
+                    heartbeat.confirm()
                     study.tell(trial, value)
             except SlotLost:
                 continue  # another process has taken the trial over

@@ -9,11 +9,12 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optdet.config import Choice, ModelConfig
+from optdet.config import ModelConfig
 from optdet.data.sets import open_sets
 from optdet.inference.device import choose_device
 from optdet.inference.predict import OnImage
 from optdet.model.backbone import build_backbone, check_backbone_name
+from optdet.search_space import Choice
 from optdet.study_config import StudyConfig
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from optdet.config import Choice, Config
+from optdet.config import Config
 from optdet.config_io import apply_params, parse_override
 from optdet.errors import OptdetError
+from optdet.search_space import Choice
 from optdet.study_config import StudyConfig
 from optdet.tuning.study import OpenStudy
 

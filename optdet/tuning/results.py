@@ -15,9 +15,11 @@ from optdet.data.files import write_atomically
 from optdet.data.located import locate
 from optdet.errors import OptdetError
 from optdet.store.leases import Leases
+from optdet.store.registry import checkpoint_of
 from optdet.structures import Thresholds
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
+from optdet.tuning.data_state import trials_of_other_data
 from optdet.tuning.housekeeping import best_trials
 from optdet.tuning.study import OpenStudy
 
@@ -108,6 +110,7 @@ def best_json(study: OpenStudy) -> dict[str, Any]:
         "val": {"images": val.images, "labels": val.labels, "format": val.format},
         "epochs": row.epochs,
         "seconds": row.seconds,
+        "other_data": trials_of_other_data(study),
     }
 
 
@@ -131,9 +134,12 @@ def checkpoint_path(study: OpenStudy, trial: FrozenTrial) -> Path:
     if stored is not None:
         return study.places.absolute(stored)
     found = CheckpointFolder(study.places.run_dir(study.name, trial.number) / "checkpoints").found("best")
-    if trial.state == TrialState.FAIL or not found:
+    if found and trial.state != TrialState.FAIL:
+        return found[0].path
+    recorded = checkpoint_of(study.storage, study.uuid, trial.number, "best")
+    if recorded is None or trial.state == TrialState.FAIL:
         raise OptdetError(f"trial {trial.number} has no checkpoint", where=f"study {study.name}")
-    return found[0].path
+    return study.places.absolute(recorded.path)  # gone: whoever opens it says so
 
 
 def study_json(study: OpenStudy) -> dict[str, Any]:
@@ -149,6 +155,7 @@ def study_json(study: OpenStudy) -> dict[str, Any]:
         "best": complete[0].number if complete else None,
         "space": {name: dimension.model_dump(mode="json") for name, dimension in study.config.space.items()},
         "trials": [row.as_json() for row in rows],
+        "other_data": trials_of_other_data(study),
         "workers": [
             {"number": slot.trial_number, "host": slot.host, "pid": slot.pid, "alive": slot.alive}
             for slot in leases.live()

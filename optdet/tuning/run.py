@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from optdet.inference.device import choose_device
+from optdet.store.root_users import note_database
 from optdet.tuning.interrupts import Stopped
 from optdet.tuning.progress import Progress
 from optdet.tuning.study import OpenStudy
@@ -18,13 +19,16 @@ def run_study(
     total: int | None = None,
     timeout_s: float | None = None,
     device: str | None = None,
+    accept_changed_data: bool = False,
 ) -> RunResult:
     """Work on a study until it has ``total`` finished trials (default: the file's) or time is up.
 
-    ``device`` takes the place of the config's: another machine may go on with a study.
+    ``device`` takes the place of the config's: another machine may go on with a study. DataChanged
+    where images or labels changed since its trials, unless that is accepted.
 
     KeyboardInterrupt (also for SIGTERM) leaves the trial in work to be resumed.
     """
+    note_database(study.places.root, study.storage)
     config = study.config.base_config()
     worker = Worker(
         study=study,
@@ -32,6 +36,7 @@ def run_study(
         progress=progress,
         total=total if total is not None else study.config.trials,
         deadline=None if timeout_s is None else time.monotonic() + timeout_s,
+        accept_changed_data=accept_changed_data,
     )
     with worker.interrupts.handled():
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from optuna.distributions import BaseDistribution
@@ -18,7 +18,8 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from optdet.config import Dimension
+from optdet.errors import OptdetError
+from optdet.search_space import Dimension
 from optdet.study_config import SamplerConfig, StudyConfig
 
 
@@ -67,6 +68,10 @@ class ReproducibleSampler(BaseSampler):
         return own.sample_independent(study, trial, param_name, param_distribution)
 
 
+MAX_GRID_POINTS: Final = 100_000
+"""Far more than anyone trains; each new trial looks through all of them."""
+
+
 class GridSampler(BaseSampler):
     """Every point of a grid once, in an order shuffled by the seed; what is left over is drawn again.
 
@@ -106,13 +111,32 @@ class GridSampler(BaseSampler):
         return points[0]
 
 
+def count_grid(space: Mapping[str, Dimension]) -> int:
+    """Points of a grid; OptdetError where a range has no step, or there are too many."""
+    n_points = 1
+    for name, dimension in space.items():
+        try:
+            n_points *= len(grid_values(dimension))
+        except ValueError as error:
+            raise OptdetError(str(error), where=f"space: {name}") from None
+    if n_points > MAX_GRID_POINTS:
+        raise OptdetError(
+            f"the grid has {n_points:,} points, at most {MAX_GRID_POINTS:,} can be tried",
+            where="space",
+            fix="give wider steps, or take the sampler tpe",
+        )
+    return n_points
+
+
 def grid_values(dimension: Dimension) -> list[Any]:
-    """The values of one name on a grid; ValueError where a range has no step."""
+    """The values of one name on a grid; ValueError where a range has no step, or has too many."""
     if dimension.type == "categorical":
         return list(dimension.choices)
-    if dimension.type == "int" and not dimension.log:
-        return list(range(dimension.low, dimension.high + 1, dimension.step))
-    if dimension.type == "float" and dimension.step is not None:
-        n_steps = int((dimension.high - dimension.low) / dimension.step + 1e-9)
-        return [round(dimension.low + i * dimension.step, 12) for i in range(n_steps + 1)]
-    raise ValueError("a grid needs `choices`, or a range with a `step` and without `log`")
+    if dimension.log or dimension.step is None:
+        raise ValueError("a grid needs `choices`, or a range with a `step` and without `log`")
+    n_steps = int((dimension.high - dimension.low) / dimension.step + 1e-9)
+    if n_steps >= MAX_GRID_POINTS:
+        raise ValueError(f"{n_steps + 1:,} values, a grid has at most {MAX_GRID_POINTS:,} points")
+    if dimension.type == "int":
+        return [dimension.low + i * dimension.step for i in range(n_steps + 1)]
+    return [round(dimension.low + i * dimension.step, 12) for i in range(n_steps + 1)]

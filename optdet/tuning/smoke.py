@@ -18,8 +18,10 @@ from optdet.errors import OptdetError, TrialFailed
 from optdet.evaluation.scorer import ImageScorer
 from optdet.inference.detector import open_checkpoint
 from optdet.inference.device import choose_device
+from optdet.phrases import counted
 from optdet.structures import Thresholds
-from optdet.training.fit import FitCallbacks, FitResult, epoch_score, fit
+from optdet.training.callbacks import FitCallbacks
+from optdet.training.fit import FitResult, epoch_score, fit
 from optdet.tuning.objective import final_scorers
 from optdet.tuning.study import OpenStudy
 from optdet.tuning.target_maps import target_scorers
@@ -83,7 +85,7 @@ def _smoke_test(study: OpenStudy, device_name: str | None, trials: int) -> Itera
     trial_s = config.train.epochs * one_epoch + len(sets.val) * (map_s + tune_s)
     yield (
         f"time      about {_span(one_epoch)} an epoch, {_span(trial_s)} a trial, "
-        f"{_span(trials * trial_s)} for {trials} trials if none is pruned or stops early, with one worker"
+        f"{_span(trials * trial_s)} for {counted(trials, 'trial')} with one worker, if none ends early"
     )
 
 
@@ -101,7 +103,8 @@ def _tune(scorers: Sequence[ImageScorer], config: Config) -> tuple[Tuned, float]
     full = config.postprocess.tune
     started = time.perf_counter()
     tune = full.model_copy(update={"trials": _N_TRIED})
-    tuned = tune_thresholds(TuningTask(scorers, tune, config.postprocess.thresholds()))
+    task = TuningTask(scorers, tune, config.postprocess.thresholds())
+    tuned = tune_thresholds(task, workers=torch.get_num_threads())
     seconds = (time.perf_counter() - started) / len(scorers)
     if full.method in ("tpe", "random"):
         seconds *= max(1.0, (full.trials + len(tuned.tried) - _N_TRIED) / len(tuned.tried))

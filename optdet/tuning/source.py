@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import get_args
 
@@ -25,6 +25,8 @@ from optdet.inference.preprocessing import Preprocessing
 from optdet.structures import Sample, Thresholds
 
 _DEVICE = r"auto|cpu|cuda(:[0-9]+)?"
+_FILE_ENDING = r"\.[A-Za-z]{1,5}$"
+_ONNX = tuple(field.name for field in fields(OnnxOptions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +71,14 @@ def open_source(source: str, options: SourceOptions | None = None) -> OpenSource
         )
     path = Path(source)
     if path.is_dir() and (not _could_be_study(source) or has_maps(path)):
-        _say_unused(options, "a folder of maps needs no device")
+        _say_unused(options, f"{source} is a folder of maps", used=("pad", "placement"))
         folder = MapFolder(path, options.placement, options.onnx.pad)
         return OpenSource(folder.title, folder, _default())
     if path.is_file() and path.suffix.lower() == ".onnx":
-        _say_unused(options, "ONNX files run on the CPU")
+        _say_unused(options, f"{source} is an ONNX file, which runs on the CPU", used=_ONNX)
         return _open_onnx(path, options)
     if path.is_file():
+        _say_unused(options, f"{source} is a checkpoint, with settings of its own", used=("device",))
         return _open_checkpoint(path, options)
     if path.suffix == ".onnx":
         raise OptdetError("no such ONNX file", where=source)
@@ -87,15 +90,17 @@ def open_source(source: str, options: SourceOptions | None = None) -> OpenSource
     from optdet.tuning.study_source import open_study_source
 
     try:
-        return open_study_source(source, options)
+        opened = open_study_source(source, options)
     except OptdetError as error:
-        if not path.is_dir():
+        if path.is_dir():
+            what, fix = "a folder without maps", "name a folder with .npy or .npz files"
+        elif re.search(_FILE_ENDING, source) and not path.exists():
+            what, fix = "no such file", "check the path"
+        else:
             raise
-        raise OptdetError(
-            f"a folder without maps; and as a study: {error.what}",
-            where=source,
-            fix="name a folder with .npy or .npz files",
-        ) from None
+        raise OptdetError(f"{what}; and as a study: {error.what}", where=source, fix=fix) from None
+    _say_unused(options, f"{source} is a study, with settings of its own", used=("device",))
+    return opened
 
 
 def labelled_samples(source: OpenSource, images: Path | None, labels: Path | None) -> tuple[Sample, ...]:
@@ -194,8 +199,8 @@ def _open_onnx(path: Path, options: SourceOptions) -> OpenSource:
 
 
 def _cache_dir(options: SourceOptions) -> Path:
-    from optdet.store.engine import root_of, storage_url
     from optdet.store.places import Places
+    from optdet.store.url import root_of, storage_url
 
     return Places(root_of(storage_url(options.storage), options.root)).cache_dir
 
@@ -204,9 +209,15 @@ def _default() -> Thresholds:
     return PostprocessConfig().thresholds()
 
 
-def _say_unused(options: SourceOptions, reason: str) -> None:
-    if options.device not in ("auto", "cpu"):
-        options.say(f"{reason}: --device {options.device} is not used")
+def _say_unused(options: SourceOptions, source: str, used: Sequence[str]) -> None:
+    """What is given, and says nothing about a source of this kind."""
+    usual = OnnxOptions()
+    given = [name for name in _ONNX if getattr(options.onnx, name) != getattr(usual, name)]
+    given += ["placement"] if options.placement != "auto" else []
+    given += ["device"] if options.device not in ("auto", "cpu") else []
+    unused = [f"--{name}" for name in given if name not in used]
+    if unused:
+        options.say(f"{source}: {', '.join(unused)} {'is' if len(unused) == 1 else 'are'} not used")
 
 
 def _could_be_study(source: str) -> bool:

@@ -14,12 +14,13 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from optdet.config import Dimension, TuneConfig
+from optdet.config import TuneConfig
+from optdet.search_space import Dimension
 
 
 def space_of(tune: TuneConfig) -> dict[str, Dimension]:
     """The inner loop's space by the names of its thresholds."""
-    return {name: getattr(tune.space, name) for name in type(tune.space).model_fields}
+    return tune.space.dimensions
 
 
 def distribution(dimension: Dimension) -> BaseDistribution:

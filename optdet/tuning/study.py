@@ -25,14 +25,17 @@ from optuna.trial import TrialState
 from optdet.config import Config
 from optdet.config_io import dotted, fingerprint, one_trial_study, validate
 from optdet.errors import OptdetError
-from optdet.store.engine import named_lock, open_storage, root_of, shown_url, storage_url
+from optdet.store.engine import named_lock, open_storage
 from optdet.store.places import Places, valid_study_name
+from optdet.store.references import references_of_others
+from optdet.store.root_users import note_database
 from optdet.store.study_index import StudyRow, list_studies
 from optdet.store.study_trials import RETIRED
+from optdet.store.url import root_of, shown_url, storage_url
 from optdet.study_config import StudyConfig
 from optdet.tuning import attributes as attr
 from optdet.tuning.pruner import build_pruner
-from optdet.tuning.sampler import build_sampler, grid_values
+from optdet.tuning.sampler import build_sampler, count_grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,9 @@ def create_study(
     _check_grid(config)
     check_backbones(config)
     database.places.root.mkdir(parents=True, exist_ok=True)
+    note_database(database.places.root, database.storage)
     with named_lock(database.storage, f"optdet:create:{config.name}"):
+        _refuse_files_of_another(database, config.name)
         study = _new_or_there(database, config.name)
         _require_ours(study, config.name, database)
         if study.user_attrs.get(attr.READY):
@@ -111,6 +116,21 @@ def create_study(
             study = _new_or_there(database, config.name)
         _complete(study, config, database, data_root or Path())
     return "created"
+
+
+def _refuse_files_of_another(database: Database, name: str) -> None:
+    """A new study must not work in the run folders that another database names: they would be one study's."""
+    taken = {row.name for row in list_studies(database.storage)}
+    if name in taken or not database.places.runs_of(name).exists():
+        return
+    others = references_of_others(database.places.root, database.storage, map_key=attr.MAP_KEY)
+    for other, references in others.items():
+        if name in references.trials:
+            raise OptdetError(
+                f"{other} has a study named {name!r} whose files are here",
+                where=str(database.places.runs_of(name)),
+                fix=f"give this one another name, as --name {name}-2, or another --root",
+            )
 
 
 def _new_or_there(database: Database, name: str) -> optuna.Study:
@@ -197,12 +217,7 @@ def _first_difference(stored: StudyConfig, new: StudyConfig) -> str:
 def _check_grid(config: StudyConfig) -> None:
     if config.sampler.name != "grid":
         return
-    n_points = 1
-    for name, dimension in config.space.items():
-        try:
-            n_points *= len(grid_values(dimension))
-        except ValueError as error:
-            raise OptdetError(str(error), where=f"space: {name}") from None
+    n_points = count_grid(config.space)
     if config.trials > n_points + len(config.queue):
         raise OptdetError(
             f"the grid has {n_points} points, the queue {len(config.queue)}, but trials is {config.trials}",

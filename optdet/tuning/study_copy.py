@@ -26,6 +26,7 @@ from optdet.store.engine import named_lock
 from optdet.store.leases import Leases
 from optdet.store.places import Places, valid_study_name
 from optdet.store.registry import forget_study
+from optdet.store.root_users import note_database
 from optdet.store.study_index import StudyRow, list_studies
 from optdet.store.study_rows import StudyRows, read_rows, write_rows
 from optdet.study_config import StudyConfig
@@ -36,7 +37,8 @@ from optdet.tuning.study import Database, OpenStudy
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What came over. ``shares_files``: the copy works in the same run folders as the original."""
+    """What came over. ``shares_files``: the copy works in the same run folders as the original, which stay
+    as long as one of the two names them."""
 
     name: str
     n_trials: int
@@ -51,6 +53,8 @@ def copy_study(study: OpenStudy, target: Database, name: str | None = None) -> C
     _refuse_workers(study)
     staged = target.places.root / "runs" / f".{name}.copying"
     staged.parent.mkdir(parents=True, exist_ok=True)
+    for database in (study.database, target):
+        note_database(database.places.root, database.storage)
     with filelock.FileLock(f"{staged}.lock"):
         with named_lock(target.storage, f"optdet:create:{name}"):
             _clear_or_refuse(target, name, staged)

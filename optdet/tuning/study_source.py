@@ -72,7 +72,7 @@ def _own_checkpoint(study: OpenStudy, trial: FrozenTrial) -> Path:
         return path
     if file_sha256(path) != recorded.sha256:
         raise OptdetError(
-            f"the file is not the checkpoint that trial {trial.number} saved: its SHA-256 is another",
+            f"damaged, or not the checkpoint that trial {trial.number} saved: its SHA-256 is another",
             where=str(path),
             fix="put that back, or give the file itself as the source",
         )

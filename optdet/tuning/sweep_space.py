@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from optdet.config import Choice, Dimension, IntRange, ThresholdSpace, TuneConfig
+from optdet.config import TuneConfig
 from optdet.detection.contours import MAX_LEVELS
 from optdet.errors import OptdetError
 from optdet.evaluation.landscape import SweepLattice
+from optdet.search_space import Choice, Dimension, IntRange, ThresholdSpace
 from optdet.structures import Thresholds
 
 _STEPS = {"thresh": 0.005, "box_thresh": 0.005, "unclip_ratio": 0.1}

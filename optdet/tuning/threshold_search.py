@@ -19,16 +19,17 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
-from optdet.config import Dimension, PostprocessConfig
+from optdet.config import PostprocessConfig
 from optdet.evaluation.scorer import N_PARTS, ImageScorer, hmeans, macro_scores, part_of
-from optdet.evaluation.selection import Select, smoothed_points
+from optdet.evaluation.selection import RULES, Select, choose_point
 from optdet.metrics.scores import PRH
+from optdet.search_space import Dimension, at_ends
 from optdet.structures import FloatArray, Metric, Thresholds
 from optdet.tuning import attributes as attr
 from optdet.tuning.sampler import ReproducibleSampler
 from optdet.tuning.space import distributions, is_inside, space_of, suggest
 from optdet.tuning.task import OnTrial, TuningTask
-from optdet.tuning.tried import Tried, Tuned
+from optdet.tuning.tried import Choice, Tried, Tuned
 
 
 def search_thresholds(task: TuningTask, on_trial: OnTrial | None) -> Tuned:
@@ -98,23 +99,30 @@ class ThresholdSearch:
         return scores.hmean
 
     def result(self, trials: Sequence[FrozenTrial]) -> Tuned:
-        """The choice among the finished trials, those in use among them: other points outside are only
-        shown."""
-        chosen_from: dict[Thresholds, FrozenTrial] = {}
+        """The choice among the finished trials inside the space; those in use where there are none, which
+        are shown in any case. Other points outside are not."""
+        finished: dict[Thresholds, FrozenTrial] = {}
         for trial in trials:
-            thresholds = self._thresholds(trial) if trial.state == TrialState.COMPLETE else None
-            if thresholds is not None and (trial.number == 0 or self._is_inside(thresholds)):
-                chosen_from.setdefault(thresholds, trial)
-        tried = [Tried(thresholds, _scores(trial)) for thresholds, trial in chosen_from.items()]
+            if trial.state == TrialState.COMPLETE:
+                finished.setdefault(self._thresholds(trial), trial)
+        in_use = {point: trial for point, trial in finished.items() if trial.number == 0}
+        inside = {
+            point: trial
+            for point, trial in finished.items()
+            if self._is_inside(point) or (point in in_use and self.task.search.space.holds(point))
+        }
+        tried = {point: Tried(point, _scores(trial)) for point, trial in (in_use | inside).items()}
+        chosen_from = inside or in_use
         points = list(chosen_from)
-        index = _choice(points, np.array([entry.scores.hmean for entry in tried]), self.task.search.select)
+        values = np.array([tried[point].scores.hmean for point in points])
         part_hmeans = np.array([trial.user_attrs[attr.PART_HMEANS] for trial in chosen_from.values()])
         part_sizes = np.bincount([part_of(scorer.name) for scorer in self.task.scorers], minlength=N_PARTS)
-        return Tuned(
-            tried=tuple(tried),
-            chosen=tried[index],
-            crossfit=_crossfit(points, part_hmeans, part_sizes, self.task.search.select),
-        )
+        choices: dict[Select, Choice] = {}
+        for select in RULES:
+            point = points[choose_point(points, values, select)]
+            worth = _crossfit(points, part_hmeans, part_sizes, select)
+            choices[select] = Choice(point, worth, at_ends(self.space, point.as_dict()))
+        return Tuned(tuple(tried.values()), choices, self.task.search.select)
 
     def _thresholds(self, trial: optuna.Trial | FrozenTrial) -> Thresholds:
         if trial.number < len(self.queue):
@@ -161,10 +169,6 @@ def _part_hmeans(scorers: Sequence[ImageScorer], thresholds: Thresholds, metric:
     return [math.fsum(part) for part in values]
 
 
-def _choice(points: Sequence[Thresholds], values: FloatArray, select: Select) -> int:
-    return int(np.argmax(smoothed_points(points, values) if select == "robust" else values))
-
-
 def _crossfit(
     points: Sequence[Thresholds], part_hmeans: FloatArray, part_sizes: NDArray[np.int64], select: Select
 ) -> float | None:
@@ -181,7 +185,7 @@ def _crossfit(
     for part in parts:
         others = parts[parts != part]
         means = part_hmeans[:, others].sum(axis=1) / part_sizes[others].sum()
-        total += float(part_hmeans[_choice(points, means, select), part])
+        total += float(part_hmeans[choose_point(points, means, select), part])
     return total / int(part_sizes.sum())
 
 

@@ -18,13 +18,13 @@ from optdet.config import PostprocessConfig
 from optdet.config_io import parse_override, validate
 from optdet.errors import OptdetError
 from optdet.evaluation.landscape import Landscape, SweepImage, detections_by_image
-from optdet.evaluation.selection import Chosen, choose, crossfit
+from optdet.evaluation.selection import RULES, Chosen, Select, choose, crossfit
 from optdet.evaluation.sweep import sweep
 from optdet.metrics.scores import PRH, macro
 from optdet.structures import Detections, Thresholds
 from optdet.tuning.sweep_space import lattices, limits
 from optdet.tuning.task import OnTrial, TuningTask
-from optdet.tuning.tried import Tried, Tuned
+from optdet.tuning.tried import Choice, Tried, Tuned
 
 
 def tune_thresholds(task: TuningTask, *, workers: int = 1, on_trial: OnTrial | None = None) -> Tuned:
@@ -50,25 +50,28 @@ def _exhaustive(task: TuningTask, workers: int, on_trial: OnTrial | None) -> Tun
         )
         for lattice in lattices(task.search, task.current)
     )
-    choice = keep_limit(choose(found, task.search.select), task, found)
-    best = keep_limit(choose(found, "best"), task, found).thresholds
+    choices = {select: _choice(task, found, select) for select in RULES}
     usual = replace(PostprocessConfig().thresholds(), min_side=task.current.min_side)
-    named = dict.fromkeys((task.current, *task.candidates.values(), usual, best, choice.thresholds))
+    chosen = [choice.thresholds for choice in choices.values()]
+    named = dict.fromkeys((task.current, *task.candidates.values(), usual, *chosen))
     tried = _scores_at(task, found, tuple(named))
-    chosen = Tried(choice.thresholds, tried[choice.thresholds])
     for landscape in found:
         for thresholds, scores in landscape.spread():
             tried.setdefault(thresholds, scores)
     return Tuned(
         tried=tuple(Tried(thresholds, scores) for thresholds, scores in tried.items()),
-        chosen=chosen,
-        crossfit=crossfit(found, task.search.select),
-        at_bounds=choice.at_bounds,
+        choices=choices,
+        select=task.search.select,
         landscapes=found,
     )
 
 
-def keep_limit(chosen: Chosen, task: TuningTask, landscapes: Sequence[Landscape]) -> Chosen:
+def _choice(task: TuningTask, landscapes: Sequence[Landscape], select: Select) -> Choice:
+    chosen = _keep_limit(choose(landscapes, select), task, landscapes)
+    return Choice(chosen.thresholds, crossfit(landscapes, select), chosen.at_bounds)
+
+
+def _keep_limit(chosen: Chosen, task: TuningTask, landscapes: Sequence[Landscape]) -> Chosen:
     """The choice with the max_candidates in use, where that was swept and detects the very same.
 
     Of equal points the first is chosen, which has the least: a change that changes nothing is none.
@@ -105,6 +108,10 @@ def replace_thresholds(thresholds: Thresholds, changes: Sequence[str]) -> Thresh
     """Thresholds with ``name=value`` texts applied; OptdetError for what is not one, or outside its range."""
     values = thresholds.as_dict()
     for change in changes:
+        if "=" not in change:
+            raise OptdetError(
+                f"{change!r} is no threshold", where="--threshold", fix="write name=value, as thresh=0.24"
+            )
         name, value = parse_override(change)
         if name not in values:
             raise OptdetError(

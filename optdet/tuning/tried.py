@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from optdet.evaluation.landscape import Landscape
+from optdet.evaluation.selection import Select
 from optdet.metrics.scores import PRH
 from optdet.structures import Thresholds
 
@@ -20,17 +21,36 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
-    """What was tried, in order; the ``chosen`` one; and what its choice is worth on images left out of it.
+class Choice:
+    """What a rule chose, what that is worth on images left out of the choice, and the axes at whose end it
+    lies."""
 
-    ``at_bounds``: axes at whose end the choice lies. ``landscapes``: the whole sweeps of ``exhaustive``.
+    thresholds: Thresholds
+    crossfit: float | None
+    at_bounds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What was tried, in order; what each rule chose of it; and which rule was asked for.
+
+    ``landscapes``: the whole sweeps of ``exhaustive``.
     """
 
     tried: tuple[Tried, ...]
-    chosen: Tried
-    crossfit: float | None
-    at_bounds: tuple[str, ...] = ()
+    choices: Mapping[Select, Choice]
+    select: Select
     landscapes: tuple[Landscape, ...] = ()
+
+    @property
+    def choice(self) -> Choice:
+        """That of the rule that was asked for."""
+        return self.choices[self.select]
+
+    @property
+    def chosen(self) -> Tried:
+        """The same with its scores."""
+        return next(entry for entry in self.tried if entry.thresholds == self.choice.thresholds)
 
     @property
     def best(self) -> Tried:

@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 
 from optdet.config import Config, DataConfig
 from optdet.data.sets import DataSets, open_sets
+from optdet.disk import DiskUnusable, disk_faults
 from optdet.errors import OptdetError, TrialFailed
 from optdet.evaluation.compiling import make_compiled
 from optdet.inference.cache_listing import evict, list_cache
@@ -26,6 +27,7 @@ from optdet.store.leases import Full, Leases, Slot, SlotLost, Wait
 from optdet.store.outage import DatabaseAway, database_wait_s
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
+from optdet.tuning.data_state import DataChanged, require_newest_data, require_same_data
 from optdet.tuning.housekeeping import keep_best, sweep_finished
 from optdet.tuning.interrupts import Interrupts, Stopped
 from optdet.tuning.objective import TrialContext, run_objective
@@ -49,7 +51,8 @@ class RunResult:
 
 @dataclass(slots=True)
 class Worker:
-    """Runs trials of one study in this process.
+    """Runs trials of one study in this process, with ``accept_changed_data`` also on images or labels that
+    changed.
 
     ``stop`` ends the run at the next epoch, leaving the trial to whoever runs the study next; a signal that
     ``interrupts`` handles ends it at once.
@@ -60,6 +63,7 @@ class Worker:
     progress: Progress
     total: int
     deadline: float | None = None
+    accept_changed_data: bool = False
     interrupts: Interrupts = field(default_factory=Interrupts)
     database_wait_s: float = field(default_factory=database_wait_s)
     _sets: dict[DataConfig, DataSets] = field(default_factory=dict)
@@ -72,12 +76,13 @@ class Worker:
         """Trials until ``total`` are finished, over all workers; OptdetError for unusable data or models.
 
         A database that goes away is to a trial what the death of its worker is: it goes on from its last
-        checkpoint, once the database is back.
+        checkpoint, once the database is back. So is a full disk (DiskUnusable), which ends this run.
         """
         leases = Leases(self.study.storage, self.study.study_id, self.study.uuid)
         while True:
             try:
-                return self._work(leases)
+                with disk_faults():
+                    return self._work(leases)
             except DatabaseAway as away:
                 self._wait_for_database(leases, away)
 
@@ -138,10 +143,14 @@ class Worker:
         return True
 
     def open_sets(self, config: Config) -> DataSets:
-        """The images of a config; opened once for all trials that share them."""
-        if config.data not in self._sets:
+        """The images of a config; opened once for all trials that share them, but DataChanged at any of them
+        where another worker has gone on with changed ones."""
+        if config.data in self._sets:
+            sets = self._sets[config.data]
+            require_newest_data(self.study, config.data, sets.state)
+        else:
             places = self.study.places
-            self._sets[config.data] = open_sets(
+            sets = open_sets(
                 config.data,
                 data_root=self.study.data_root,
                 data_dir=places.data_dir,
@@ -150,9 +159,13 @@ class Worker:
                 on_image=self.progress.preparing,
             )
             evict(list_cache(places.cache_dir), config.cache.max_gb)  # but not these: their readers hold them
-            for note in self._sets[config.data].notes:
+            for note in sets.notes:
                 self.progress.say(note)
-        return self._sets[config.data]
+            accepted = require_same_data(self.study, config.data, sets.state, accept=self.accept_changed_data)
+            if accepted is not None:
+                self.progress.say(accepted)
+            self._sets[config.data] = sets
+        return sets
 
     def _run_slot(self, leases: Leases, slot: Slot) -> TrialOutcome | None:
         """The trial of a slot, told; None where the slot was lost to another worker."""
@@ -161,7 +174,7 @@ class Worker:
                 trial, slot = trial_of(self.study.study, leases, slot)
                 if slot.n_takeovers > self.study.config.max_takeovers:
                     reason = f"its worker died {slot.n_takeovers} times without finishing an epoch"
-                    return self._tell_failed(trial, reason, time.monotonic())
+                    return self._tell_failed(trial, heartbeat, reason, time.monotonic())
                 return self._run_trial(leases, slot, trial, heartbeat)
         except SlotLost:
             self.progress.say("this trial was taken over by another worker; going on with the next")
@@ -175,29 +188,30 @@ class Worker:
         started = time.monotonic()
 
         def on_epoch() -> None:
-            if heartbeat.lost:
-                raise SlotLost
             leases.progress(slot)
             if self.stop.is_set() or self._out_of_time():
                 raise Stopped
 
-        context = TrialContext(self.study, self.device, self.progress, self.open_sets, on_epoch)
+        context = TrialContext(self.study, self.device, self.progress, self.open_sets, heartbeat, on_epoch)
         try:
-            result = run_objective(context, trial, taken_over=slot.taken_over)
+            with disk_faults():
+                result = run_objective(context, trial, taken_over=slot.taken_over)
         except optuna.TrialPruned:
             return self._told(trial, heartbeat, TrialState.PRUNED, None, started=started)
         except TrialFailed as failure:
-            return self._tell_failed(trial, failure.reason, started)
-        except (SlotLost, Stopped, DatabaseAway, KeyboardInterrupt):
+            return self._tell_failed(trial, heartbeat, failure.reason, started)
+        except (SlotLost, Stopped, DatabaseAway, DiskUnusable, DataChanged, KeyboardInterrupt):
             raise
         except OptdetError as error:
-            return self._tell_failed(trial, str(error), started)
+            return self._tell_failed(trial, heartbeat, str(error), started)
         except Exception as error:
+            self._confirm_failure(heartbeat)
             # A defect of ours, or of a library: the study goes on, the traceback is kept.
             path = self.study.places.run_dir(self.study.name, trial.number) / "traceback.txt"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(traceback.format_exc(), encoding="utf-8")
-            return self._tell_failed(trial, f"{type(error).__name__}: {error} (see {path})", started)
+            reason = f"{type(error).__name__}: {error} (see {path})"
+            return self._tell_failed(trial, heartbeat, reason, started)
         return self._told(trial, heartbeat, TrialState.COMPLETE, result.value, started=started)
 
     def _told(
@@ -209,8 +223,7 @@ class Worker:
         *,
         started: float,
     ) -> TrialOutcome:
-        if heartbeat.lost:  # before tell: a finished trial's slot is cleared by anyone
-            raise SlotLost
+        heartbeat.confirm()  # before tell: a finished trial's slot is cleared by anyone
         frozen = self.study.study.tell(trial, value, state=state)
         folder = CheckpointFolder(self.study.places.run_dir(self.study.name, trial.number) / "checkpoints")
         folder.keep_final()
@@ -220,12 +233,21 @@ class Worker:
         name = "complete" if state == TrialState.COMPLETE else "pruned"
         return TrialOutcome(trial.number, name, frozen.value, seconds)  # type: ignore[arg-type]
 
-    def _tell_failed(self, trial: optuna.Trial, reason: str, started: float) -> TrialOutcome:
-        if self.stop.is_set():  # as when a loader of images was interrupted too: not the trial's own failure
-            raise Stopped
+    def _tell_failed(
+        self, trial: optuna.Trial, heartbeat: Heartbeat, reason: str, started: float
+    ) -> TrialOutcome:
+        self._confirm_failure(heartbeat)
         trial.set_user_attr(attr.FAILURE, reason)
         self.study.study.tell(trial, state=TrialState.FAIL)
         return TrialOutcome(trial.number, "failed", None, time.monotonic() - started, reason)
+
+    def _confirm_failure(self, heartbeat: Heartbeat) -> None:
+        """SlotLost or Stopped where what went wrong is not the trial's own: files vanish, and trials end,
+        where another worker has the slot; a loader of images or a driver of a database that was interrupted
+        too has an error of its own for it."""
+        heartbeat.confirm()
+        if self.stop.is_set():
+            raise Stopped
 
     def _out_of_time(self) -> bool:
         return self.deadline is not None and time.monotonic() >= self.deadline

@@ -19,7 +19,7 @@ from ours import Lattice, load, our_sweep
 
 from optdet.config import PostprocessConfig
 from optdet.evaluation.landscape import Landscape
-from optdet.evaluation.selection import smoothed
+from optdet.evaluation.selection import ROBUST_WITHIN, smoothed
 
 Array = NDArray[np.floating]
 Rule = Callable[[Landscape, Array], int]
@@ -36,9 +36,10 @@ def best(landscape: Landscape, by_image: Array) -> int:
 
 
 def robust(landscape: Landscape, by_image: Array) -> int:
-    """The highest after averaging over the surroundings: ``select: robust``."""
-    values = by_image.mean(axis=1).reshape(landscape.hmean.shape)
-    return int(smoothed(landscape, values).argmax())
+    """Of points that are nearly as high, the one with the best surroundings: ``select: robust``."""
+    values = by_image.mean(axis=1)
+    averaged = smoothed(landscape, values.reshape(landscape.hmean.shape)).ravel()
+    return int(np.where(values >= values.max() - ROBUST_WITHIN, averaged, -np.inf).argmax())
 
 
 def coordinates(landscape: Landscape) -> Array:

@@ -2,9 +2,10 @@
 
     python tests/benchmarks/workers.py [--workers 8] [--trials 200]
 
-Each worker is a real ``optdet study run`` of a study of tiny trainings, in a process that adds up how long
-a connection was in hand, waiting for the write lock included. Said: trials a second, the share of the
-workers' time in storage, the longest transaction, and whether every trial was done once.
+Each worker is a real ``optdet study run`` of tiny trainings, two seconds each where eight workers have two
+cores, in a process that adds up how long a connection was in hand, waiting for the write lock included. Said:
+trials a second, the share of the workers' time in storage, the longest transaction, and whether every trial
+was done once.
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ STUDY = """
 name: tiny
 config:
   device: cpu
-  data: {synthetic: {train: 16, val: 5, image_size: 192, difficulty: 0.0}, size: 128, workers: 0}
+  data: {synthetic: {train: 8, val: 3, image_size: 192, difficulty: 0.0}, size: 128, workers: 0}
   augment: {geometry_prob: 0.0}
   model: {backbone: test_efficientnet, pretrained: false, inner_channels: 16, thresh_branch: false}
-  train: {epochs: 3, batch_size: 2}
+  train: {epochs: 3, batch_size: 4}
 space:
   optimizer.lr: {type: float, low: 0.003, high: 0.03, log: true}
   optimizer.weight_decay: {type: float, low: 1.0e-5, high: 1.0e-2, log: true}
+postprocess: {method: tpe, trials: 10}
 pruner: {name: none}
 keep: {maps: 1, inner_studies: 1, overlays: 1}
 """

@@ -86,6 +86,7 @@ def test_two_prediction_files_need_neither_torch_nor_optuna(files):
     assert imported(("torch", "optuna", "matplotlib"), *arguments) == "[]"
 
 
+@pytest.mark.slow
 def test_kept_maps_need_no_torch(studied):
     storage = studied[0] / "studies/optdet.db"
     arguments = ("tiny", "tiny", "-b", "thresh=0.5", "--storage", storage)

@@ -111,7 +111,7 @@ def test_what_cannot_be_served_is_said(tmp_path):
     def run(*arguments):
         CliRunner().invoke(app, ["dashboard", *map(str, arguments)], catch_exceptions=False)
 
-    with pytest.raises(OptdetError, match=r"there are no studies yet; create one with"):
+    with pytest.raises(OptdetError, match=r"there are no studies yet: no file .*none.db; create one with"):
         run("--storage", tmp_path / "none.db")
     close_storage(open_storage(tmp_path / "x.db"))
     with pytest.raises(OptdetError, match=r"203.0.113.7:8080: nothing can listen there"):

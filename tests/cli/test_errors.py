@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import pytest
 from PIL import Image
+
+from optdet.store.engine import close_storage, open_storage
 
 REAL = """\
 data:
@@ -174,6 +178,7 @@ def test_a_backbone_of_the_space_that_timm_does_not_have(tiny, optdet):
     assert "efficientnet_b4" in error
 
 
+@pytest.mark.slow
 def test_pretrained_weights_that_cannot_be_had_are_said_at_once(tiny, optdet):
     assert optdet("study", "create", "studies/tiny.yaml", "model.pretrained=true").code == 0
     no_weights = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tiny / "empty"), "OMP_NUM_THREADS": "1"}
@@ -260,7 +265,7 @@ def test_a_trial_total_below_one_is_wrong_usage(studied, optdet):
     [
         ("thrsh=0.3", "no threshold is named 'thrsh'; they are thresh, box_thresh"),
         ("thresh=7", "less than or equal to 1"),
-        ("thresh", "not an override"),
+        ("thresh", "'thresh' is no threshold; write name=value, as thresh=0.24"),
     ],
 )
 def test_a_wrong_threshold_for_predict(studied, optdet, tmp_path, change, expected):
@@ -287,7 +292,7 @@ def test_a_source_that_is_not_there(studied, optdet, tmp_path, source, expected)
 def test_an_export_into_a_folder_that_is_not_there(studied, optdet, tmp_path):
     error = optdet("study", "export", "--out", tmp_path / "nowhere/trials.csv", cwd=studied[0]).error
     assert str(tmp_path / "nowhere/trials.csv") in error
-    assert "check the path" in error
+    assert "check the folder" in error
 
 
 def test_best_of_nothing(tiny, optdet):
@@ -306,3 +311,30 @@ def test_wrong_usage_is_exit_2(tmp_path, optdet):
     assert optdet("nonsense").code == 2
     assert optdet("study", "run", "--nonsense").code == 2
     assert optdet("predict", "tiny").code == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("study", "list"),
+        ("study", "show"),
+        ("study", "best"),
+        ("study", "run"),
+        ("study", "create"),
+        ("study", "backup"),
+        ("study", "export"),
+        ("predict", "mine", "--images", ".", "--out", "out.csv"),
+        ("trial", "pack", "mine:0"),
+        ("dashboard", "--port", "0"),
+    ],
+)
+def test_a_database_of_a_newer_optdet(tmp_path, optdet, command):
+    file = tmp_path / "studies" / "optdet.db"
+    close_storage(open_storage(file))
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("INSERT INTO optdet_version VALUES (7, '9.1.0')")
+    error = optdet(*command).error
+    assert "made by optdet 9.1.0 (schema 7)" in error
+    assert error.endswith("upgrade optdet, or name another database with --storage")
+    assert not (tmp_path / "out.csv").exists()
+    assert [path.name for path in file.parent.glob("optdet-*.db")] == []

@@ -87,7 +87,9 @@ def test_a_folder_of_maps(pages, run_in):
 @pytest.mark.parametrize("method", ["exhaustive", "tpe"])
 def test_off_a_terminal_each_stage_is_a_line(pages, method):
     """In a process of its own: Optuna speaks where nobody has told it not to."""
-    command = ("postprocess", "tune", "maps", *LABELLED, "--set", f"method={method}", "--set", "trials=4")
+    command = ["postprocess", "tune", "maps", *LABELLED, "--set", f"method={method}"]
+    if method == "tpe":
+        command += ["--set", "trials=4"]
     done = subprocess.run(
         [sys.executable, "-m", "optdet", *command], cwd=pages, capture_output=True, text=True, check=True
     )
@@ -201,6 +203,45 @@ def test_a_constraint(pages, run_in, tmp_path):
     assert f"excluded, boxes &gt; {boxes - 1}" in page
 
 
+def test_what_is_in_use_stays_where_the_rule_is_worse(pages, run_in, tmp_path):
+    """The lattice is so coarse that nothing on it is as good as the defaults."""
+    coarse = ("--thresh", "0.05:0.95:0.9", "--box-thresh", "0.6:0.95:0.35", "--unclip-ratio", "1:3:2")
+    ran = run_in(pages)(
+        *("postprocess", "tune", "maps", *LABELLED, *coarse, "--write", tmp_path / "kept.yaml")
+    )
+    assert ran.code == 0, ran.err
+    assert "robust scores lower than what is in use: nothing to change" in ran.out
+    assert ran.out.splitlines()[-1] == "* recommended: current"
+    assert "current*" in ran.out
+    assert load_config(tmp_path / "kept.yaml").postprocess.thresh == 0.3
+    outside = run_in(pages)("postprocess", "tune", "maps", *LABELLED, *coarse, "--thresh", "0.86:0.95:0.09")
+    assert "scores higher than robust, but lies outside of what was asked for" in outside.out
+    assert outside.out.splitlines()[-1] == "* recommended: robust"
+
+
+def test_a_search_stays_in_its_ranges_and_says_where_they_end(pages, run_in):
+    searched = ("-s", "method=random", "-s", "trials=5", "--thresh", "0.75:0.9:0.05")
+    ran = run_in(pages)("postprocess", "tune", "maps", *LABELLED, *searched, "--json")
+    shown = json.loads(ran.out)
+    for name in ("best", "robust"):
+        assert shown[name]["thresholds"]["thresh"] >= 0.75  # not the 0.3 in use
+        ends = shown[name]["thresholds"]["thresh"] not in (0.8, 0.85)
+        assert ("thresh" in shown[name]["at_bounds"]) >= ends
+
+
+def test_one_value_in_place_of_a_range(pages, run_in):
+    ran = run_in(pages)("postprocess", "tune", "maps", *LABELLED, "--thresh", "0.35", "--json")
+    shown = json.loads(ran.out)
+    assert shown["best"]["thresholds"]["thresh"] == shown["robust"]["thresholds"]["thresh"] == 0.35
+    assert "thresh" not in shown["best"]["at_bounds"]
+
+
+def test_options_of_another_kind_of_source_are_said(pages, run_in):
+    given = ("--mean", "0.5", "--channels", "bgr", "--pad", "topleft")
+    ran = run_in(pages)("postprocess", "tune", "maps", *LABELLED, *given)
+    assert "note: maps is a folder of maps: --mean, --channels are not used" in ran.err
+
+
 GENEROUS = ("--images", "images", "--labels", "generous.json")
 """Boxes far around the words: CLEval finds the characters in any case, IoU wants the polygons as large."""
 
@@ -230,6 +271,7 @@ def test_a_metric(pages, run_in):
     assert best["hmean_crossfit"] != usual["best"]["hmean_crossfit"]
 
 
+@pytest.mark.slow
 def test_what_is_written_names_the_metric(pages, run_in, tmp_path):
     out = tmp_path / "out"
     ran = run_in(pages)(
@@ -290,7 +332,11 @@ def test_a_study(studied, run_in, tmp_path):
         (("maps", "--images", "images"), "--images and --labels go together"),
         (("maps", "--images", "images", "--labels", "others.json"), "zz.png"),
         (("empty", *LABELLED), "all 5 maps are empty"),
-        (("maps", *LABELLED, "--thresh", "0.3:0.3"), "space.thresh: a range of 0.3 to 0.3 has no width"),
+        (
+            ("maps", *LABELLED, "--thresh", "0.3:0.3"),
+            "--thresh: a range of '0.3:0.3' has no width; for one value write 0.3",
+        ),
+        (("maps", *LABELLED, "--thresh", "0.3:0.3:0.1:1"), "'0.3:0.3:0.1:1' is not a range"),
         (("maps", *LABELLED, "--thresh", "0.3:1.3"), "space.thresh: 1.3 is not a number in 0..1"),
         (("maps", *LABELLED, "--box-thresh", "low"), "'low' is not a range"),
         (("maps", *LABELLED, "--unclip-ratio", "0:2"), "space.unclip_ratio: 0.0 is not a number above 0"),
@@ -303,8 +349,19 @@ def test_a_study(studied, run_in, tmp_path):
             ("maps", *LABELLED, "-s", "space.max_candidates={type: categorical, choices: [abc]}"),
             "space.max_candidates: 'abc' is not a whole number above 0",
         ),
-        (("maps", *LABELLED, "--constraint", "recall>=1.1"), "no thresholds keep recall>=1.1"),
+        (("maps", *LABELLED, "-s", "trials=9"), "an exhaustive search has no number of trials"),
+        (("maps", *LABELLED, "--constraint", "boxes>=999"), "no thresholds keep boxes>=999"),
+        (("maps", *LABELLED, "--constraint", "recall>=1.1"), "recall is a number of 0 to 1, not 1.1"),
+        (("maps", *LABELLED, "--constraint", "recall>=95"), "0.95 is what a percentage of 95 would be"),
         (("maps", *LABELLED, "--constraint", "recall"), "'recall' is not a constraint"),
+        (
+            ("maps", *LABELLED, "--constraint", "recall>=0.9", "--constraint", "boxes<=9"),
+            "2 constraints: recall>=0.9, boxes<=9",
+        ),
+        (
+            ("maps", *LABELLED, "-s", "space.thresh.choices=[0.3]"),
+            "space.thresh is of another kind here: give it whole, as space.thresh={type: ...",
+        ),
         (("maps", *LABELLED, "--select", "median"), "select"),
         (
             ("maps", *LABELLED, "--metric", "f1"),
@@ -385,3 +442,18 @@ def test_a_label_given_twice_and_a_threshold_outside(pages, run_in, tmp_path):
     path.write_text("candidates: [{thresh: 1.2}]")
     ran = run_in(pages)("postprocess", "tune", "maps", *LABELLED, "--candidates", path)
     assert "thresh" in ran.error
+
+
+def test_a_search_writes_what_it_tried(pages, run_in, tmp_path):
+    ran = run_in(pages)(
+        *("postprocess", "tune", "maps", *LABELLED, "-s", "method=tpe", "-s", "trials=3"),
+        *("--out", tmp_path, "--json"),
+    )
+    assert ran.code == 0, ran.err
+    assert {path.name for path in tmp_path.iterdir()} == {"tried.csv", "tried.png"}
+    assert f"wrote {tmp_path / 'tried.csv'}" in ran.err
+    with (tmp_path / "tried.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    shown = json.loads(ran.out)
+    assert len(rows) == shown["configurations"]
+    assert max(float(row["hmean"]) for row in rows) == scores_of(shown["best"])

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 
+import optuna
 import pytest
 import typer
 import yaml
@@ -126,6 +127,13 @@ def test_no_line_shows_a_password():
         assert "***" in line
 
 
+def test_that_changed_data_are_accepted_is_passed_to_workers_and_not_advised():
+    given = Given(accept_changed_data=True)
+    assert given.run_words("tiny") == ["study", "run", "tiny", "--accept-changed-data"]
+    assert given.run_again("tiny") == "optdet study run tiny"
+
+
+@pytest.mark.slow
 def test_smoke_goes_through_everything_and_leaves_no_trial(tiny, optdet):
     optdet("study", "create", "studies/tiny.yaml")
     ran = optdet("study", "run", "--smoke")
@@ -142,6 +150,7 @@ def test_smoke_goes_through_everything_and_leaves_no_trial(tiny, optdet):
     assert not list((tiny / "studies").glob(".smoke-*"))
 
 
+@pytest.mark.slow
 def test_smoke_takes_the_device_and_the_trials_that_are_named(tiny, optdet):
     optdet("study", "create", "studies/tiny.yaml")
     assert "for 7 trials" in optdet("study", "run", "--smoke", "--trials", "7", "--device", "cpu").out
@@ -208,6 +217,7 @@ def test_best_is_a_contract(studied, optdet):
     assert text.startswith(f"tiny: trial {best['number']}, value {best['value']:.6f}\n")
 
 
+@pytest.mark.slow
 def test_best_written_is_a_config_that_trains_to_the_same_value(studied, optdet, tmp_path):
     folder, _ = studied
     best = read_json(optdet("study", "best", "--json", cwd=folder))
@@ -234,8 +244,21 @@ def test_enqueue(tiny, optdet):
     )
     assert "optimizer.lr" in optdet("study", "enqueue", "tiny", "optimizer.lr=fast").error
     assert len(read_json(optdet("study", "show", "--json"))["trials"]) == 2
+    outside = optdet("study", "enqueue", "tiny", "optimizer.lr=0.9")
+    assert outside.code == 0
+    assert outside.err == "outside of the study's space: optimizer.lr\n"
 
 
+def test_a_trial_that_nobody_works_on_is_said(tiny, optdet):
+    """As Ctrl-C, a timeout or a kill leaves it."""
+    optdet("study", "create", "studies/tiny.yaml")
+    assert "nobody works on" not in optdet("study", "show").out
+    optuna.load_study(study_name="tiny", storage=f"sqlite:///{tiny}/studies/optdet.db").ask()
+    shown = optdet("study", "show").out
+    assert shown.splitlines()[-1] == "nobody works on trial 0: `optdet study run tiny` goes on"
+
+
+@pytest.mark.slow
 def test_enqueue_into_a_full_study_says_how_to_run_it(studied, optdet, tmp_path):
     folder = shutil.copytree(studied[0], tmp_path / "copy")
     first = optdet("study", "enqueue", "tiny", "optimizer.lr=0.003", cwd=folder).out.splitlines()

@@ -58,6 +58,7 @@ def test_clean(copied, optdet):
     assert picture.exists()
 
 
+@pytest.mark.slow
 def test_extend(copied, optdet):
     ran = optdet("study", "extend", "tiny:0", "--epochs", "1", "optimizer.lr=0.001", cwd=copied)
     assert ran.code == 0, ran.err

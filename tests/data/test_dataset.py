@@ -136,6 +136,7 @@ def test_epochs_differ_and_come_again_after_a_restart(images: ImageSet) -> None:
         assert_same(one, other)
 
 
+@pytest.mark.slow
 def test_worker_processes_give_the_batches_of_none(images: ImageSet) -> None:
     for alone, together in zip(batches(images, 0), batches(images, 2), strict=True):
         for one, other in zip(alone, together, strict=True):
@@ -186,4 +187,4 @@ def test_an_image_that_cannot_be_read_is_one_line_from_a_worker_too(tmp_path, wo
     error = caught.value
     assert "\n" not in str(error)
     assert error.what.startswith("the image cannot be read (")
-    assert (error.where, error.fix) == (str(damaged), "replace it or remove it from the labels")
+    assert (error.where, error.fix) == (str(damaged), "replace it, or remove it and its labels")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 import subprocess
 import sys
@@ -86,6 +87,18 @@ def test_a_second_open_writes_nothing(samples: list[Sample], tmp_path: Path) -> 
         assert isinstance(reader, CachedReader)
     assert told == [(1, 3), (2, 3), (3, 3)]
     assert files(tmp_path / "cache") == {reader.path.name}
+
+
+def test_an_image_that_changed_is_read_again(samples: list[Sample], tmp_path: Path) -> None:
+    """Of the same name, size and time: its content counts."""
+    before = cached(samples, tmp_path / "cache")
+    path, status = samples[0].image_path, samples[0].image_path.stat()
+    Image.new("RGB", SIDES[0], "red").save(path)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    after = cached(samples, tmp_path / "cache")
+    assert after[0][SIZE // 2, SIZE // 2].tolist() == [255, 0, 0]
+    np.testing.assert_array_equal(after[1], before[1])
+    assert before[0][SIZE // 2, SIZE // 2].tolist() != [255, 0, 0]
 
 
 def test_another_image_size_or_padding_is_another_file(samples: list[Sample], tmp_path: Path) -> None:

@@ -223,7 +223,7 @@ def test_a_damaged_header_is_found_at_once(place: Workplace, max_cache_gb: float
     (place.root / "train" / "b.jpg").write_bytes(b"\xff\xd8\xff not a picture")
     text = refusal(place, DataConfig(train=(source,), val=source, size=SIZE), max_cache_gb=max_cache_gb)
     assert "b.jpg: the image cannot be read" in text
-    assert "replace it or remove it from the labels" in text
+    assert "replace it, or remove it and its labels" in text
 
 
 def test_a_jpeg_cut_short_is_found_when_it_is_cached(place: Workplace) -> None:

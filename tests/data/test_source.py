@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from optdet.data.source import fingerprint, load_source
+from optdet.data.fingerprints import fingerprint
+from optdet.data.source import load_source
 from optdet.errors import OptdetError
 from optdet.structures import Sample
 

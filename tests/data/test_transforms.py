@@ -103,6 +103,7 @@ def test_sample_seeds_differ_by_each_number() -> None:
     assert sample_seed(3, 2, 1) == sample_seed(3, 2, 1)
 
 
+@pytest.mark.slow
 def test_albumentations_is_imported_without_asking_the_network() -> None:
     code = (
         "import os, optdet.data.transforms\n"

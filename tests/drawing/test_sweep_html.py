@@ -103,6 +103,7 @@ def test_chosen_points_at_one_place_have_their_labels_apart(
     assert len({point["side"] for point in page.data["named"]}) == 4
 
 
+@pytest.mark.slow
 def test_bounds_and_the_constraint_are_said(hill: Hill, tmp_path: Path) -> None:
     page = page_of(hill((0.1, 1.5, 0.6), constraint=SweepConstraint("recall", 0.94)), tmp_path)
     text = "".join(page.texts)
@@ -116,6 +117,7 @@ def test_bounds_and_the_constraint_are_said(hill: Hill, tmp_path: Path) -> None:
     assert "bound" not in "".join(page_of(hill(), tmp_path).texts)
 
 
+@pytest.mark.slow
 def test_a_full_lattice_is_under_eight_megabytes(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     shape = (181, 26, 181)

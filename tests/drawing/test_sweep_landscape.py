@@ -81,6 +81,7 @@ def test_a_best_at_a_bound_is_flagged_on_that_side(hill: Hill, tmp_path: Path) -
     assert longest(upper, 1) > 300 > longest(left, 1), "a line across"
 
 
+@pytest.mark.slow
 def test_what_a_constraint_excludes_is_grey_in_both_panels(hill: Hill, tmp_path: Path) -> None:
     free = drawn(hill(), tmp_path / "a.png").astype(int)
     bound = drawn(hill(constraint=SweepConstraint("recall", 0.94)), tmp_path / "b.png").astype(int)

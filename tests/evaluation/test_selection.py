@@ -10,7 +10,7 @@ import pytest
 from optdet.errors import OptdetError
 from optdet.evaluation.constraint import Constraint
 from optdet.evaluation.landscape import Landscape, SweepBest, SweepLattice
-from optdet.evaluation.selection import choose, crossfit, smoothed, smoothed_points
+from optdet.evaluation.selection import choose, choose_point, crossfit, smoothed, smoothed_points
 from optdet.structures import Thresholds
 
 LATTICE = SweepLattice(
@@ -37,6 +37,7 @@ def landscape(hmean, *, parts=None, precision=None, recall=None, n_detections=No
         hmean=hmean,
         n_detections=np.full(hmean.shape, 10) if n_detections is None else n_detections,
         global_counts=np.zeros((*hmean.shape, 5), dtype=np.int64),
+        n_expected=0,
         part_hmeans=np.repeat(hmean[..., None], 5, axis=-1) if parts is None else parts,
         part_sizes=np.ones(5, dtype=np.int64),
         best=SweepBest(thresholds, float(hmean.max()), (0.0, 1.0)),
@@ -47,11 +48,11 @@ def landscape(hmean, *, parts=None, precision=None, recall=None, n_detections=No
     )
 
 
-def plateau_and_spike():
-    """.9 around thresh .3 and box_thresh .3; one point of .95 at .8, .8, in a pit."""
+def plateau_and_spike(spike=0.905):
+    """.9 around thresh .3 and box_thresh .3; one higher point at .8, .8, in a pit."""
     hmean = np.full(AXES, 0.5)
     hmean[3:8, :, :, 3:8] = 0.9
-    hmean[15, 0, 0, 15] = 0.95
+    hmean[15, 0, 0, 15] = spike
     return hmean
 
 
@@ -60,6 +61,26 @@ def test_best_takes_the_spike_and_robust_the_middle_of_the_plateau():
     assert choose([drawn], "best").thresholds == Thresholds(0.8, 0.8, 1.5, 1000, False, 3.0)
     robust = choose([drawn], "robust")
     assert (robust.thresholds.thresh, robust.thresholds.box_thresh, robust.hmean) == (0.3, 0.3, 0.9)
+
+
+def test_robust_leaves_a_plateau_that_lies_far_below_a_spike():
+    """As of a detector that is hardly trained: it finds words between two thresholds, and no more else."""
+    assert choose([landscape(plateau_and_spike(0.91))], "robust").hmean == 0.9
+    drawn = landscape(plateau_and_spike(0.92))
+    assert choose([drawn], "robust").hmean == 0.92
+    assert crossfit([drawn], "robust") == pytest.approx(0.92)
+    low = landscape(np.full(AXES, 0.9), lattice=replace(LATTICE, use_polygon=True))
+    assert choose([low, drawn], "robust") == choose([drawn], "robust")
+
+
+def test_scattered_points_are_chosen_by_the_same_rules():
+    usual = Thresholds(0.3, 0.5, 1.5, 1000, False, 3.0)
+    points = [replace(usual, thresh=thresh) for thresh in (0.3, 0.31, 0.32, 0.8)]
+    pit = [replace(usual, thresh=thresh) for thresh in (0.79, 0.81)]
+    for spike, taken in ((0.905, 1), (0.92, 3)):
+        hmeans = np.array([0.89, 0.9, 0.89, spike, 0.5, 0.5])
+        assert choose_point([*points, *pit], hmeans, "robust") == taken
+        assert choose_point([*points, *pit], hmeans, "best") == 3
 
 
 def test_the_higher_of_two_landscapes():
@@ -115,7 +136,7 @@ def test_a_constraint_bounds_the_robust_choice():
     free = choose([landscape(hmean)], "robust").thresholds.thresh
     bound = choose([bounded(landscape(hmean), "recall<=0.2500001", recall)], "robust").thresholds.thresh
     assert bound == 0.25 < free
-    boxes = np.repeat(np.where(hmean == 0.9, 1000, 10)[..., None], 5, axis=-1)
+    boxes = np.repeat(np.where(hmean >= 0.9, 1000, 10)[..., None], 5, axis=-1)
     kept = choose([bounded(landscape(hmean), "boxes <= 500", boxes)], "robust")
     assert kept.hmean == 0.5
 
@@ -148,6 +169,46 @@ def test_crossfit_keeps_the_constraint_on_the_images_that_it_chooses_on(text, fi
 def test_what_is_no_constraint(text):
     with pytest.raises(OptdetError, match="is not a constraint"):
         Constraint.parse(text)
+
+
+def test_several_constraints_are_refused():
+    assert Constraint.only([]) is None
+    assert Constraint.only(["recall>=0.9"]) == Constraint.parse("recall>=0.9")
+    with pytest.raises(OptdetError, match=r"2 constraints: recall>=0.9, precision>=0.9; give one"):
+        Constraint.only(["recall>=0.9", "precision>=0.9"])
+
+
+@pytest.mark.parametrize("text", ["recall>=0.9912345678", "precision<=0.5", "boxes<=9000"])
+def test_a_constraint_is_written_as_it_was_given(text):
+    assert str(Constraint.parse(text)) == text
+
+
+def test_a_bound_that_is_the_score_itself_allows_it():
+    """Sums over images are kept in fixed point, good to twelve digits."""
+    score = 0.9930871277916893
+    assert Constraint.parse(f"recall>={score}").allows(np.array([score - 1e-12, score - 1e-6])).tolist() == [
+        True,
+        False,
+    ]
+    assert Constraint.parse("boxes<=90").allows(np.array([90, 91])).tolist() == [True, False]
+
+
+def test_the_largest_max_candidates_is_an_end():
+    lattice = replace(LATTICE, max_candidates=(10, 20, 40))
+    for taken, flagged in ((0, ()), (1, ()), (2, ("max_candidates",))):
+        hmean = np.full((19, 2, 3, 19), 0.5)
+        hmean[9, 0, taken, 9] = 0.9
+        assert choose([landscape(hmean, lattice=lattice)], "best").at_bounds == flagged
+
+
+def test_a_top_near_an_end_is_not_drawn_to_it():
+    """Judged by its inner side alone, the end would do as well as the top."""
+    fine = replace(LATTICE, thresh=tuple(round(0.05 + 0.005 * step, 3) for step in range(181)))
+    peak = 1 - np.abs(np.array(fine.thresh) - 0.1)
+    hmean = np.broadcast_to(peak[:, None, None, None], (181, 2, 1, 19)).copy()
+    assert choose([landscape(hmean, lattice=fine)], "robust").thresholds.thresh == pytest.approx(
+        0.1, abs=0.02
+    )
 
 
 def test_a_choice_within_a_step_of_an_end_is_flagged():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -12,10 +12,11 @@ from optdet.detection.lattice import find_candidates
 from optdet.detection.postprocess import MapDetector
 from optdet.evaluation.constraint import Constraint
 from optdet.evaluation.landscape import SweepImage, SweepLattice, detections_by_image
-from optdet.evaluation.scorer import ImageScorer, macro_hmean, macro_scores, part_of
+from optdet.evaluation.scorer import ImageScorer, evaluate_at, macro_hmean, macro_scores, part_of
 from optdet.evaluation.sweep import shortest_between, sweep
 from optdet.evaluation.truth import ImageTruth
 from optdet.geometry.letterbox import Letterbox
+from optdet.metrics.scores import PRH
 from optdet.structures import METRICS, Word
 
 SIZE = 96
@@ -152,6 +153,16 @@ def test_axes():
     assert landscape.hmean[1, 0, 1, 2] == pytest.approx(macro_hmean(SCORERS, point), abs=1e-11)
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_global_scores_are_those_of_the_counts_of_all_images(metric):
+    landscape = sweep(IMAGES, LATTICE, metric=metric)
+    precision, recall, hmean = landscape.global_scores()
+    for point in np.ndindex(landscape.hmean.shape):
+        expected = evaluate_at(SCORERS, LATTICE.at(*point)).scores.of(metric).global_
+        found = PRH(precision[point], recall[point], hmean[point])
+        assert astuple(found) == pytest.approx(astuple(expected), abs=1e-12)
+
+
 @pytest.mark.parametrize("profile", ["competition", "official"])
 def test_outlines_of_three_points_count_as_they_do_elsewhere(profile):
     # A triangle with a line at its foot: grown by next to nothing it loses the line, and what is left has too
@@ -180,6 +191,18 @@ def test_libraries_that_the_loops_do_not_follow_change_nothing(use_polygon, monk
     for name in ("hmean", "precision", "recall", "n_detections", "global_counts", "part_hmeans"):
         assert np.array_equal(getattr(plain, name), getattr(compiled, name)), name
     assert plain.best == compiled.best
+
+
+def test_polygons_by_processes(monkeypatch):
+    monkeypatch.setattr("optdet.evaluation.sweep._WORTH_PROCESSES", 1)
+    polygons = replace(LATTICE, use_polygon=True)
+    seen = []
+    together = sweep(IMAGES, polygons, workers=2, on_image=lambda done, total: seen.append((done, total)))
+    assert seen == [(done, len(IMAGES)) for done in range(1, len(IMAGES) + 1)]
+    alone = sweep(IMAGES, polygons)
+    assert together.best == alone.best
+    np.testing.assert_array_equal(together.global_counts, alone.global_counts)
+    np.testing.assert_array_equal(together.hmean, alone.hmean)
 
 
 def test_progress_and_workers():
@@ -266,4 +289,4 @@ def test_the_best_under_a_constraint_is_the_best_of_every_box_thresh_that_keeps_
 
 
 def test_no_point_keeps_the_constraint():
-    assert sweep(IMAGES, LATTICE, constraint=Constraint.parse("recall>=1.1")).best is None
+    assert sweep(IMAGES, LATTICE, constraint=Constraint("recall", at_least=True, value=1.1)).best is None

@@ -90,6 +90,7 @@ def test_distances_are_those_of_the_plain_function_to_the_last_bit():
     assert quad_distance(np.full((4, 2), 3, np.float32), 1.5) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distance", [1.0, 7.3, 55.0, 400.0])
 def test_the_buffers_hold_the_longest_outline(distance):
     buffers = offset_buffers(distance)

@@ -32,14 +32,16 @@ def filled(tmp_path: Path, image_paths: list[Path]) -> Path:
     samples = [Sample(path.name, path, ()) for path in image_paths]
     letterboxes = [Letterbox(*image_size(path), size=SIZE) for path in image_paths]
     open_canvases(samples, letterboxes, cache_dir, max_gb=1)
-    os.utime(noted.folder / "note.json", (3e9, 3e9))
+    for path in noted.folder.parent.parent.rglob("*"):
+        os.utime(path, (1e9, 1e9))
+    os.utime(noted.folder / "note.json", (1.1e9, 1.1e9))
     return cache_dir
 
 
 def test_what_is_kept_the_last_used_first(filled: Path) -> None:
     first, *others = list_cache(filled)
     assert (first.kind, first.key, first.source, first.n_images) == ("maps", "abc123", "study:3", 2)
-    assert first.last_used == 3e9
+    assert first.last_used == 1.1e9
     assert first.n_bytes == sum(path.stat().st_size for path in first.path.iterdir())
     assert first.preprocessing == {"size": SIZE}
     plain, images = sorted(others, key=lambda entry: entry.kind, reverse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,15 @@ def test_what_was_used_longest_ago_goes_first_and_no_more_than_must(cache_dir):
     assert keys(cache_dir) == {"middle", "new"}
     evict(list_cache(cache_dir), 0)
     assert keys(cache_dir) == set()
+
+
+def test_what_was_used_before_the_clock_was_set_back_grows_old_too(cache_dir):
+    used(cache_dir / "maps" / "old" / "note.json", -86400)
+    assert [entry.key for entry in list_cache(cache_dir)] == ["old", "new", "middle"]
+    time.sleep(0.01)
+    MapCache.of(cache_dir, "middle").begin_use()
+    assert [entry.key for entry in list_cache(cache_dir)] == ["middle", "old", "new"]
+    assert all(entry.last_used <= time.time() for entry in list_cache(cache_dir))
 
 
 def test_what_is_kept_or_held_stays_and_another_goes_in_its_place(cache_dir):

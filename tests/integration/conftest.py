@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
+from killing import contents
 
 STUDY_FILE = """
 name: tiny
@@ -74,10 +77,10 @@ class Moment:
 class Commands:
     """Commands in real processes, forked by command_process.py from one that has imported everything."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, within: Sequence[str] = ()) -> None:
         self._folder = folder
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("command_process.py"))],
+            [*within, sys.executable, str(Path(__file__).with_name("command_process.py"))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -85,14 +88,27 @@ class Commands:
             start_new_session=True,
         )
 
-    def run(self, *argv: object, cwd: Path, kill: Moment | Sequence[Moment] = ()) -> Completed:
-        return self.wait(self.start(*argv, cwd=cwd, kill=kill))
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
-    def start(self, *argv: object, cwd: Path, kill: Moment | Sequence[Moment] = ()) -> Running:
+    def run(self, *argv: object, cwd: Path, **how: Any) -> Completed:
+        return self.wait(self.start(*argv, cwd=cwd, **how))
+
+    def start(
+        self,
+        *argv: object,
+        cwd: Path,
+        kill: Moment | Sequence[Moment] = (),
+        clock_s: float = 0.0,
+        host: str | None = None,
+    ) -> Running:
+        """``clock_s`` puts its wall clock ahead, ``host`` puts it on another machine."""
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         for name in ("out", "err"):
             (folder / name).touch()
         order: dict[str, Any] = {"argv": [str(word) for word in argv], "cwd": str(cwd)}
+        order |= {"clock_s": clock_s, "host": host}
         order |= {"out": str(folder / "out"), "err": str(folder / "err")}
         order["kill"] = [asdict(moment) for moment in ([kill] if isinstance(kill, Moment) else kill)]
         return Running(self._order(order), folder)
@@ -124,6 +140,13 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
     started = Commands(tmp_path_factory.mktemp("output"))
     yield started
     started.end()
+
+
+@pytest.fixture(scope="session")
+def never_killed(finished: FinishedStudy) -> dict[str, Any]:
+    """All that the finished study is, for comparison with one that met something."""
+    assert finished.ran.returncode == 0, finished.ran.stderr
+    return contents(finished.folder / "studies")
 
 
 @pytest.fixture(scope="session")
@@ -160,7 +183,19 @@ class FinishedStudy:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedStudy:
-    folder = tmp_path_factory.mktemp("finished")
+    """Made by the first process of the tests that wants it, for all of them."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    made = shared / "finished.pickle"
+    with FileLock(f"{made}.lock"):
+        if not made.exists():
+            made.write_bytes(pickle.dumps(_finish(shared / "finished")))
+    study: FinishedStudy = pickle.loads(made.read_bytes())
+    return study
+
+
+def _finish(folder: Path) -> FinishedStudy:
+    folder.mkdir()
     (folder / "tiny.yaml").write_text(STUDY_FILE)
     created, ran = (
         subprocess.run(

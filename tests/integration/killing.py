@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import optuna
 from optuna.artifacts import get_all_artifact_meta
 
@@ -28,10 +31,10 @@ MOMENTS = {
     "after the inner results": ("optdet.tuning.objective:save_inner_trials", 1, True),
     "after the final checkpoint": ("optdet.tuning.objective:_finish_checkpoint", 1, True),
     "while a picture is written": ("PIL.Image:Image.save", 1, True),
-    "in the artifacts": ("optdet.tuning.attachments:upload_artifact", 3),
+    "in the artifacts": ("optdet.tuning.attachments:_complete", 3),
     "before tell": ("optdet.tuning.worker:Worker._told",),
     "after tell": ("optdet.tuning.worker:keep_best", 2),
-    "in the inner study": ("optuna.study:Study.add_trial", 20),
+    "in the inner study": ("optdet.store.finished_trials:insert_rows", 3),
     "before the slot is released": ("optdet.store.leases:Leases.release",),
     "between reserve and ask": ("optuna.study:Study.ask",),
     "between ask and bind": ("optdet.store.leases:Leases.bind",),
@@ -84,6 +87,27 @@ def contents(root, storage=None):
     slots = Leases(study.storage, study.study_id, study.uuid).live()
     close_storage(database.storage)
     return {"trials": trials, "inner studies": inner_studies, "files": files, "slots": slots}
+
+
+def tracebacks(root):
+    """What a trial's end left for its reader, by run folder: a kill leaves none."""
+    return {
+        str(path.parent.relative_to(root)): path.read_text()
+        for path in sorted((root / "runs").rglob("traceback.txt"))
+    }
+
+
+def check_sound(folder, never_killed):
+    """The study in ``folder`` ended as one that met nothing."""
+    assert tracebacks(folder / "studies") == {}
+    killed = contents(folder / "studies")
+    assert [trial["number"] for trial in killed["trials"]] == [0, 1, 2, 3]
+    for ours, theirs in zip(killed["trials"], never_killed["trials"], strict=True):
+        assert ours == theirs
+    assert killed == never_killed
+    assert killed["slots"] == []
+    with closing(sqlite3.connect(folder / "studies" / "optdet.db")) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 def load_inner(study, name):

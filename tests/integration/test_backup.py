@@ -8,6 +8,8 @@ import signal
 import sqlite3
 import time
 
+import pytest
+
 RUN = ("study", "run", "tiny")
 SAFE = ("--storage", "studies/safe.db")
 
@@ -45,6 +47,7 @@ def check_goes_on(commands, folder, finished):
     return ended
 
 
+@pytest.mark.slow
 def test_a_backup_of_a_study_at_work(commands, new_study, finished):
     running = commands.start(*RUN, cwd=new_study)
     wait_for(running.folder / "err", "trial 1 epoch 1/3")
@@ -61,6 +64,7 @@ def test_a_backup_of_a_study_at_work(commands, new_study, finished):
     check_goes_on(commands, new_study, finished)
 
 
+@pytest.mark.slow
 def test_epochs_that_the_backup_does_not_know_are_told_to_it(commands, new_study, finished, moment):
     """The checkpoints beside it are ahead by three epochs, of which none was reported to it."""
     report = "optuna.trial:Trial.report"

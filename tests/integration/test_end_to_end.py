@@ -138,6 +138,7 @@ def test_maps_that_are_made_anew_give_the_same_score(commands, copied, tmp_path)
     assert json.loads(scored.out)["competition"]["macro"]["hmean"] == best["value"]
 
 
+@pytest.mark.slow
 def test_a_config_of_the_best_trial_trains_to_the_same_value(commands, finished, optdet, tmp_path):
     best = json.loads(optdet("study", "best", "--json"))
     config, storage = tmp_path / "best.yaml", tmp_path / "again" / "optdet.db"

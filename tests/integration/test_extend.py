@@ -50,6 +50,7 @@ def queued(finished, commands, tmp_path):
     return folders
 
 
+@pytest.mark.slow
 def test_an_extension_that_is_killed_ends_as_one_that_was_not(queued, commands, moment):
     killed, straight = queued
     run = ("study", "run", "tiny", "--trials", "5")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from itertools import product
 
 import pytest
 
@@ -26,11 +27,19 @@ MOMENTS = {
     "after tell": ("optuna.study:Study.tell", 1, True),
     "where an exception is swallowed": ("optdet.inference.map_cache:MapCache.of", 1, False),
 }
+OFTEN = (
+    (signal.SIGINT, "before COMMIT"),
+    (signal.SIGTERM, "after a slot is reserved"),
+)
+"""What every run of the tests looks at: each takes five seconds."""
+CASES = [
+    pytest.param(*case, marks=() if case in OFTEN else pytest.mark.slow)
+    for case in product((signal.SIGINT, signal.SIGTERM), MOMENTS)
+]
 
 
 @pytest.mark.usefixtures("finished")  # numba has compiled what it keeps, so that the clock tests the ending
-@pytest.mark.parametrize("name", MOMENTS)
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("ending", "name"), CASES)
 def test_an_interrupt_at_a_named_moment(ending, name, commands, new_study, moment):
     at, call, after = MOMENTS[name]
     swallowed = name == "where an exception is swallowed"

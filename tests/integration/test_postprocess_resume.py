@@ -41,7 +41,7 @@ MOMENTS = {
     "before the slot is released": ("optdet.store.leases:Leases.release", 1),
     "in the sampled trials": ("optuna.study:Study.tell", 4),
     "before the picture": ("optdet.tuning.postprocess_study:draw_tried",),
-    "before the picture is attached": ("optdet.tuning.attachments:upload_artifact",),
+    "before the picture is attached": ("optdet.tuning.attachments:_register",),
 }
 
 
@@ -125,6 +125,7 @@ def test_the_comparison_compares_something(never_killed):
     assert list(shown["candidates"]) == ["mine", "other"]
 
 
+@pytest.mark.slow
 def test_kills_at_every_named_moment_of_one_search(commands, place, never_killed, moment):
     """Each run goes a little further than the one before, which was killed."""
     for name, where in MOMENTS.items():
@@ -160,6 +161,7 @@ def test_what_is_shown_does_not_depend_on_the_study(commands, place, never_kille
     assert not list(place.glob("studies/*.db"))
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_search(commands, place, moment):
     """One more dies on the way; between the others every trial is finished once, and none too many."""
     running = [commands.start(*TPE, cwd=place) for _ in range(2)]
@@ -185,14 +187,15 @@ def test_an_interrupt_says_how_to_go_on(commands, place, never_killed, moment):
     assert contents(place) == never_killed[1]
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_runs_again_to_the_same_study(commands, place, tmp_path, moment):
     whole = shutil.copytree(place, tmp_path / "whole")
     straight = commands.run(*TUNE, cwd=whole)
     assert straight.code == 0, straight.err
     for where in (
         ("optdet.evaluation.selection:choose", 1),
-        ("optuna.study:Study.add_trial", 4),
-        ("optdet.tuning.attachments:upload_artifact", 2),
+        ("optdet.store.finished_trials:insert_rows", 2),
+        ("optdet.tuning.attachments:_complete", 2),
     ):
         assert commands.run(*TUNE, cwd=place, kill=moment(*where)).code == -signal.SIGKILL
     ended = commands.run(*TUNE, cwd=place)

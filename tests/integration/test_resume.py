@@ -8,44 +8,23 @@ from __future__ import annotations
 import os
 import random
 import signal
-import sqlite3
 import time
 from pathlib import Path
 
 import pytest
-from killing import MOMENTS, contents
+from killing import MOMENTS, check_sound, contents
 
 RUN = ("study", "run", "tiny")
 
 OFTEN = (
-    "between two suggestions",
     "in training",
-    "in validation",
     "while a checkpoint is written",
     "between checkpoint and report",
     "in the inner loop",
-    "while a picture is written",
     "in the artifacts",
     "after tell",
     "between ask and bind",
 )
-
-
-def check_sound(folder, never_killed):
-    killed = contents(folder / "studies")
-    assert [trial["number"] for trial in killed["trials"]] == [0, 1, 2, 3]
-    for ours, theirs in zip(killed["trials"], never_killed["trials"], strict=True):
-        assert ours == theirs
-    assert killed == never_killed
-    assert killed["slots"] == []
-    with sqlite3.connect(folder / "studies" / "optdet.db") as connection:
-        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-
-
-@pytest.fixture(scope="session")
-def never_killed(finished):
-    assert finished.ran.returncode == 0, finished.ran.stderr
-    return contents(finished.folder / "studies")
 
 
 def test_the_comparison_compares_something(never_killed):

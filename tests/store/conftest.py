@@ -18,8 +18,9 @@ import optuna
 import pytest
 from optuna.storages import RDBStorage
 
-from optdet.store.engine import close_storage, open_storage, storage_url
+from optdet.store.engine import close_storage, open_storage
 from optdet.store.owners import process_started
+from optdet.store.url import storage_url
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import text
 
 from optdet.errors import OptdetError
-from optdet.store.engine import close_storage, open_storage, root_of, storage_url, write_transaction
+from optdet.store.engine import close_storage, open_storage, read_transaction, write_transaction
+from optdet.store.url import root_of, storage_url
 
 
 @pytest.fixture
@@ -119,7 +120,9 @@ def test_an_optuna_database_is_taken_as_it_is(tmp_path):
 
 
 def test_what_is_not_there_is_not_made_for_a_reader(file):
-    assert "there are no studies yet; create one with `optdet study create`" in refused(file, create=False)
+    assert f"there are no studies yet: no file {file}; create one with `optdet study create`" in refused(
+        file, create=False
+    )
     assert not file.parent.exists()
     file.parent.mkdir()
     file.touch()
@@ -229,3 +232,18 @@ def test_opening_again_leaves_the_locks_of_this_process(tmp_path):
         subprocess.run([sys.executable, "-c", visit, str(path)], check=True)
         assert path.with_name("studies.db-wal").exists()
     close_storage(storage)
+
+
+def test_a_look_waits_for_no_writer(file):
+    """And sees what was committed before it, not what the writer has in hand."""
+    storage = open_storage(file)
+    study = optuna.create_study(storage=storage, study_name="there")
+    others = open_storage(file)
+    with write_transaction(storage.engine, "a writer") as writer:
+        writer.execute(text("UPDATE studies SET study_name = 'renamed'"))
+        started = time.monotonic()
+        with read_transaction(others.engine) as reader:
+            assert reader.scalar(text("SELECT study_name FROM studies")) == study.study_name
+        assert time.monotonic() - started < 30  # a writer would wait for a minute, and then fail
+    with read_transaction(others.engine) as reader:
+        assert reader.scalar(text("SELECT study_name FROM studies")) == "renamed"

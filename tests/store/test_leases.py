@@ -176,6 +176,67 @@ def test_the_server_says_since_when_it_is_up(storage):
     assert up_since == 0 if connection.dialect.name == "sqlite" else 0 < now - up_since < 3600
 
 
+def test_a_clock_that_was_set_back_makes_nobody_wait_longer_than_the_expiry(leases, stored):
+    """A dead worker elsewhere beat last when the clock stood a day ahead."""
+    there = of_owner(leases, replace(leases.owner, host="elsewhere"))
+    dead = start_trial(there, stored.study)
+    ahead(leases, dead)
+    hasty = of_owner(leases, leases.owner, expiry_s=0.1)
+    assert isinstance(hasty.reserve(1), Wait), "it may have beaten this moment"
+    [row] = slot_rows(leases)
+    assert row.beat <= time.time() + 60
+    time.sleep(0.15)
+    assert reserve_slot(hasty, 1).trial_number == dead.trial_number
+
+
+def test_whoever_looks_sets_a_beat_in_the_future_to_now_and_no_other(leases, stored):
+    mine, there = (
+        start_trial(of_owner(leases, replace(leases.owner, host=host)), stored.study)
+        for host in (leases.owner.host, "elsewhere")
+    )
+    before = slot_rows(leases)[0].beat
+    ahead(leases, there)
+    assert all(0 <= slot.beat_age_s < 10 and slot.alive for slot in leases.live())
+    assert slot_rows(leases)[0].beat == before
+    assert leases.holds(mine)
+
+
+def ahead(leases: Leases, slot: Slot) -> None:
+    """The beat of a slot moved a day into the future."""
+    with leases.storage.engine.begin() as connection:
+        moved = SLOTS.update().where(SLOTS.c.slot_id == slot.slot_id).values(beat=SLOTS.c.beat + 86400)
+        connection.execute(moved)
+
+
+@pytest.mark.parametrize("up_s", [-3600.0, 3600.0])
+def test_a_server_that_came_up_in_the_future_came_up_long_ago(leases, stored, monkeypatch, up_s):
+    """By its clock, which was set back since."""
+    clock = leases_module._clock
+
+    class Answer:
+        dialect = type("", (), {"name": "postgresql"})
+
+        def execute(self, _query):
+            return self
+
+        def one(self):
+            return time.time(), time.time() + up_s
+
+    now, up_since = clock(Answer())
+    assert abs(now - time.time()) < 10
+    assert up_since <= now - 3000
+
+
+def test_a_worker_that_lost_its_slot_learns_it_at_once(leases, stored):
+    slot = start_trial(leases, stored.study)
+    assert leases.holds(slot)
+    leases.progress(slot)
+    assert reserve_slot(of_owner(leases, replace(leases.owner, host="elsewhere"), expiry_s=-1.0)).taken_over
+    assert not leases.holds(slot)
+    with pytest.raises(SlotLost, match="was taken over"):
+        leases.progress(slot)
+
+
 def test_a_process_gives_back_whatever_it_has(leases, stored):
     elsewhere = of_owner(leases, replace(leases.owner, host="elsewhere"))
     kept = start_trial(elsewhere, stored.study)

@@ -15,7 +15,6 @@ from optdet.store.leases import Leases
 from optdet.store.registry import (
     InnerTrial,
     checkpoint_of,
-    forget_checkpoint,
     forget_study,
     load_inner_trials,
     record_checkpoint,
@@ -50,9 +49,6 @@ def test_a_checkpoint_replaces_the_one_before_it_of_its_kind(storage, stored):
     assert before <= found.created <= time.time()
     assert checkpoint_of(storage, stored.uuid, 7, "best") == best
     assert checkpoint_of(storage, stored.uuid, 8, "best") is None
-    forget_checkpoint(storage, stored.uuid, 7, "last")
-    assert checkpoint_of(storage, stored.uuid, 7, "last") is None
-    assert checkpoint_of(storage, stored.uuid, 7, "best") == best
 
 
 def test_inner_trials_come_back_to_the_last_digit_and_in_order(storage, stored):

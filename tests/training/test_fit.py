@@ -25,8 +25,9 @@ from optdet.inference.detector import open_checkpoint
 from optdet.inference.map_cache import MapCache
 from optdet.inference.predict import prob_maps
 from optdet.model.checkpoint_file import load_checkpoint
+from optdet.training.callbacks import FitCallbacks
 from optdet.training.checkpoints import CheckpointFolder, SavedCheckpoint
-from optdet.training.fit import FitCallbacks, FitResult, fit
+from optdet.training.fit import FitResult, fit
 from optdet.training.history import EpochRecord, best_epoch, stops_early
 from optdet.training.loop import validation_scorers
 
@@ -254,6 +255,7 @@ def test_killed_anywhere_and_started_again(run: Run, uninterrupted: Uninterrupte
     assert sum(event.startswith("batch") for event in again.events) == 2 * (3 - n_done)
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(run: Run, uninterrupted: Uninterrupted) -> None:
     """Each life just reaches the next checkpoint, or dies of the first thing that it hears."""
     lives = 0
@@ -324,7 +326,8 @@ from pathlib import Path
 import torch
 from optdet.config import Config
 from optdet.data.sets import open_sets
-from optdet.training.fit import FitCallbacks, fit
+from optdet.training.callbacks import FitCallbacks
+from optdet.training.fit import fit
 
 torch.set_num_threads(1)
 config = Config.model_validate_json(sys.argv[1])
@@ -346,6 +349,7 @@ tell("finished")
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed(
     run: Run, uninterrupted: Uninterrupted, config: Config, data_root: Path, tmp_path: Path
 ) -> None:
@@ -408,11 +412,29 @@ def test_what_a_killed_save_left_is_cleared(run: Run, checkpoints: CheckpointFol
     assert not leftover.exists()
 
 
-def test_a_missing_best_is_said(run: Run, checkpoints: CheckpointFolder) -> None:
+@pytest.mark.parametrize("damage", [cut_off, lambda best: best.path.unlink()])
+def test_without_its_best_the_run_begins_again(
+    run: Run, uninterrupted: Uninterrupted, damage: Callable[[SavedCheckpoint], None]
+) -> None:
     best = run().best
-    best.path.unlink()
-    with pytest.raises(TrialFailed, match=rf"the checkpoint of the best epoch, {best.epoch}, is missing"):
-        run()
+    damage(best)
+    log = Log()
+    assert_same(run(log), uninterrupted)
+    assert log.said == [
+        "going on after epoch 3 of 3",
+        f"the checkpoint of the best epoch, {best.epoch}, is missing or damaged; "
+        "training again from the first epoch",
+    ]
+
+
+def test_a_best_that_is_lost_twice_fails_the_trial(
+    config: Config, sets: DataSets, tmp_path: Path, checkpoints: CheckpointFolder
+) -> None:
+    callbacks = FitCallbacks(on_epoch_end=lambda _: checkpoints.keep_only("best", []))
+    with pytest.raises(
+        TrialFailed, match="is missing or damaged, for the second time: see who removes files"
+    ):
+        fit(config, sets, tmp_path / "run", device=CPU, callbacks=callbacks)
 
 
 # --- what ends a run ---------------------------------------------------------------------------------------
@@ -434,16 +456,6 @@ def test_a_loss_that_is_no_number_fails_the_trial(run: Run, config: Config) -> N
     with pytest.raises(TrialFailed, match=r"the loss became (nan|inf) in epoch [12]: try a lower"):
         run(log, settings=settings)
     assert "epoch 3" not in log.events
-
-
-def test_a_full_card_fails_the_trial(config: Config, sets: DataSets, tmp_path: Path) -> None:
-    def fill_up(*_: Any) -> None:
-        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-
-    with pytest.raises(
-        TrialFailed, match=r"out of GPU memory with 2 images of 64 pixels a batch: lower train\.batch_size"
-    ):
-        fit(config, sets, tmp_path, device=CPU, callbacks=FitCallbacks(on_batch=fill_up))
 
 
 def test_what_a_callback_raises_leaves_fit_as_it_is(config: Config, sets: DataSets, tmp_path: Path) -> None:

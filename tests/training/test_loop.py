@@ -77,9 +77,8 @@ def sgd_state(model: nn.Module, *, average: bool = False) -> TrainingState:
 def train(state: TrainingState, batches: list[Batch], config: Config, **more: Any) -> EpochLosses:
     normalize = Normalizer(Preprocessing.of(config), CPU)
     loader: Any = batches
-    return train_epoch(
-        state, loader, config, **{"epoch": 1, "normalize": normalize, "device": CPU, "dtype": None, **more}
-    )
+    settings = {"epoch": 1, "accumulate": config.train.accumulate, "device": CPU, "dtype": None, **more}
+    return train_epoch(state, loader, config, normalize=normalize, **settings)
 
 
 def weights(model: nn.Module) -> torch.Tensor:

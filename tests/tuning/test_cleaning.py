@@ -168,6 +168,15 @@ def test_what_dead_writers_left_unfinished(database, study):
     assert names(done, UNFINISHED) == sorted(path.name for path in gone)
 
 
+def test_what_was_left_before_the_clock_was_set_back_is_unfinished_too(database, study, monkeypatch):
+    """From when it was first looked at: in time, and not before."""
+    left = file(database.places.root / "cache" / f".images-1.npy.{DEAD}.0123abcd.tmp", age=-86400)
+    assert names(cleaned(database), UNFINISHED) == []
+    monkeypatch.setattr(cleaning, "_ABANDONED_AFTER_S", 0.02)
+    time.sleep(0.03)
+    assert names(cleaned(database), UNFINISHED) == [left.name]
+
+
 def test_the_bound_of_the_cache_is_that_of_the_studies(database, define):
     config = define("mine").config
     small = config.model_copy(update={"cache": config.cache.model_copy(update={"max_gb": 3e-6})})

@@ -189,7 +189,7 @@ def test_files_that_another_database_there_names_stay(database, doomed, n_rows):
     study.places.run_dir("mine", extra).mkdir()
     before = files(database)
     gone = delete_study(database, "mine")
-    assert gone.kept_by == (backup,)
+    assert gone.kept_by == (str(backup),)
     assert [path.name for path in gone.files] == [
         f"t{extra:04d}",
         "mine-noted",

@@ -101,6 +101,7 @@ def test_it_is_linked_and_shown(pruned, extended, tmp_path):
     assert "# It began with the weights of trial 0:" in (tmp_path / "best.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_a_complete_trial_gets_so_many_epochs_more(prunable, recorder, monkeypatch):
     """The cosine ends with the last of them; a best of before stays the best where nothing better comes."""
     study = prunable("complete", scheduler={"t_max": 3})
@@ -153,6 +154,7 @@ def test_what_cannot_be_extended(pruned, extended, make):
     assert len(pruned.study.trials) == 2
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_is_gone(prunable, recorder):
     study = prunable("gone")
     run_study(study, recorder())

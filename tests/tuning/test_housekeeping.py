@@ -16,6 +16,7 @@ from optdet.store.registry import InnerTrial, load_inner_trials, save_inner_tria
 from optdet.structures import Thresholds
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
+from optdet.tuning import housekeeping
 from optdet.tuning.housekeeping import (
     best_trials,
     inner_study_name,
@@ -110,32 +111,37 @@ def test_the_best_trials_thresholds_become_a_study(study):
     assert inner.best_trial.user_attrs["max_candidates"] == OUTSIDE.max_candidates
 
 
-@pytest.mark.parametrize("n_there", [0, 1, N_INNER - 2, N_INNER])
-def test_an_inner_study_that_was_cut_off_is_completed(study, n_there, monkeypatch):
+@pytest.mark.parametrize(
+    ("cut", "n_there"),
+    [("Study.set_user_attr", 0), ("add_finished_trials", 0), ("Study.set_user_attr", N_INNER)],
+    ids=["made", "named", "filled"],
+)
+def test_an_inner_study_that_was_cut_off_is_completed(study, cut, n_there, monkeypatch):
     """Whatever was written before the cut, the end is the same as without one."""
 
     class CutOff(BaseException):
         pass
 
-    original, n_done = optuna.Study.add_trial, 0
+    def cut_off(*_args):
+        raise CutOff
 
-    def counted(self, trial):
-        nonlocal n_done
-        if n_done == n_there:
+    original = optuna.Study.set_user_attr
+
+    def at_the_last(self, key, value):
+        if key == attr.READY:
             raise CutOff
-        n_done += 1
-        original(self, trial)
+        original(self, key, value)
 
-    trial, other = best_trials(study, 2)
-    monkeypatch.setattr(optuna.Study, "add_trial", counted)
-    if n_there < N_INNER:
-        with pytest.raises(CutOff):
-            save_inner_study(study, trial)
+    if cut == "add_finished_trials":
+        monkeypatch.setattr(housekeeping, cut, cut_off)
     else:
+        monkeypatch.setattr(optuna.Study, "set_user_attr", at_the_last if n_there else cut_off)
+    trial, other = best_trials(study, 2)
+    with pytest.raises(CutOff):
         save_inner_study(study, trial)
     monkeypatch.undo()
     assert len(inner_of(study, trial.number).trials) == n_there
-    save_inner_study(study, trial)
+    keep_best(study)
     save_inner_study(study, other)
     ended, straight = (
         [(row.number, row.params, row.user_attrs) for row in inner_of(study, number).trials]
@@ -155,13 +161,13 @@ def test_an_inner_study_is_saved_once(study):
 def test_workers_that_save_an_inner_study_at_once_save_it_once(study, monkeypatch):
     """Each with a storage of its own, as processes have, and none faster than the other."""
     trial = best_trials(study, 1)[0]
-    original = optuna.Study.add_trial
+    original = housekeeping.add_finished_trials
 
-    def slowly(self, added):
-        time.sleep(0.02)
-        original(self, added)
+    def slowly(*added):
+        time.sleep(0.2)
+        original(*added)
 
-    monkeypatch.setattr(optuna.Study, "add_trial", slowly)
+    monkeypatch.setattr(housekeeping, "add_finished_trials", slowly)
     databases = [open_database(study.database.url) for _ in range(2)]
     threads = [
         threading.Thread(target=save_inner_study, args=(load_study(database, study.name), trial))

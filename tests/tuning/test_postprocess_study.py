@@ -14,13 +14,14 @@ import pytest
 from optuna.artifacts import get_all_artifact_meta
 from optuna.trial import TrialState
 
-from optdet.config import Choice, FloatRange, ThresholdSpace, TuneConfig
+from optdet.config import TuneConfig
 from optdet.detection.postprocess import MapDetector
 from optdet.detection.targets import build_targets
 from optdet.errors import OptdetError
 from optdet.evaluation.constraint import Constraint
 from optdet.evaluation.scorer import ImageScorer, macro_scores
 from optdet.geometry.letterbox import Letterbox
+from optdet.search_space import Choice, FloatRange, ThresholdSpace
 from optdet.store.engine import close_storage
 from optdet.structures import Thresholds, Word
 from optdet.tuning import attributes as attr
@@ -233,7 +234,13 @@ class CutOff(BaseException):
 
 @pytest.mark.parametrize(
     ("method", "call"),
-    [("enqueue_trial", 1), ("enqueue_trial", 3), ("set_user_attr", 2), ("set_user_attr", 4), ("ask", 9)],
+    [
+        pytest.param("enqueue_trial", 1, marks=pytest.mark.slow),
+        ("enqueue_trial", 3),
+        pytest.param("set_user_attr", 2, marks=pytest.mark.slow),
+        pytest.param("set_user_attr", 4, marks=pytest.mark.slow),
+        ("ask", 9),
+    ],
 )
 def test_a_study_that_was_cut_off_ends_as_one_that_was_not(
     database, scorers, tmp_path, monkeypatch, method, call
@@ -283,7 +290,7 @@ def test_two_at_once_share_the_trials(database):
     assert {trial.state for trial in study.trials} == {TrialState.COMPLETE}
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 5))])
 def test_tpe_comes_close_to_the_exhaustive_optimum_and_never_beats_it(seed):
     """200 trials on the same lattice of 17 661 points: within 0.01 of H-mean of the best, which lies 0.04 or
     more above all that was queued."""
@@ -340,17 +347,19 @@ def test_an_exhaustive_study_has_points_of_its_landscape_and_all_of_it_attached(
     assert len(list(database.places.artifacts_dir.iterdir())) == len(files)
 
 
+@pytest.mark.slow
 def test_a_constraint_has_a_study_of_its_own(database, scorers):
     completed(database, scorers, EXHAUSTIVE)
     completed(database, scorers, EXHAUSTIVE, Constraint.parse("recall>=0.3"))
     assert len(all_studies(database)) == 2
     with pytest.raises(OptdetError, match="no thresholds keep"):
-        completed(database, scorers, EXHAUSTIVE, Constraint.parse("recall>=1.1"))
+        completed(database, scorers, EXHAUSTIVE, Constraint.parse("boxes>=9999"))
     with pytest.raises(OptdetError, match="needs the whole landscape"):
         completed(database, scorers, TPE, Constraint.parse("recall>=0.3"))
     assert len(all_studies(database)) == 2, "what was refused leaves no study"
 
 
+@pytest.mark.slow
 def test_more_trials_bring_a_new_picture(database, scorers):
     report, study = completed(database, scorers, TPE)
     assert set(files_of(study, database)) == {f"landscape-{len(report.tuned.tried)}-points.png"}

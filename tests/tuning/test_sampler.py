@@ -9,9 +9,10 @@ import pytest
 from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
-from optdet.config import Choice, FloatRange, IntRange
+from optdet.errors import OptdetError
+from optdet.search_space import Choice, FloatRange, IntRange
 from optdet.tuning.pruner import build_pruner
-from optdet.tuning.sampler import GridSampler, build_sampler, derived_seed, grid_values
+from optdet.tuning.sampler import GridSampler, build_sampler, count_grid, derived_seed, grid_values
 from optdet.tuning.space import suggest
 
 N_TRIALS = 10
@@ -172,6 +173,25 @@ def test_grid_values():
     ):
         with pytest.raises(ValueError, match="a grid needs"):
             grid_values(endless)
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        FloatRange(type="float", low=0.0, high=1.0, step=1e-9),
+        IntRange(type="int", low=0, high=10**12),
+    ],
+)
+def test_a_grid_that_nobody_can_try_is_refused_before_it_is_listed(endless):
+    with pytest.raises(ValueError, match=r"1,000,000,00.*values, a grid has at most 100,000 points"):
+        grid_values(endless)
+
+
+def test_axes_that_make_a_grid_of_too_many_points_are_refused_together():
+    thousand = IntRange(type="int", low=1, high=1000)
+    assert count_grid({"a": thousand, "b": Choice(type="categorical", choices=tuple(range(100)))}) == 100_000
+    with pytest.raises(OptdetError, match="the grid has 1,000,000 points, at most 100,000 can be tried"):
+        count_grid({"a": thousand, "b": thousand})
 
 
 def test_grid_values_can_be_suggested():

@@ -6,7 +6,7 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from optdet.config import Choice, FloatRange, IntRange
+from optdet.search_space import Choice, FloatRange, IntRange
 from optdet.tuning.space import distributions, is_inside, suggest
 
 SPACE = {

@@ -155,6 +155,7 @@ def test_it_goes_there_and_back_and_stays_the_same(original, target, tmp_path):
     close_storage(back.storage)
 
 
+@pytest.mark.slow
 def test_the_copy_goes_on(original, target, recorder):
     """Trials in their order: the one that ran, the queued one, then a new one."""
     copy_study(original, target, "mine-2")

@@ -9,12 +9,13 @@ import optuna
 import pytest
 from optuna.samplers import TPESampler
 
-from optdet.config import Choice, FloatRange, PostprocessConfig, ThresholdSpace, TuneConfig
+from optdet.config import PostprocessConfig, TuneConfig
 from optdet.detection.postprocess import MapDetector
 from optdet.detection.targets import build_targets
 from optdet.errors import OptdetError
 from optdet.evaluation.scorer import ImageScorer, hmeans, macro_scores, part_of
 from optdet.geometry.letterbox import Letterbox
+from optdet.search_space import Choice, FloatRange, ThresholdSpace
 from optdet.structures import Thresholds, Word
 from optdet.tuning.space import is_inside, space_of, suggest
 from optdet.tuning.task import TuningTask
@@ -89,7 +90,7 @@ def test_none_keeps_the_thresholds_in_use_however_bad(scorers):
     tuned = tune_thresholds(TuningTask(scorers, WIDE.model_copy(update={"method": "none"}), current, seed=0))
     assert [entry.thresholds for entry in tuned.tried] == [current]
     assert tuned.chosen.scores == macro_scores(scorers, current)
-    assert tuned.crossfit == tuned.chosen.scores.hmean < macro_scores(scorers, CURRENT).hmean
+    assert tuned.choice.crossfit == tuned.chosen.scores.hmean < macro_scores(scorers, CURRENT).hmean
 
 
 @pytest.mark.parametrize("method", ["tpe", "random"])
@@ -118,6 +119,28 @@ def test_a_usual_point_outside_the_space_is_not_chosen_however_good(scorers, met
     assert tuned.tried[0].thresholds == current
     assert all(entry.thresholds.box_thresh >= 0.8 for entry in tuned.tried[1:])
     assert tuned.chosen.scores.hmean == 0
+
+
+def test_what_is_in_use_is_no_choice_where_its_kind_is_ruled_out(scorers):
+    """As with quads alone, however good its polygons are."""
+    current = replace(CURRENT, thresh=0.2, box_thresh=0.16, use_polygon=True)
+    tuned = tune_thresholds(TuningTask(scorers, NARROW, current, seed=0))
+    assert tuned.tried[0].thresholds == current
+    assert {choice.thresholds.use_polygon for choice in tuned.choices.values()} == {False}
+
+
+def test_both_rules_choose_whichever_is_recommended(scorers):
+    by_best, by_robust = (
+        tune_thresholds(TuningTask(scorers, NARROW.model_copy(update={"select": select}), CURRENT, seed=0))
+        for select in ("best", "robust")
+    )
+    assert by_best.choices == by_robust.choices
+    best, robust = by_best.choices["best"], by_best.choices["robust"]
+    assert best.thresholds == by_best.chosen.thresholds == by_best.best.thresholds
+    assert robust.thresholds == by_robust.chosen.thresholds
+    assert best.thresholds != robust.thresholds
+    assert (best, robust) == (by_best.choice, by_robust.choice)
+    assert best.at_bounds == ("thresh", "box_thresh")  # 0.15 and 0.06, one step from 0.1 and 0.05
 
 
 def test_tpe_knows_the_fixed_points(scorers):
@@ -177,9 +200,9 @@ def crossfit_by_hand(scorers, candidates):
 def test_crossfit_chooses_among_all_that_was_tried_without_the_scored_images(scorers):
     tuned = tune_thresholds(TuningTask(scorers, NARROW, CURRENT, seed=0))
     expected = crossfit_by_hand(scorers, [entry.thresholds for entry in tuned.tried])
-    assert tuned.crossfit == pytest.approx(expected, abs=1e-12)
+    assert tuned.choice.crossfit == pytest.approx(expected, abs=1e-12)
     assert 0 < expected <= tuned.best.scores.hmean
-    assert tune_thresholds(TuningTask(scorers[:1], NARROW, CURRENT, seed=0)).crossfit is None
+    assert tune_thresholds(TuningTask(scorers[:1], NARROW, CURRENT, seed=0)).choice.crossfit is None
 
 
 class TestExhaustive:
@@ -209,7 +232,7 @@ class TestExhaustive:
     def test_the_result_does_not_depend_on_seed_or_workers(self, scorers):
         one = tune_thresholds(TuningTask(scorers, self.ALL, CURRENT, seed=0), workers=1)
         other = tune_thresholds(TuningTask(scorers, self.ALL, CURRENT, seed=1), workers=3)
-        assert (one.tried, one.chosen, one.crossfit) == (other.tried, other.chosen, other.crossfit)
+        assert (one.tried, one.chosen, one.choice) == (other.tried, other.chosen, other.choice)
 
     def test_current_and_defaults_are_among_what_was_tried(self, scorers):
         tuned = tune_thresholds(TuningTask(scorers, self.ALL, CURRENT, seed=0))
@@ -267,7 +290,7 @@ class TestExhaustive:
         tuned = tune_thresholds(
             TuningTask(scorers, self.ALL.model_copy(update={"space": space}), CURRENT, seed=0)
         )
-        assert "box_thresh" in tuned.at_bounds
+        assert "box_thresh" in tuned.choice.at_bounds
 
     def test_too_fine_a_lattice(self, scorers):
         space = NARROW.space.model_copy(
@@ -291,7 +314,7 @@ def test_replace():
         ("tresh=0.3", "no threshold is named 'tresh'"),
         ("thresh=1.5", "thresh"),
         ("thresh=low", "thresh"),
-        ("thresh", "not an override"),
+        ("thresh", "'thresh' is no threshold; write name=value"),
     ],
 )
 def test_replace_refuses(change, message):

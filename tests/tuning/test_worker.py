@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from optdet.config import PostprocessConfig
 from optdet.config_io import differences
-from optdet.errors import OptdetError
+from optdet.errors import OptdetError, TrialFailed
 from optdet.evaluation.scorer import macro_hmean
 from optdet.store import engine
 from optdet.store.engine import close_storage
@@ -150,6 +150,7 @@ def lockable(tmp_path, define, small, recorder, monkeypatch):
     close_storage(database.storage)
 
 
+@pytest.mark.slow
 def test_a_database_that_is_away_is_waited_for_and_the_trial_goes_on(lockable):
     study, heard = lockable
     assert run_study(study, heard).reason == "full"
@@ -179,6 +180,7 @@ def test_an_outage_that_is_over_at_once_fails_no_trial(make, small, recorder, mo
     assert Leases(study.storage, study.study_id, study.uuid).live() == []
 
 
+@pytest.mark.slow
 def test_a_database_that_stays_away_ends_the_run(lockable, monkeypatch):
     monkeypatch.setenv("OPTDET_DATABASE_WAIT", "0.5s")
     study, heard = lockable
@@ -188,6 +190,7 @@ def test_a_database_that_stays_away_ends_the_run(lockable, monkeypatch):
     assert [row.state for row in trial_rows(study)] == ["running"]
 
 
+@pytest.mark.slow
 def test_failures_in_a_row_stop_the_run_and_the_next_run_goes_on(make, small, recorder):
     study = make("failing", trials=2, queue=[NAN] * 4, config=small(train={"epochs": 1}))
     result = run_study(study, recorder())
@@ -321,6 +324,59 @@ def test_a_trial_that_another_worker_took_over_is_left_alone(make, small, record
     assert taken[0].taken_over
     assert study.study.trials[0].state == TrialState.RUNNING
     assert list(study.study.trials[0].intermediate_values) == [1]
+
+
+@pytest.mark.parametrize("ending", [OSError("a file is gone"), OptdetError("unreadable"), TrialFailed("NaN")])
+def test_what_fails_after_another_worker_took_over_is_not_the_trials_failure(make, small, recorder, ending):
+    """As where the other one clears the files that this one writes; the next beat is far away."""
+    study = make(f"lost-{type(ending).__name__}", trials=1, config=small(train={"epochs": 2}))
+    heard = recorder()
+    elsewhere = Leases(
+        study.storage,
+        study.study_id,
+        study.uuid,
+        owner=replace(Owner.current(), host="elsewhere"),
+        expiry_s=-1,
+    )
+
+    def lose(_record):
+        assert elsewhere.reserve(1).taken_over
+        raise ending
+
+    heard.epoch = lose
+    leases = Leases(study.storage, study.study_id, study.uuid)
+    slot = leases.reserve(1)
+    with Heartbeat(leases, slot) as heartbeat:
+        trial, slot = trial_of(study.study, leases, slot)
+        worker = Worker(study, torch.device("cpu"), heard, total=1)
+        with pytest.raises(SlotLost):
+            worker._run_trial(leases, slot, trial, heartbeat)
+    assert study.study.trials[0].state == TrialState.RUNNING
+    assert attr.FAILURE not in study.study.trials[0].user_attrs
+    assert not (study.places.run_dir(study.name, 0) / "traceback.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "ending", [OSError("a query was cut off"), OptdetError("unreadable"), TrialFailed("NaN")]
+)
+def test_what_fails_after_the_worker_was_asked_to_stop_is_not_the_trials_failure(
+    make, small, recorder, ending
+):
+    """As where what the trial stood in was interrupted too, and says so in an error of its own."""
+    study = make(f"asked-{type(ending).__name__}", trials=1, config=small(train={"epochs": 2}))
+    heard = recorder()
+    worker = Worker(study, torch.device("cpu"), heard, total=1)
+
+    def interrupted(_record):
+        worker.stop.set()
+        raise ending
+
+    heard.epoch = interrupted
+    with pytest.raises(Stopped):
+        worker.run()
+    assert study.study.trials[0].state == TrialState.RUNNING
+    assert attr.FAILURE not in study.study.trials[0].user_attrs
+    assert not (study.places.run_dir(study.name, 0) / "traceback.txt").exists()
 
 
 def test_a_pruned_trial_is_used_at_what_its_best_epoch_was_scored_at(make, small, recorder, monkeypatch):

@@ -76,7 +76,7 @@ def make_dataset(
         raise OptdetError(
             f"the images cannot be written ({error.strerror})",
             where=str(folder),
-            fix="free space there, or name another folder",
+            fix="check its rights and the free space, or name another folder",
         ) from error
     return _dataset(folder)
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from optdet.evaluation.threads import mapped
+from optdet.evaluation.parallel import mapped
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])

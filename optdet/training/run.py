@@ -1,0 +1,166 @@
+"""A training run on disk: what an epoch leaves there, and what a run that goes on finds.
+
+Of an epoch that is better than all before, first its ``best`` is written, then the ``last`` that names it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from optdet.atomic import remove_unfinished
+from optdet.config import Config
+from optdet.errors import OptdetError, TrialFailed
+from optdet.inference.detector import memory_format, new_model
+from optdet.inference.device import amp_dtype
+from optdet.model.dbnet import DBNet
+from optdet.training.averaging import AveragedModel
+from optdet.training.callbacks import FitCallbacks
+from optdet.training.checkpoints import CheckpointFolder, SavedCheckpoint
+from optdet.training.history import EpochRecord, best_epoch
+from optdet.training.loop import TrainingState
+from optdet.training.optimizer import build_optimizer
+from optdet.training.recovery import Batching, CheckpointsLost, checkpoint_faults
+
+
+@dataclass(slots=True)
+class Run:
+    config: Config
+    device: torch.device
+    dtype: torch.dtype | None
+    state: TrainingState
+    folder: CheckpointFolder
+    batching: Batching
+    history: list[EpochRecord] = field(default_factory=list)
+
+    @property
+    def epoch(self) -> int:
+        """The last one that is behind these weights."""
+        return self.history[-1].epoch if self.history else 0
+
+    @property
+    def validated_model(self) -> DBNet:
+        return self.state.average.model if self.state.average is not None else self.state.model
+
+
+def set_up(config: Config, run_dir: Path, device: torch.device) -> Run:
+    torch.manual_seed(config.seed)
+    model = new_model(config, for_training=True).to(device)
+    if config.train.channels_last:
+        model = model.to(memory_format=memory_format(device))
+    dtype = amp_dtype(device, config.train.amp)
+    state = TrainingState(
+        model=model,
+        optimizer=build_optimizer(model, config.optimizer, device),
+        scaler=torch.amp.GradScaler(device.type, enabled=dtype == torch.float16),
+        average=AveragedModel(model, config.train.ema_decay) if config.train.ema_decay > 0 else None,
+    )
+    batching = Batching(config.train.batch_size, config.train.accumulate)
+    return Run(config, device, dtype, state, checkpoint_folder(run_dir), batching)
+
+
+def save(run: Run, record: EpochRecord, callbacks: FitCallbacks) -> None:
+    """First the best, then the last that names it: a kill between the two repeats the epoch."""
+    callbacks.before_save()
+    run.history.append(record)
+    with checkpoint_faults():
+        common = {"config": run.config.model_dump(mode="json"), "epoch": record.epoch}
+        if best_epoch(run.history) == record.epoch:
+            weights = run.validated_model.state_dict()
+            payload = {
+                **common,
+                "model": weights,
+                "n_threads": torch.get_num_threads(),
+                # Those it was scored at: a run that ends here, pruned, is tuned no further.
+                "thresholds": record.thresholds.as_dict(),
+                # For a run that starts from here; without its times, so that equal runs leave equal files.
+                "record": replace(record, seconds=0.0, images_per_s=0.0).as_dict(),
+            }
+            callbacks.on_checkpoint(run.folder.save("best", record.epoch, payload))
+        last = run.folder.save("last", record.epoch, {**common, **_resumable(run)})
+        callbacks.on_checkpoint(last)
+        lasts = run.folder.found("last")
+        run.folder.keep_only("last", [checkpoint.path for checkpoint in lasts[:2]])
+        # The epoch before may still be needed, and with it the best that it knew of.
+        needed = {best_epoch(run.history), best_epoch(run.history[:-1])}
+        run.folder.keep_only(
+            "best", [saved.path for saved in run.folder.found("best") if saved.epoch in needed]
+        )
+
+
+def _resumable(run: Run) -> dict[str, Any]:
+    state = run.state
+    return {
+        "model": state.model.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "scaler": state.scaler.state_dict(),
+        "average": None if state.average is None else state.average.model.state_dict(),
+        "n_average_updates": 0 if state.average is None else state.average.n_updates,
+        "history": [record.as_dict() for record in run.history],
+        "batching": asdict(run.batching),
+    }
+
+
+def resume(run: Run, callbacks: FitCallbacks) -> None:
+    """Load the newest whole checkpoint, and let ``on_epoch_end`` hear of its epoch again."""
+    remove_unfinished(run.folder.folder)
+    payload = run.folder.load_newest_last(callbacks.say)
+    if payload is None:
+        callbacks.on_resume(())
+        return
+    if payload["config"] != run.config.model_dump(mode="json"):
+        raise OptdetError(
+            "the checkpoints in this folder are of other settings",
+            where=str(run.folder.folder),
+            fix="remove it",
+        )
+    state = run.state
+    state.model.load_state_dict(payload["model"])
+    state.optimizer.load_state_dict(payload["optimizer"])
+    state.scaler.load_state_dict(payload["scaler"])
+    if state.average is not None:
+        state.average.model.load_state_dict(payload["average"])
+        state.average.n_updates = payload["n_average_updates"]
+    run.history = [EpochRecord.from_dict(values) for values in payload["history"]]
+    if "batching" in payload:  # an optdet that had no smaller batches wrote none
+        run.batching = Batching(**payload["batching"])
+    callbacks.say(f"going on after epoch {run.epoch} of {run.config.train.epochs}")
+    callbacks.on_resume(run.history)
+    callbacks.on_epoch_end(run.history[-1])
+
+
+def load_start(run: Run, start: SavedCheckpoint) -> EpochRecord:
+    """The weights of another run's best epoch, and what that run says of it."""
+    payload = start.load()
+    if "record" not in payload:
+        raise TrialFailed(f"{start.path} says nothing of its epoch: an earlier optdet wrote it")
+    try:
+        run.state.model.load_state_dict(payload["model"])
+    except RuntimeError as error:
+        raise TrialFailed(f"the weights of {start.path} do not fit: {str(error).splitlines()[-1]}") from error
+    if run.state.average is not None:
+        run.state.average.model.load_state_dict(payload["model"])
+    return EpochRecord.from_dict(payload["record"])
+
+
+def best_of(run: Run) -> SavedCheckpoint:
+    """The checkpoint of the best epoch; CheckpointsLost where it is gone or damaged."""
+    epoch = best_epoch(run.history)
+    best = run.folder.load_best(epoch)
+    if best is None:
+        raise CheckpointsLost(f"the checkpoint of the best epoch, {epoch}, is missing or damaged")
+    return best
+
+
+def forget(run_dir: Path) -> None:
+    """Remove every checkpoint of a run, so that it begins at its first epoch."""
+    folder = checkpoint_folder(run_dir)
+    folder.keep_only("last", [])
+    folder.keep_only("best", [])
+
+
+def checkpoint_folder(run_dir: Path) -> CheckpointFolder:
+    return CheckpointFolder(run_dir / "checkpoints")
