@@ -15,6 +15,18 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def times(number: int) -> str:
+    """``once``, ``twice``, ``3 times``."""
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
+
+
+def duration(seconds: float) -> str:
+    """``41 s``, ``12 min``, ``3.4 h``, as people say how long something took."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def numbers(noun: str, given: Iterable[int]) -> str:
     """``trial 3``, ``trials 0-2, 5``; of very many the first and the last."""
     ordered = sorted(given)

@@ -20,6 +20,7 @@ from optdet.cli import (
     data,
     evaluate,
     init,
+    playbook,
     postprocess,
     predict,
     study,
@@ -49,6 +50,7 @@ app.add_typer(study.app, name="study", help="Create, run and look at studies.")
 app.add_typer(trial.app, name="trial", help="Take one trial out of its study.")
 app.add_typer(data.app, name="data", help="Check data, make synthetic receipts.")
 app.add_typer(postprocess.app, name="postprocess", help="Tune the thresholds of a frozen detector.")
+app.add_typer(playbook.app, name="playbook", help="Run a strategy of stages and gates.")
 app.add_typer(cache.app, name="cache", help="See and clear what can be made again.")
 app.command("init")(init.init)
 app.command("train")(train.train)

@@ -43,7 +43,7 @@ def bootstrap_interval(
 
     Raises ValueError for no images, for NaN, and for a level outside 0..1.
     """
-    return _interval(_resampled_means(_checked(per_image, "per_image"), n_resamples, seed), level)
+    return _interval(resampled_means(_checked(per_image, "per_image"), n_resamples, seed), level)
 
 
 def paired_difference(
@@ -54,7 +54,7 @@ def paired_difference(
     if len(first) != len(second):
         raise ValueError(f"a and b must score the same images, got {len(first)} and {len(second)} values")
     differences = first - second
-    return _paired(float(differences.mean()), _resampled_means(differences, n_resamples, seed), level)
+    return _paired(float(differences.mean()), resampled_means(differences, n_resamples, seed), level)
 
 
 def paired_difference_of_sums(
@@ -105,7 +105,8 @@ def _checked(values: ArrayLike, name: str) -> FloatArray:
     return array
 
 
-def _resampled_means(values: FloatArray, n_resamples: int, seed: int) -> FloatArray:
+def resampled_means(values: FloatArray, n_resamples: int = N_RESAMPLES, seed: int = 0) -> FloatArray:
+    """Means (n_resamples,) of as many draws, with replacement, of all of ``values`` (n,)."""
     if n_resamples < 1:
         raise ValueError(f"n_resamples must be at least 1, got {n_resamples}")
     generator = np.random.default_rng(seed)

@@ -17,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     UniqueConstraint,
     func,
     insert,
@@ -86,6 +87,20 @@ INNER_TRIALS = Table(
     *(Column(score, Double, nullable=False) for score in ("precision", "recall", "hmean")),
     # The key is half of such a row: without a rowid SQLite stores it once, not twice.
     sqlite_with_rowid=False,
+)
+
+# One row for each stage that a playbook entered; results and decisions are JSON.
+PLAYBOOK_STEPS = Table(
+    "optdet_playbook_steps",
+    METADATA,
+    Column("playbook", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("stage", String(64), nullable=False),
+    Column("work", Text, nullable=False),
+    Column("started", Double, nullable=False),
+    Column("ended", Double),
+    Column("result", Text),
+    Column("decision", Text),
 )
 
 

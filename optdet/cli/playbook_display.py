@@ -1,0 +1,105 @@
+"""How a playbook is shown: its path, its steps, its checklist."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from optdet.cli.progress import choose_progress, image_bar
+from optdet.cli.tables import new_table, print_table
+from optdet.playbook.runner import decision_in_words, summary
+from optdet.playbook.status import Status, taken_and_expected
+
+if TYPE_CHECKING:
+    from optdet.inference.predict import OnImage
+    from optdet.playbook.definition import Expected
+    from optdet.tuning.progress import Progress
+
+_WIDTH = 100
+
+
+class CommandDisplay:
+    """Lines and bars on stderr."""
+
+    def say(self, line: str) -> None:
+        typer.echo(line, err=True)
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        with choose_progress() as shown:
+            yield shown
+
+    def bar(self, what: str) -> AbstractContextManager[OnImage]:
+        return image_bar(what)
+
+
+def path_table(shown: Status) -> None:
+    """The way so far, then the expected one, with every gate."""
+    playbook = shown.playbook
+    typer.echo(f"{playbook.name}: target {playbook.target:g}; gates read {shown.reader.name}")
+    if shown.steps:
+        typer.echo("so far: " + " -> ".join(step.stage for step in shown.steps))
+    if shown.ahead:
+        typer.echo(f"expected: {_ahead(shown)}")
+    on_path = {visit.stage: visit for visit in shown.ahead}
+    for name, stage in playbook.stages.items():
+        mark = "*" if name in on_path else " "
+        limit = f", at most {stage.at_most}" if stage.at_most else ""
+        typer.echo(f"{mark} {name}: {stage.title or stage.do}{limit}{_expected(stage.expected)}")
+        for branch in stage.gate:
+            way = branch.go or f"one of {' and '.join(branch.choose)} (default {branch.choose[0]})"
+            typer.echo(f"      {branch.interval}: {way}{f', else {branch.then}' if branch.then else ''}")
+        if not stage.gate:
+            typer.echo(f"      then {stage.next}" if stage.next else "      the end")
+
+
+def status_table(shown: Status) -> None:
+    """Steps with scores, times and reasons; the checklist; what comes next."""
+    playbook = shown.playbook
+    typer.echo(f"{playbook.name}: target {playbook.target:g}; gates read {shown.reader.name}")
+    if not shown.steps:
+        typer.echo("not begun")
+    else:
+        _steps_table(shown)
+    for line in shown.checklist:
+        typer.echo(f"[{'x' if line.done else ' '}] {line.text}{f': {line.why}' if line.why else ''}")
+    if shown.ahead:
+        typer.echo(f"next: {_ahead(shown)}")
+
+
+def _steps_table(shown: Status) -> None:
+    table = new_table("step", "stage", "score", "expected", "H-mean", "precision", "recall", "time")
+    for step in shown.steps:
+        result, expected = step.result, shown.expected(step.stage)
+        scores = ("", "", "") if result is None else (result.hmean, result.precision, result.recall)
+        score = shown.score(step)
+        table.add_row(
+            str(step.number),
+            step.stage,
+            "at work" if result is None else "waiting" if score is None else f"{score:.4f}",
+            "" if expected.hmean is None else f"{expected.hmean:.4f}",
+            *(value if isinstance(value, str) else f"{value:.4f}" for value in scores),
+            taken_and_expected(step, expected),
+        )
+    print_table(table)
+    for step in shown.steps:
+        lines = [] if step.result is None else [*summary(step.result), *shown.likelihoods(step)]
+        lines += [] if step.decision is None else [decision_in_words(step.decision)]
+        for line in lines:
+            for part in textwrap.wrap(line, _WIDTH, subsequent_indent="  ") or [""]:
+                typer.echo(f"  {step.number} {part}")
+
+
+def _expected(expected: Expected) -> str:
+    parts = [] if expected.time is None else [expected.time]
+    parts += [] if expected.hmean is None else [f"H-mean {expected.hmean:.4f}"]
+    return f" (expected: {', '.join(parts)})" if parts else ""
+
+
+def _ahead(shown: Status) -> str:
+    depends = [] if shown.ahead[-1].decision is not None else ["as its gate then says"]
+    return " -> ".join([*(visit.stage for visit in shown.ahead), *depends])

@@ -1,0 +1,1 @@
+"""Playbooks: stages and gates in a file, run one after the other, with each decision and its reason kept."""

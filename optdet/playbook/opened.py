@@ -1,0 +1,59 @@
+"""A playbook with its database: what running it and looking at it begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from optdet.playbook.context import Context, Display
+from optdet.playbook.definition import PlaybookConfig
+from optdet.playbook.score import LOCAL, Board, Reader
+from optdet.playbook.status import Status, status_of
+from optdet.playbook.steps import Step, read_steps
+from optdet.store.url import file_of, parse_url, storage_url
+from optdet.tuning.study import Database, open_database
+
+
+def open_playbook(
+    playbook: PlaybookConfig,
+    folder: Path,
+    display: Display,
+    device: str,
+    storage: str | None,
+    root: str | None,
+) -> Context:
+    """What a run works with; ``folder`` is that of the playbook file."""
+    database = open_database(storage, root, create=True)
+    return Context(
+        playbook=playbook,
+        folder=folder,
+        database=database,
+        storage=storage,
+        root=root,
+        device=device,
+        display=display,
+        reader=reader_of(playbook, database),
+    )
+
+
+def reader_of(playbook: PlaybookConfig, database: Database) -> Reader:
+    return Board(_board_scores(database)) if playbook.wait == "leaderboard" else LOCAL
+
+
+def status(
+    playbook: PlaybookConfig, storage: str | None, root: str | None, *, chosen: Sequence[str] = ()
+) -> Status:
+    """Where a playbook is; without a database it has not begun."""
+    file = file_of(parse_url(storage_url(storage)))
+    if file is not None and not file.exists():
+        return status_of(playbook, (), LOCAL, lambda path: False, chosen)
+    database = open_database(storage, root)
+    steps: Sequence[Step] = read_steps(database.storage, playbook)
+    said = _board_scores(database)
+    return status_of(
+        playbook, steps, reader_of(playbook, database), lambda path: said(path) is not None, chosen
+    )
+
+
+def _board_scores(database: Database) -> Callable[[Path], float | None]:
+    return lambda path: None

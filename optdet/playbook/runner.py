@@ -1,0 +1,179 @@
+"""Go through a playbook, from where it is: run a stage, read its score, decide, enter the next.
+
+What a stage gave and where its gate leads are kept before anything else begins. A run that was killed begins
+its stage again, whose studies go on where they were: so it ends as one that was never killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from filelock import FileLock, Timeout
+
+from optdet.errors import OptdetError
+from optdet.playbook.context import START, Context
+from optdet.playbook.definition import PlaybookConfig
+from optdet.playbook.gates import Decision, branch_probabilities, decide
+from optdet.playbook.result import StageResult
+from optdet.playbook.score import LOCAL
+from optdet.playbook.stages import RunStage, run_origin, run_postprocess, run_search, run_train
+from optdet.playbook.steps import Step, read_steps, taken, visits, work_of
+from optdet.playbook.submit_stage import run_submit
+from optdet.store.playbook_steps import begin_step, decide_step, end_step
+
+RUN: Mapping[str, RunStage] = {
+    "postprocess": run_postprocess,
+    "train": run_train,
+    "study": run_search,
+    "submit": run_submit,
+}
+"""By ``do``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Why a run stopped: at an end, after ``--until``, or for the leaderboard, with the files to submit."""
+
+    reason: Literal["end", "until", "waiting"]
+    steps: tuple[Step, ...]
+    to_submit: tuple[str, ...] = ()
+
+
+def run_playbook(context: Context, *, until: str | None = None, chosen: Sequence[str] = ()) -> Ended:
+    """From wherever the playbook is to an end, ``until`` a stage is done, or a leaderboard must be asked.
+
+    KeyboardInterrupt leaves everything to be gone on with. OptdetError while another process runs it.
+    """
+    own_dir = context.own_dir()
+    own_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(own_dir / ".lock", timeout=0)
+    try:
+        with lock:
+            return _Run(context, until, chosen).run()
+    except Timeout:
+        raise OptdetError(
+            "another process runs this playbook",
+            where=str(own_dir),
+            fix="wait for it, or see `optdet playbook status`",
+        ) from None
+
+
+@dataclass(slots=True)
+class _Run:
+    context: Context
+    until: str | None
+    chosen: Sequence[str]
+
+    def run(self) -> Ended:
+        while True:
+            steps = self._steps()
+            if not steps:
+                self._begin(0, START)
+                continue
+            last = steps[-1]
+            if last.result is None:
+                self._work(steps)
+            elif last.decision is None:
+                if not self._read_board(steps):
+                    return Ended("waiting", tuple(steps), self._to_submit(last.result))
+            elif last.decision.go is None:
+                return Ended("end", tuple(steps))
+            elif last.stage == self.until:
+                return Ended("until", tuple(steps))
+            else:
+                self._begin(last.number + 1, last.decision.go)
+
+    def _steps(self) -> list[Step]:
+        return read_steps(self.context.database.storage, self.context.playbook)
+
+    def _begin(self, number: int, stage: str) -> None:
+        playbook = self.context.playbook
+        storage = self.context.database.storage
+        begin_step(storage, playbook.name, number, stage, work_of(playbook, stage))
+
+    def _work(self, steps: Sequence[Step]) -> None:
+        """Do the last step's stage; keep its result with the decision, or alone while a board is asked."""
+        step, playbook = steps[-1], self.context.playbook
+        context = replace(self.context, taken=taken(steps))
+        if step.stage == START:
+            context.display.say(f"step {step.number}: {START}, {playbook.start.source}")
+            result = run_origin(context, START, playbook.start)
+            decision: Decision | None = Decision(playbook.first_stage, "the first stage")
+        else:
+            stage = playbook.stages[step.stage]
+            context.display.say(
+                f"step {step.number}: {step.stage}{f', {stage.title}' if stage.title else ''}"
+            )
+            result = RUN[stage.do](context, step.stage)
+            decision = self._decide(steps, result)
+        end_step(
+            context.database.storage,
+            playbook.name,
+            step.number,
+            result=result.as_json(),
+            decision=None if decision is None else decision.as_json(),
+        )
+        self._say(step, result, decision)
+
+    def _decide(self, steps: Sequence[Step], result: StageResult) -> Decision | None:
+        """None where the gate reads a board that has not said anything of the result yet."""
+        playbook = self.context.playbook
+        stage = playbook.stages[steps[-1].stage]
+        if not stage.gate:
+            return decide(playbook, visits(steps), None)
+        reading = self.context.reader.read(result)
+        return None if reading is None else decide(playbook, visits(steps), reading.hmean, self.chosen)
+
+    def _read_board(self, steps: Sequence[Step]) -> bool:
+        step = steps[-1]
+        assert step.result is not None
+        decision = self._decide(steps, step.result)
+        if decision is None:
+            return False
+        storage = self.context.database.storage
+        decide_step(storage, self.context.playbook.name, step.number, decision.as_json())
+        self._say(step, step.result, decision)
+        return True
+
+    def _say(self, step: Step, result: StageResult, decision: Decision | None) -> None:
+        say = self.context.display.say
+        for line in summary(result):
+            say(f"  {line}")
+        for line in self._likelihoods(step.stage, result):
+            say(f"  {line}")
+        if decision is not None:
+            say(f"  {decision_in_words(decision)}")
+
+    def _likelihoods(self, name: str, result: StageResult) -> list[str]:
+        """How likely each branch is; of a leaderboard's score, which is one number, nothing is known."""
+        if name == START or not self.context.playbook.stages[name].gate or self.context.reader is not LOCAL:
+            return []
+        return likelihoods(self.context.playbook, name, result)
+
+    def _to_submit(self, result: StageResult) -> tuple[str, ...]:
+        known = self.context.reader
+        return tuple(file.path for file in result.files if known.read(replace(result, files=(file,))) is None)
+
+
+def summary(result: StageResult) -> list[str]:
+    """A result in lines: what happened, and its scores."""
+    low, high = result.interval
+    crossfit = "" if result.hmean_crossfit is None else f", cross-fitted {result.hmean_crossfit:.4f}"
+    scores = (
+        f"{result.title}: H-mean {result.hmean:.4f} ({low:.4f} to {high:.4f}){crossfit}, precision "
+        f"{result.precision:.4f}, recall {result.recall:.4f}"
+    )
+    return [*result.lines, scores]
+
+
+def likelihoods(playbook: PlaybookConfig, name: str, result: StageResult) -> list[str]:
+    """One line: each branch of the stage's gate with the share of bootstrap draws that lie in it."""
+    found = branch_probabilities(playbook.stages[name].gate, result.hmeans, result.local)
+    shown = ", ".join(f"{branch.interval} {share:.0%}" for branch, share in found)
+    return [f"on other images like these: {shown}"]
+
+
+def decision_in_words(decision: Decision) -> str:
+    return f"-> {decision.go or 'the end'} ({decision.reason})"

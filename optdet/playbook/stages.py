@@ -1,0 +1,152 @@
+"""The stages that tune and train one detector at a time: what each ``do`` does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from optdet.candidates_config import CandidatesConfig
+from optdet.config import PostprocessConfig
+from optdet.config_io import apply_params, load_config, load_study, one_trial_study, validate
+from optdet.errors import OptdetError
+from optdet.phrases import counted
+from optdet.playbook.context import Context, Named, stage_path
+from optdet.playbook.definition import Origin, PostprocessStage, StageConfig, StudyStage, TrainStage
+from optdet.playbook.measure import as_it_is, submission_path, submit, tuned
+from optdet.playbook.result import StageResult, WrittenFile
+from optdet.settings_yaml import read_mapping
+from optdet.study_config import StudyConfig
+from optdet.tuning.postprocess import Entry
+from optdet.tuning.postprocess_output import submission_name, write_submissions
+from optdet.tuning.results import best_trial, config_of
+from optdet.tuning.run import run_study
+from optdet.tuning.source import OpenSource
+from optdet.tuning.study import OpenStudy, create_study, n_wanted, outer_studies
+from optdet.tuning.study import load_study as open_study
+
+RunStage = Callable[[Context, str], StageResult]
+"""Does the work of the stage of that name."""
+StageOf = TypeVar("StageOf", bound=StageConfig)
+
+
+def run_origin(context: Context, name: str, origin: Origin) -> StageResult:
+    """Where a playbook begins, or what it compares with, as it is; trained first where it is missing."""
+    if origin.config is not None and not _is_there(context, origin.source):
+        config = load_config(context.file(origin.config))
+        config = apply_params(config, origin.overrides, f"{name}.overrides")
+        train(context, one_trial_study(config, origin.source))
+    return as_it_is(context, Named(origin.source))
+
+
+def run_postprocess(context: Context, name: str) -> StageResult:
+    stage = stage_of(context, name, PostprocessStage)
+    named = context.named(stage.source)
+    opened = context.open(named)
+    candidates = {}
+    if stage.candidates is not None:
+        path = context.file(stage.candidates)
+        file = validate(CandidatesConfig, read_mapping(path), str(path))
+        config = opened.config.postprocess if opened.config is not None else PostprocessConfig()
+        candidates = file.named(opened.thresholds, config)
+    opened, report, result = tuned(context, named, stage.tune, candidates)
+    default = report.entry("default")
+    lines = [
+        f"{report.n_configurations:,} configurations on {counted(report.n_images, 'image')}",
+        f"defaults {default.macro.hmean:.4f}, in use before {report.entry('current').macro.hmean:.4f}",
+    ]
+    files: list[WrittenFile] = []
+    if report.candidates:
+        best = max(report.candidates, key=lambda entry: entry.macro.hmean)
+        lines.append(f"best of {len(report.candidates)} candidates: {best.name}, {best.macro.hmean:.4f}")
+        if context.playbook.test_images is not None:
+            files = _write_candidates(context, name, opened, report.candidates)
+    return submitted(context, name, replace(result, files=tuple(files), lines=tuple(lines)))
+
+
+def run_train(context: Context, name: str) -> StageResult:
+    stage = stage_of(context, name, TrainStage)
+    config = load_config(context.file(stage.config))
+    config = apply_params(config, stage.overrides, f"stages.{name}.overrides")
+    study = train(context, one_trial_study(config, context.study_name(name)))
+    source = f"{study.name}:{best_trial(study).number}"
+    return submitted(context, name, tuned(context, Named(source), None)[2])
+
+
+def run_search(context: Context, name: str) -> StageResult:
+    stage = stage_of(context, name, StudyStage)
+    overrides = [f"{key}={json.dumps(value)}" for key, value in stage.overrides.items()]
+    if stage.trials is not None:
+        overrides.append(f"trials={stage.trials}")
+    path = context.file(stage.study)
+    study = train(context, load_study(path, overrides, name=context.study_name(name)))
+    best = best_trial(study)
+    lines = [f"best of {counted(study.n_finished(), 'trial')}: {study.name}:{best.number}, {best.value:.4f}"]
+    source = f"{study.name}:{best.number}"
+    if stage.retrain is not None:
+        config = apply_params(config_of(best, study), stage.retrain, f"stages.{name}.retrain")
+        # A seed of its own, as the trial's is what made it the best in part.
+        config = config.model_copy(update={"seed": (config.seed + 1) % 2**32})
+        once_more = one_trial_study(config, context.study_name(name, "retrain"))
+        alone = train(context, once_more, data_root=study.data_root)
+        source = f"{alone.name}:{best_trial(alone).number}"
+    result = tuned(context, Named(source), None)[2]
+    return submitted(context, name, replace(result, lines=tuple(lines)))
+
+
+def train(context: Context, config: StudyConfig, *, data_root: Path | None = None) -> OpenStudy:
+    """Make the study unless it is there, and run it until it is full; OptdetError where its trials fail."""
+    state = create_study(context.database, config, data_root=data_root)
+    context.display.say(f"{state}: study {config.name}, {counted(config.trials, 'trial')}")
+    study = open_study(context.database, config.name)
+    with context.display.progress() as progress:
+        result = run_study(study, progress, device=None if context.device == "auto" else context.device)
+    if result.reason == "failures":
+        raise OptdetError(
+            f"{study.config.max_failures} trials failed in a row, the last: {result.last_failure}",
+            where=f"study {study.name}",
+            fix="mend it, then run the playbook again",
+        )
+    best_trial(study)  # says so where every trial was pruned
+    return study
+
+
+def submitted(context: Context, name: str, result: StageResult) -> StageResult:
+    """The result with its file of the test images before its other ones, where the playbook has any."""
+    if context.playbook.test_images is None:
+        return result
+    opened = context.open(Named(result.source, result.thresholds))
+    path = submit(context, opened, opened.thresholds, submission_path(context, name))
+    own = WrittenFile(path, opened.thresholds, result.hmean)
+    return replace(result, files=(own, *result.files))
+
+
+def _write_candidates(
+    context: Context, name: str, opened: OpenSource, entries: Sequence[Entry]
+) -> list[WrittenFile]:
+    assert context.playbook.test_images is not None
+    folder = submission_path(context, name).with_suffix("")
+    with context.display.bar("predicting candidates") as on_image:
+        write_submissions(entries, opened, Path(context.playbook.test_images), folder, on_image)
+    context.display.say(f"wrote {counted(len(entries), 'checked CSV file')} in {stage_path(folder)}")
+    return [
+        WrittenFile(stage_path(folder / submission_name(entry.name)), entry.thresholds, entry.macro.hmean)
+        for entry in entries
+    ]
+
+
+def stage_of(context: Context, name: str, kind: type[StageOf]) -> StageOf:
+    stage = context.playbook.stages[name]
+    assert isinstance(stage, kind)
+    return stage
+
+
+def _is_there(context: Context, source: str) -> bool:
+    """Whether a source is a file, a folder or a study that is full: one that is half done is gone on with."""
+    if Path(source).exists():
+        return True
+    name, _, number = source.partition(":")
+    rows = [row for row in outer_studies(context.database) if row.name == name]
+    return bool(rows) and (bool(number) or rows[0].n_finished >= n_wanted(rows[0]))
