@@ -96,6 +96,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         raise OptdetError(
             "a study, where a config was expected", where=str(path), fix="give the config that it names"
         )
+    _refuse_playbook(tree, path)
     return config_from(tree, overrides, str(path))
 
 
@@ -116,6 +117,7 @@ def load_study(path: Path, overrides: Sequence[str] = (), *, name: str | None = 
     (``trials=30``, ``pruner.name=none``). ``seed`` is both, and ``postprocess.trials`` the inner loop's.
     """
     tree, where = read_mapping(path), str(path)
+    _refuse_playbook(tree, path)
     if not is_study(tree):
         study = one_trial_study(config_from(tree, overrides, where), name or _safe_name(path.stem))
         check_space(study, where)
@@ -141,6 +143,11 @@ def load_study(path: Path, overrides: Sequence[str] = (), *, name: str | None = 
         study = validate(StudyConfig, tree, f"override {override}")
     check_space(study, where)
     return study
+
+
+def _refuse_playbook(tree: Mapping[str, Any], path: Path) -> None:
+    if "stages" in tree:
+        raise OptdetError("a playbook", where=str(path), fix=f"run it: optdet playbook run {path}")
 
 
 def _override_study(tree: Mapping[str, Any], override: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import typer
 from optdet.cli.app import app, main
 from optdet.config import Config
 from optdet.config_io import is_study, load_config, load_study, parse_yaml
+from optdet.playbook.graph import load_playbook
 from optdet.shipped import shipped_folder
 
 ROOT = Path(__file__).parent.parent
@@ -36,6 +37,11 @@ TRAIN = "optdet train configs/mine.yaml optimizer.lr=0.0004"
 BOUND = (
     'optdet postprocess tune quickstart --constraint "recall>=0.955" --out tuned --write configs/tuned.yaml'
 )
+PLAYBOOK = "optdet playbook run studies/playbook_quickstart.yaml"
+TINY_START = (
+    "{data.synthetic.train: 4, data.synthetic.val: 3, data.synthetic.image_size: 192, data.size: 128,"
+    " model.backbone: test_efficientnet, model.inner_channels: 16, train.epochs: 1, data.workers: 0}"
+)
 SMALL_SYNTHETIC = "data.synthetic.train=4 data.synthetic.val=3 data.synthetic.image_size=192"
 SMALLER = {
     "optdet study create": f"optdet study create {SMALL_SYNTHETIC} {QUICK}",
@@ -44,6 +50,7 @@ SMALLER = {
     "optdet study create studies/mine.yaml": f"optdet study create studies/mine.yaml {QUICK}",
     "optdet study run mine --trials 20": "optdet study run mine --trials 1",
     TRAIN: f"{TRAIN} {QUICK}",
+    PLAYBOOK: f"{PLAYBOOK} --until postprocess 'start.overrides={TINY_START}'",
     BOUND: BOUND.replace("recall>=0.955", "recall>=0"),  # two epochs of a dwarf find hardly a word
 }
 """The same commands with less work to do, so that all of them take seconds."""
@@ -174,6 +181,9 @@ def test_every_yaml_block_is_valid(number, tmp_path):
     path = tmp_path / "studies" / "block.yaml"
     path.parent.mkdir()
     path.write_text(YAML[number])
+    if "stages:" in YAML[number]:
+        assert load_playbook(path).name == "mine"
+        return
     if not is_study(parse_yaml(YAML[number], "README")):
         assert load_config(path) != Config()
         return

@@ -11,7 +11,8 @@ from optdet.structures import Thresholds
 
 CONFIGS = sorted(path.name for path in shipped_folder("configs").glob("*.yaml"))
 CANDIDATES = "postproc_nine.yaml"  # a list of thresholds, not a study
-STUDIES = sorted(path.name for path in shipped_folder("studies").glob("*.yaml") if path.name != CANDIDATES)
+OTHERS = {path.name for path in shipped_folder("studies").glob("playbook_*.yaml")} | {CANDIDATES}
+STUDIES = sorted(path.name for path in shipped_folder("studies").glob("*.yaml") if path.name not in OTHERS)
 FOCUSED = {
     "optimizer.lr": FloatRange(type="float", low=0.0002, high=0.0006, log=True),
     "optimizer.weight_decay": FloatRange(type="float", low=0.00005, high=0.0005, log=True),
@@ -41,6 +42,7 @@ def test_what_is_shipped():
         "lr_retune.yaml",
         "quickstart.yaml",
     ]
+    assert sorted(OTHERS) == ["playbook_efficientnet_b4.yaml", "playbook_quickstart.yaml", CANDIDATES]
 
 
 @pytest.mark.parametrize("name", CONFIGS)
