@@ -11,8 +11,9 @@ import typer
 
 from optdet.cli.progress import choose_progress, image_bar
 from optdet.cli.tables import new_table, print_table
+from optdet.phrases import duration
 from optdet.playbook.runner import decision_in_words, summary
-from optdet.playbook.status import Status, taken_and_expected
+from optdet.playbook.status import Status
 
 if TYPE_CHECKING:
     from optdet.inference.predict import OnImage
@@ -72,7 +73,7 @@ def status_table(shown: Status) -> None:
 
 
 def _steps_table(shown: Status) -> None:
-    table = new_table("step", "stage", "score", "expected", "H-mean", "precision", "recall", "time")
+    table = new_table("step", "stage", "score", "expected", "H-mean", "precision", "recall", "took", "of")
     for step in shown.steps:
         result, expected = step.result, shown.expected(step.stage)
         scores = ("", "", "") if result is None else (result.hmean, result.precision, result.recall)
@@ -83,7 +84,8 @@ def _steps_table(shown: Status) -> None:
             "at work" if result is None else "waiting" if score is None else f"{score:.4f}",
             "" if expected.hmean is None else f"{expected.hmean:.4f}",
             *(value if isinstance(value, str) else f"{value:.4f}" for value in scores),
-            taken_and_expected(step, expected),
+            "" if step.seconds is None else duration(step.seconds),
+            expected.time or "",
         )
     print_table(table)
     for step in shown.steps:

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from optdet.phrases import duration
 from optdet.playbook.checklist import Ticked, ticked
 from optdet.playbook.context import START
 from optdet.playbook.definition import Expected, PlaybookConfig
@@ -95,9 +94,3 @@ def _ahead(playbook: PlaybookConfig, steps: Sequence[Step], chosen: Sequence[str
             return []
         so_far = [*so_far, Visit(so_far[-1].decision.go, None)]
     return expected_path(playbook, so_far or [Visit(playbook.first_stage, None)], chosen)[n_done:]
-
-
-def taken_and_expected(step: Step, expected: Expected) -> str:
-    """``41 s (30 min expected)``; empty while it is not known and nothing is expected."""
-    measured = "" if step.seconds is None else duration(step.seconds)
-    return f"{measured} ({expected.time} expected)".strip() if expected.time else measured
