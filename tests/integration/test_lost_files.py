@@ -33,6 +33,27 @@ def checkpoint(folder, name):
     return found
 
 
+def create_flat(folder, study_file, commands):
+    """The study with epochs that all score 0, so that the first is the best, whatever the processor rounds."""
+    (folder / "tiny.yaml").write_text(study_file)
+    flat = ("train.epoch_thresholds=current", "postprocess.thresh=1.0")
+    assert commands.run("study", "create", "tiny.yaml", *flat, cwd=folder).code == 0
+    return folder
+
+
+@pytest.fixture
+def flat_study(tmp_path, study_file, commands):
+    return create_flat(tmp_path, study_file, commands)
+
+
+@pytest.fixture(scope="module")
+def flat_never_killed(tmp_path_factory, study_file, commands):
+    folder = create_flat(tmp_path_factory.mktemp("flat"), study_file, commands)
+    assert commands.run(*ONE_TRIAL, cwd=folder).code == 0
+    assert [*checkpoint(folder, "best").name.split("-")[:2]] == ["best", "0001"]
+    return contents(folder / "studies")
+
+
 def test_a_run_folder_removed_while_nobody_works(commands, new_study, never_killed, moment):
     commands.run(*ONE_TRIAL, cwd=new_study, kill=moment(*MOMENTS["in the inner loop"]))
     shutil.rmtree(new_study / RUN_FOLDER)
@@ -48,23 +69,25 @@ def test_a_run_folder_removed_while_nobody_works(commands, new_study, never_kill
         pytest.param("save_checkpoint", 3, "the folder of its checkpoints was removed"),
     ],
 )
-def test_a_run_folder_removed_in_training(at, call, expected, commands, new_study, never_killed, moment):
+def test_a_run_folder_removed_in_training(
+    at, call, expected, commands, flat_study, flat_never_killed, moment
+):
     module = "optdet.model.checkpoint_file" if at == "save_checkpoint" else "optdet.training.checkpoints"
     kill = moment(f"{module}:{at}", call, shell=f"rm -r {RUN_FOLDER}")
-    said = check_first_trial(commands, new_study, never_killed, kill=kill)
+    said = check_first_trial(commands, flat_study, flat_never_killed, kill=kill)
     assert f"trial 0: {expected}; training again from the first epoch\n" in said
 
 
-def test_damaged_checkpoints_of_a_trial_in_work(commands, new_study, never_killed, moment):
-    commands.run(*ONE_TRIAL, cwd=new_study, kill=moment("optuna.trial:Trial.report", 2))
-    last = checkpoint(new_study, "last-0002")
+def test_damaged_checkpoints_of_a_trial_in_work(commands, flat_study, flat_never_killed, moment):
+    commands.run(*ONE_TRIAL, cwd=flat_study, kill=moment("optuna.trial:Trial.report", 2))
+    last = checkpoint(flat_study, "last-0002")
     last.write_bytes(last.read_bytes()[:1000])
-    ended = commands.run(*ONE_TRIAL, cwd=new_study, kill=moment(*MOMENTS["in the inner loop"]))
+    ended = commands.run(*ONE_TRIAL, cwd=flat_study, kill=moment(*MOMENTS["in the inner loop"]))
     assert "the checkpoint is damaged; going on from the epoch before" in ended.err
     assert "trial 0: going on after epoch 1 of 3" in ended.err
-    flip(checkpoint(new_study, "last-0003"))
-    flip(checkpoint(new_study, "best-0001"))
-    said = check_first_trial(commands, new_study, never_killed)
+    flip(checkpoint(flat_study, "last-0003"))
+    flip(checkpoint(flat_study, "best-0001"))
+    said = check_first_trial(commands, flat_study, flat_never_killed)
     assert "trial 0: going on after epoch 2 of 3" in said
     assert "best epoch, 1, is missing or damaged; training again from the first epoch" in said
 

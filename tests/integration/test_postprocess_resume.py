@@ -193,7 +193,7 @@ def test_a_killed_sweep_runs_again_to_the_same_study(commands, place, tmp_path, 
     straight = commands.run(*TUNE, cwd=whole)
     assert straight.code == 0, straight.err
     for where in (
-        ("optdet.evaluation.selection:choose", 1),
+        ("optdet.tuning.thresholds:choose", 1),
         ("optdet.store.finished_trials:insert_rows", 2),
         ("optdet.tuning.attachments:_complete", 2),
     ):
