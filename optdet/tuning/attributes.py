@@ -38,7 +38,8 @@ INTERVAL = "interval"
 CHECKPOINT = "checkpoint"
 MAP_KEY = "map_key"
 EPOCHS = "epochs"
-BEST_EPOCH = "best_epoch"
+BEST_EPOCH = "best_epoch"  # whose weights are kept: the last one where train.checkpoint is fixed
+UPDATES = "updates"  # of the weights, up to that epoch's end
 SECONDS = "seconds"
 IMAGES_PER_S = "images_per_s"
 FAILURE = "failure"
@@ -62,6 +63,7 @@ RESULTS = frozenset(
         MAP_KEY,
         EPOCHS,
         BEST_EPOCH,
+        UPDATES,
         SECONDS,
         IMAGES_PER_S,
         PRECISION,
