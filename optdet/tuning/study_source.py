@@ -8,7 +8,7 @@ from pathlib import Path
 from optuna.trial import FrozenTrial
 
 from optdet.data.located import locate
-from optdet.data.source import load_source
+from optdet.data.sets import validation_samples
 from optdet.digest import file_sha256
 from optdet.errors import OptdetError
 from optdet.inference.preprocessing import Preprocessing
@@ -51,10 +51,8 @@ def trial_source(study: OpenStudy, trial: FrozenTrial, options: SourceOptions) -
     )
 
     def labelled() -> tuple[Sample, ...]:
-        val = locate(config.data, data_root=study.data_root, data_dir=study.places.data_dir).val
-        source = load_source(Path(val.images), Path(val.labels), format=val.format)
-        source.require_complete()
-        return source.samples
+        located = locate(config.data, data_root=study.data_root, data_dir=study.places.data_dir)
+        return validation_samples(located)
 
     in_use = thresholds_of(trial) or config.postprocess.thresholds()
     return OpenSource(title, maps, in_use, config, labelled)
