@@ -24,6 +24,7 @@ from optdet.cli import (
     postprocess,
     predict,
     study,
+    study_folds,
     study_life,
     train,
     trial,
@@ -46,6 +47,7 @@ study.app.command("backup")(study_life.backup)
 study.app.command("clean")(study_life.clean)
 study.app.command("delete")(study_life.delete)
 study.app.command("extend")(study_life.extend)
+study.app.command("folds")(study_folds.folds)
 data.app.command("split")(data_split.split)
 app.add_typer(study.app, name="study", help="Create, run and look at studies.")
 app.add_typer(trial.app, name="trial", help="Take one trial out of its study.")

@@ -21,8 +21,16 @@ from optdet.tuning.study import Database, OpenStudy, find_study, load_study, ope
 
 
 def open_study_source(source: str, options: SourceOptions) -> OpenSource:
-    """``STUDY`` (its best trial) or ``STUDY:TRIAL``."""
-    study, trial = find_source(open_database(options.storage, options.root), source)
+    """``STUDY`` (its best trial), ``STUDY:TRIAL``, or ``STUDY:oof`` of a study of folds."""
+    database = open_database(options.storage, options.root)
+    name, _, what = source.partition(":")
+    if what == "oof":
+        # Not above: it takes the sources of trials from here.
+        from optdet.tuning.fold_source import open_out_of_fold_source
+
+        study = load_study(database, find_study(database, name or None))
+        return open_out_of_fold_source(study, options)
+    study, trial = find_source(database, source)
     return trial_source(study, trial, options)
 
 
@@ -31,7 +39,9 @@ def find_source(database: Database, source: str) -> tuple[OpenStudy, FrozenTrial
     name, colon, number = source.partition(":")
     if colon and not re.fullmatch(r"[0-9]+", number):
         raise OptdetError(
-            f"{number!r} is not a trial number", where=source, fix="write STUDY:TRIAL, as quickstart:7"
+            f"{number!r} is not a trial number",
+            where=source,
+            fix="write STUDY:TRIAL, as quickstart:7; or STUDY:oof of a study of folds",
         )
     study = load_study(database, find_study(database, name or None))
     return study, find_trial(study, int(number)) if colon else best_trial(study)
