@@ -172,11 +172,11 @@ def _tables(report: FoldReport) -> None:
     if report.pooled is not None:
         low, high = report.pooled.interval
         crossfit = report.pooled.hmean_crossfit
+        fitted = "" if crossfit is None else f"; cross-fitted {crossfit:.4f}"
         typer.echo(f"thresholds  {pairs(report.pooled.thresholds.as_dict())}")
         typer.echo(
             f"out of fold {report.pooled.hmean:.4f} on {counted(report.pooled.n_images, 'image')}, 95 % "
-            f"interval {low:.4f} to {high:.4f}"
-            + ("" if crossfit is None else f"; cross-fitted {crossfit:.4f}")
+            f"interval {low:.4f} to {high:.4f}{fitted}"
         )
     _ranking_table(report)
 

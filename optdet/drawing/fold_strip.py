@@ -37,10 +37,10 @@ def draw_fold_strip(hmeans: Mapping[int, Sequence[float]], path: Path) -> None:
         [f"fold {fold}\n{means[fold]:.4f}, {len(values)} images" for fold, values in hmeans.items()],
     )
     axes.set_xlim(-0.6, len(hmeans) - 0.4)
-    # What few images score far below the rest must not press the rest into a line.
+    # A few images far below the rest must not press the rest into a line; they lie below the picture.
     low = float(np.quantile(every, 0.02))
     axes.set_ylim(max(-0.02, low - 0.35 * (1 - low)), 1.01)
-    axes.set_ylabel("H-mean", fontsize=11)
+    axes.set_ylabel("H-mean (bar: mean; lines: quartiles)", fontsize=11)
     write_png(path, rendered(figure))
 
 

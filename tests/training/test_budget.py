@@ -163,7 +163,7 @@ def test_a_fixed_run_ends_with_its_last_update_wherever_it_is_killed(
     assert hmeans[-1] < max(hmeans)  # so the last one is not the best
     assert whole.best.epoch == 3
     expected = load_checkpoint(whole.best.path)
-    for die_at in (1, 5, 8, 10, 11, 12, 13):
+    for die_at in (5, 10, 11, 12):  # in the second epoch, in the one that is cut short, around its end
         folder = tmp_path / str(die_at)
         with pytest.raises(Killed):
             run(fixed, sets, folder, die_at)
