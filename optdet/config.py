@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from optdet.search_space import ThresholdSpace
 from optdet.section import Positive, Ratio, Section
-from optdet.structures import Thresholds
+from optdet.structures import CheckpointRule, Thresholds
 
 LabelFormat = Literal["auto", "ufo", "icdar", "paddle"]
 
@@ -47,6 +47,12 @@ class DataConfig(Section):
     train: Annotated[tuple[SourceConfig, ...], BeforeValidator(_as_list)] = ()
     val: SourceConfig | None = None
     synthetic: SyntheticConfig | None = None
+    folds: str | None = None
+    """What `data split` wrote, in place of the three above; relative to the data root."""
+    fold: Annotated[int, Field(ge=0)] = 0
+    """Which of the folds is validated on; all the others are learnt from."""
+    folds_sha256: str | None = None
+    """The partition that ``folds`` must hold: another would mix what was learnt and what was held out."""
     size: Annotated[int, Field(ge=64, le=4096, multiple_of=32)] = 640
     pad: Literal["center", "topleft"] = "center"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
@@ -55,6 +61,10 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _one_origin(self) -> DataConfig:
+        if self.folds is not None and (self.train or self.val or self.synthetic):
+            raise ValueError("data.folds names its sources itself: leave out data.train, val and synthetic")
+        if self.folds is None and (self.fold or self.folds_sha256):
+            raise ValueError("data.fold needs data.folds, a file that `optdet data split` wrote")
         if self.synthetic is not None and (self.train or self.val is not None):
             raise ValueError("give either data.synthetic or data.train and data.val, not both")
         if self.synthetic is None and bool(self.train) != (self.val is not None):
@@ -140,12 +150,18 @@ class SchedulerConfig(Section):
     """Epoch at which eta_min is reached; the number of epochs where left out."""
     eta_min: Annotated[float, Field(ge=0)] = 1e-5
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0
+    epoch_updates: Positive | None = None
+    """Updates that t_max and warmup_epochs count as an epoch, so that the rate takes the same course on more
+    or fewer images; those that an epoch of the run has where left out."""
 
 
 class TrainConfig(Section):
     """The loop."""
 
     epochs: Annotated[int, Field(ge=1)] = 20
+    updates: Annotated[int, Field(ge=1)] | None = None
+    """Updates of the weights in all, in place of ``epochs``: as many epochs as hold them, the last cut
+    short."""
     batch_size: Annotated[int, Field(ge=1)] = 8
     accumulate: Annotated[int, Field(ge=1)] = 1
     """Batches whose gradients are added before one update."""
@@ -158,6 +174,9 @@ class TrainConfig(Section):
     """Channels-last memory on CUDA; the CPU never uses it."""
     patience: Annotated[int, Field(ge=0)] = 5
     """Epochs without a better H-mean before training stops early; 0 never stops."""
+    checkpoint: CheckpointRule = "best"
+    """Whose weights are kept: those of the epoch with the best H-mean, or, ``fixed``, of the last one, which
+    nobody chose; it never stops early."""
     epoch_thresholds: Literal["swept", "current"] = "swept"
     """What an epoch is scored at: the best point of a coarse sweep, or the thresholds in use."""
 

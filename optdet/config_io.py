@@ -130,6 +130,11 @@ def load_study(path: Path, overrides: Sequence[str] = (), *, name: str | None = 
     tree = {"name": _safe_name(path.stem), **tree, "config": base}
     if name is not None:
         tree["name"] = name
+    return study_from(tree, overrides, where)
+
+
+def study_from(tree: Mapping[str, Any], overrides: Sequence[str], where: str) -> StudyConfig:
+    """A study's settings, its config among them, with overrides applied as :func:`load_study` does."""
     study = validate(StudyConfig, tree, where)
     for override in overrides:
         varied = parse_override(override)[0]
@@ -291,5 +296,6 @@ __all__ = [
     "parse_yaml",
     "read_mapping",
     "set_dotted",
+    "study_from",
     "validate",
 ]

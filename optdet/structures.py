@@ -26,6 +26,8 @@ PROFILES: tuple[Profile, ...] = ("competition", "official")
 Metric = Literal["competition", "official", "iou"]
 """CLEval in a profile, or IoU matching at 0.5."""
 METRICS: tuple[Metric, ...] = (*PROFILES, "iou")
+CheckpointRule = Literal["best", "fixed"]
+"""Which epoch's weights a run keeps: that with the best validation score, or the last."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,9 @@ SMALL_SYNTHETIC = "data.synthetic.train=4 data.synthetic.val=3 data.synthetic.im
 SMALLER = {
     "optdet study create": f"optdet study create {SMALL_SYNTHETIC} {QUICK}",
     "optdet study run --trials 20": "optdet study run --trials 2",
+    "optdet data split configs/mine.yaml --folds 5 --out folds": (
+        "optdet data split configs/mine.yaml --folds 2 --out folds"
+    ),
     "optdet data synth receipts": "optdet data synth receipts --train 4 --val 3 --image-size 192",
     "optdet study create studies/mine.yaml": f"optdet study create studies/mine.yaml {QUICK}",
     "optdet study run mine --trials 20": "optdet study run mine --trials 1",

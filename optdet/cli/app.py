@@ -18,12 +18,14 @@ from optdet.cli import (
     compare,
     dashboard,
     data,
+    data_split,
     evaluate,
     init,
     playbook,
     postprocess,
     predict,
     study,
+    study_folds,
     study_life,
     train,
     trial,
@@ -46,9 +48,11 @@ study.app.command("backup")(study_life.backup)
 study.app.command("clean")(study_life.clean)
 study.app.command("delete")(study_life.delete)
 study.app.command("extend")(study_life.extend)
+study.app.command("folds")(study_folds.folds)
+data.app.command("split")(data_split.split)
 app.add_typer(study.app, name="study", help="Create, run and look at studies.")
 app.add_typer(trial.app, name="trial", help="Take one trial out of its study.")
-app.add_typer(data.app, name="data", help="Check data, make synthetic receipts.")
+app.add_typer(data.app, name="data", help="Check data, part it into folds, make synthetic receipts.")
 app.add_typer(postprocess.app, name="postprocess", help="Tune the thresholds of a frozen detector.")
 app.add_typer(playbook.app, name="playbook", help="Run a strategy of stages and gates.")
 app.add_typer(cache.app, name="cache", help="See and clear what can be made again.")

@@ -18,9 +18,9 @@ from optdet.tuning.progress import Progress, TrialOutcome
 _EVERY_S = 5.0
 
 
-def choose_progress() -> PlainProgress:
+def choose_progress(best_of: str | None = "this run") -> PlainProgress:
     """Bars where stderr is a terminal. Both print to stderr: stdout is for results."""
-    return LiveProgress() if sys.stderr.isatty() else PlainProgress()
+    return LiveProgress(best_of) if sys.stderr.isatty() else PlainProgress(best_of)
 
 
 class CountedLines:
@@ -43,9 +43,9 @@ class CountedLines:
 
 
 class PlainProgress(Progress):
-    """Lines, each complete in itself; ``best_of`` says whose best value they name."""
+    """Lines, each complete in itself; ``best_of`` says whose best value they name, None to name none."""
 
-    def __init__(self, best_of: str = "this run") -> None:
+    def __init__(self, best_of: str | None = "this run") -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._epochs = 0
         self._number = 0
@@ -85,7 +85,8 @@ class PlainProgress(Progress):
             self._best = max(outcome.value, self._best or 0.0)
         value = "" if outcome.value is None else f" {outcome.value:.4f}"
         reason = f": {outcome.reason}" if outcome.reason else ""
-        best = f", best of {self._best_of} {self._best:.4f}" if self._best is not None else ""
+        named = self._best is not None and self._best_of is not None
+        best = f", best of {self._best_of} {self._best:.4f}" if named else ""
         return (
             f"trial {outcome.number} {outcome.state}{value}{reason} "
             f"({outcome.seconds:.0f} s; {n_finished} of {total} finished{best})"
@@ -101,8 +102,8 @@ class PlainProgress(Progress):
 class LiveProgress(PlainProgress):
     """A bar for the epochs of the running trial and one for the work inside an epoch, below the lines."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, best_of: str | None = "this run") -> None:
+        super().__init__(best_of)
         self._bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -24,7 +24,7 @@ def run_and_report(study: OpenStudy, given: Given, *, timeout_s: float | None = 
     from optdet.cli.tables import run_summary
 
     try:
-        with choose_progress() as progress:
+        with choose_progress(_best_of(study, "this run")) as progress:
             result = _run(study, progress, given, timeout_s)
         run_summary(study, result, given)
     except KeyboardInterrupt:
@@ -39,7 +39,7 @@ def run_as_worker(study: OpenStudy, given: Given, *, timeout_s: float | None = N
 
     end_with_starter()
     try:
-        result = _run(study, PlainProgress("this worker"), given, timeout_s)
+        result = _run(study, PlainProgress(_best_of(study, "this worker")), given, timeout_s)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     _check(study, result, given)
@@ -79,6 +79,13 @@ def _run(study: OpenStudy, progress: Progress, given: Given, timeout_s: float | 
         device=given.device,
         accept_changed_data=given.accept_changed_data,
     )
+
+
+def _best_of(study: OpenStudy, whose: str) -> str | None:
+    """Whose best trial is named; None of a study of folds, whose trials are scored on different images."""
+    from optdet.tuning.fold_members import is_fold_study
+
+    return None if is_fold_study(study) else whose
 
 
 def _interrupted(study: OpenStudy, given: Given) -> typer.Exit:

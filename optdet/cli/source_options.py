@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from optdet.inference.onnx_options import Activation, Channels, Pad
     from optdet.tuning.source import SourceOptions
 
-SOURCE_HELP = "STUDY, STUDY:TRIAL, a checkpoint, an ONNX file, or a folder of maps."
+SOURCE_HELP = "STUDY, STUDY:TRIAL, STUDY:oof, a checkpoint, an ONNX file, or a folder of maps."
 
 Mean = Annotated[
     str | None,

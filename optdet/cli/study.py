@@ -16,7 +16,8 @@ from optdet.errors import OptdetError
 from optdet.phrases import counted, parse_duration
 
 if TYPE_CHECKING:
-    from optdet.tuning.study import OpenStudy
+    from optdet.study_config import StudyConfig
+    from optdet.tuning.study import Database, OpenStudy
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(copy)
@@ -34,6 +35,18 @@ def create(
     ] = None,
     overrides: options.Overrides = None,
     name: Annotated[str | None, typer.Option("--name", help="Another name than the file's.")] = None,
+    folds: Annotated[
+        Path | None,
+        typer.Option(
+            "--folds", help="Train every fold of this folds.json with the settings of --from or FILE."
+        ),
+    ] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="STUDY[:TRIAL]", help="The trial whose settings the folds take; its best one."
+        ),
+    ] = None,
     storage: options.Storage = None,
     root: options.Root = None,
     data_root: options.DataRoot = None,
@@ -45,6 +58,10 @@ def create(
       optdet study create
 
       optdet study create studies/mine.yaml train.epochs=30 trials=40
+
+      optdet study create --folds folds/folds.json --from mine
+
+      optdet study create configs/mine.yaml --folds folds/folds.json --name mine-folds
     """
     from optdet.config_io import load_study as read_study
     from optdet.shipped import quickstart_file
@@ -53,9 +70,14 @@ def create(
     given = list(overrides or [])
     if file is not None and "=" in file and not Path(file).exists():
         given, file = [file, *given], None
-    path = Path(file) if file is not None else quickstart_file()
-    study = read_study(path, given, name=name)
+    if folds is None and from_ is not None:
+        raise typer.BadParameter("--from is for --folds", param_hint="--from")
     database = open_database(storage, root, create=True)
+    if folds is not None:
+        study = _of_folds(database, folds, file, from_, given, name=name, data_root=data_root)
+    else:
+        path = Path(file) if file is not None else quickstart_file()
+        study = read_study(path, given, name=name)
     state = create_study(database, study, data_root=Path(data_root) if data_root else None)
     typer.echo(f"{state}: study {study.name}, {counted(study.trials, 'trial')}, in {database.shown}")
     # Where its data paths begin is stored in the study.
@@ -270,6 +292,44 @@ def export(
     else:
         write_atomically(out, text.encode())
         typer.echo(f"wrote {out}", err=True)
+
+
+def _of_folds(
+    database: Database,
+    folds: Path,
+    file: str | None,
+    source: str | None,
+    overrides: list[str],
+    *,
+    name: str | None,
+    data_root: str | None,
+) -> StudyConfig:
+    from optdet.tuning.fold_study import base_of_config, base_of_trial, plan_fold_study
+    from optdet.tuning.study_source import find_source
+
+    if (file is None) == (source is None):
+        raise typer.BadParameter("give either --from STUDY or a config file", param_hint="--folds")
+    root, data_dir = Path(data_root or ""), database.places.data_dir
+    if source is not None:
+        study, trial = find_source(database, source)
+        base, stem = base_of_trial(study, trial), study.name
+    else:
+        base, stem = (
+            base_of_config(Path(file or ""), data_root=root, data_dir=data_dir),
+            Path(file or "").stem,
+        )
+    for note in base.notes:
+        typer.echo(f"note: {note}", err=True)
+    planned = plan_fold_study(
+        folds,
+        base,
+        name=name or f"{stem}-folds",
+        data_root=root,
+        data_dir=data_dir,
+        overrides=overrides,
+    )
+    typer.echo(f"{planned.description}, {counted(planned.config.train.epochs, 'epoch')} at most", err=True)
+    return planned
 
 
 def _smoke(study: OpenStudy, device: str | None, trials: int | None) -> None:

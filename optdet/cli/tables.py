@@ -114,17 +114,21 @@ def file_size(n_bytes: int) -> str:
 def run_summary(study: OpenStudy, result: RunResult, given: Given) -> None:
     """What a run ended with, and what to do next."""
     from optdet.errors import OptdetError
+    from optdet.tuning.fold_members import is_fold_study
     from optdet.tuning.results import best_json
 
     if result.reason == "full":
         # Where nothing varies, not even the seed, more trials would be the same run over and over.
         total = max(result.total, result.finished)  # fewer may be asked for than there are
-        varies = bool(study.config.space) or study.config.vary_seed
+        varies = (bool(study.config.space) and not is_fold_study(study)) or study.config.vary_seed
         more = f"; for more: {given.run_again(study.name, trials=total + 10)}" if varies else ""
         typer.echo(f"{study.name} is full: {result.finished} of {total} trials{more}")
     elif result.reason == "timeout":
         again = given.run_again(study.name)
         typer.echo(f"time is up: {result.finished} of {result.total} trials; go on with: {again}")
+    if is_fold_study(study):
+        typer.echo(f"the folds side by side: {given.of_study('folds', study.name)}")
+        return
     try:
         best_table(best_json(study))
     except OptdetError:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from optdet.config import DataConfig, SourceConfig
+from optdet.data.folds import from_folder, read_folds
 from optdet.data.images import read_image
 from optdet.data.source import Source, load_source
 from optdet.data.survey import Survey, survey
@@ -105,18 +106,31 @@ def check_sources(
     """Check every source of a config, none for synthetic receipts; paths are taken from the working
     directory.
     """
+    check = partial(check_source, size=size or data.size, decode=decode, on_image=on_image)
+    if data.folds is not None:
+        return [check(source, title, complete=True) for title, source in _folded(Path(data.folds))]
     if data.synthetic is not None:
         return []
     if data.val is None:
         raise OptdetError(
-            "the config names no images: neither data.train and data.val nor data.synthetic",
+            "the config names no images: neither data.train and data.val nor data.synthetic or data.folds",
             fix="`optdet init --data DIR` writes a config for a folder",
         )
-    single = len(data.train) == 1
-    titled = [("data.train" if single else f"data.train[{n}]", source) for n, source in enumerate(data.train)]
-    check = partial(check_source, size=size or data.size, decode=decode, on_image=on_image)
-    trained_on = [check(source, title) for title, source in titled]
+    trained_on = [check(source, title) for title, source in _titled("data.train", data.train)]
     return [*trained_on, check(data.val, "data.val", complete=True)]
+
+
+def _titled(title: str, sources: Sequence[SourceConfig]) -> list[tuple[str, SourceConfig]]:
+    single = len(sources) == 1
+    return [(title if single else f"{title}[{n}]", source) for n, source in enumerate(sources)]
+
+
+def _folded(path: Path) -> list[tuple[str, SourceConfig]]:
+    """The sources of a file of folds, and the judge; none of synthetic receipts."""
+    folder, sources = path.parent.resolve(), read_folds(path).sources
+    titled = _titled("folds.train", sources.train)
+    titled += [] if sources.val is None else [("folds.val", sources.val)]
+    return [(title, from_folder(source, folder)) for title, source in titled]
 
 
 def first_fault(checks: Sequence[SourceCheck]) -> OptdetError | None:

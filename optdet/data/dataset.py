@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from optdet.config import AugmentConfig, TargetConfig
@@ -84,19 +86,24 @@ class TrainingSet(Dataset[Batch]):
 
 
 class EpochSampler(Sampler[Draw]):
-    """The draws of the epoch that was set last; kept by persistent workers from epoch to epoch."""
+    """The draws of the epoch that was set last, or the first ``limit`` of them; kept by persistent workers
+    from epoch to epoch."""
 
     def __init__(self, weights: tuple[float, ...], seed: int) -> None:
         self._weights = weights
         self._seed = seed
         self.epoch = 1
+        self.limit: int | None = None
 
     def __iter__(self) -> Iterator[Draw]:
-        for index in epoch_order(self._weights, self._seed, self.epoch):
+        for index in self._order():
             yield Draw(self.epoch, int(index))
 
     def __len__(self) -> int:
-        return len(epoch_order(self._weights, self._seed, self.epoch))
+        return len(self._order())
+
+    def _order(self) -> NDArray[np.int64]:
+        return epoch_order(self._weights, self._seed, self.epoch)[: self.limit]
 
 
 class _Carried(Dataset[Batch | OptdetError]):

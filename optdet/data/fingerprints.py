@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -43,9 +43,16 @@ class DataState:
         return cls(stored["fingerprint"], **sets)
 
 
-def data_state(train: Sequence[Sample], val: Sequence[Sample]) -> DataState:
-    """The state of what training and validation read; each image file is read once."""
-    digests = _file_digests([*train, *val])
+class DataChanged(OptdetError):
+    """The images or labels are not those that they were: what was found on them does not go on here."""
+
+
+def data_state(
+    train: Sequence[Sample], val: Sequence[Sample], digests: Mapping[Path, str] | None = None
+) -> DataState:
+    """The state of what training and validation read; each image file is read once, or not at all where
+    the ``digests`` of all are known."""
+    digests = file_digests([*train, *val]) if digests is None else digests
     return DataState(
         _fingerprint([*train, *val], digests), _set_state(train, digests), _set_state(val, digests)
     )
@@ -54,7 +61,7 @@ def data_state(train: Sequence[Sample], val: Sequence[Sample]) -> DataState:
 def fingerprint(samples: Iterable[Sample]) -> str:
     """SHA-256 over names, contents of image files and words, in the order given; each file is read once."""
     listed = list(samples)
-    return _fingerprint(listed, _file_digests(listed))
+    return _fingerprint(listed, file_digests(listed))
 
 
 def what_changed(old: DataState, new: DataState) -> str:
@@ -75,7 +82,7 @@ def _counts(before: int, now: int, noun: str) -> str:
     return "" if before == now else f" ({counted(before, noun)} then, {now} now)"
 
 
-def _set_state(samples: Sequence[Sample], digests: dict[Path, str]) -> SetState:
+def _set_state(samples: Sequence[Sample], digests: Mapping[Path, str]) -> SetState:
     return SetState(
         n_images=len(samples),
         n_words=sum(len(sample.words) for sample in samples),
@@ -84,7 +91,7 @@ def _set_state(samples: Sequence[Sample], digests: dict[Path, str]) -> SetState:
     )
 
 
-def _fingerprint(samples: Sequence[Sample], digests: dict[Path, str]) -> str:
+def _fingerprint(samples: Sequence[Sample], digests: Mapping[Path, str]) -> str:
     return _digest([sample.name, digests[sample.image_path], _words(sample)] for sample in samples)
 
 
@@ -95,11 +102,17 @@ def _digest(rows: Iterable[list[Any]]) -> str:
     return total.hexdigest()
 
 
+def words_sha256(sample: Sample) -> str:
+    """Of an image's words alone, whatever its name."""
+    return _digest([_words(sample)])
+
+
 def _words(sample: Sample) -> list[list[Any]]:
     return [[word.polygon.tolist(), word.text, word.ignored] for word in sample.words]
 
 
-def _file_digests(samples: Sequence[Sample]) -> dict[Path, str]:
+def file_digests(samples: Sequence[Sample]) -> dict[Path, str]:
+    """The SHA-256 of each image file, which is read once; OptdetError for one that cannot be read."""
     paths = list({sample.image_path: None for sample in samples})
     # Hashing releases the interpreter's lock, so threads overlap it with reading.
     with ThreadPoolExecutor() as pool:

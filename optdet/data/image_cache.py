@@ -71,6 +71,17 @@ class CachedReader:
         self.__init__(state["path"])  # type: ignore[misc]
 
 
+@dataclass(frozen=True, slots=True)
+class PartReader:
+    """Some canvases of another reader, numbered from 0."""
+
+    canvases: CanvasReader
+    indices: tuple[int, ...]
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        return self.canvases[self.indices[index]]
+
+
 def open_canvases(
     samples: Sequence[Sample],
     letterboxes: Sequence[Letterbox],

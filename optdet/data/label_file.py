@@ -33,6 +33,7 @@ MAX_PROBLEMS = 100_000
 class LabelFile:
     """Words by image name (NFC). ``sizes`` holds the (width, height) that the file itself states.
 
+    ``groups`` names, of images that belong together, what they belong to: one receipt taken twice, one shop.
     ``unsafe_names`` are those of ``problems`` whose file name leads out of the images folder.
     ``names_are_stems``: the names lack an extension, because the format names a file after its image.
     """
@@ -44,6 +45,7 @@ class LabelFile:
     unsafe_names: tuple[Problem, ...] = ()
     sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     names_are_stems: bool = False
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_words(self) -> bool:
@@ -86,6 +88,7 @@ class LabelCollector:
         self.path = path
         self._words: dict[str, tuple[Word, ...]] = {}
         self._sizes: dict[str, tuple[int, int]] = {}
+        self._groups: dict[str, str] = {}
         self._problems: list[Problem] = []
         self._unsafe: list[Problem] = []
 
@@ -125,6 +128,9 @@ class LabelCollector:
         if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
             self._sizes[image] = (width, height)
 
+    def state_group(self, image: str, group: str) -> None:
+        self._groups[image] = group
+
     def finish(self, format: LabelFormat, *, names_are_stems: bool = False) -> LabelFile:
         return LabelFile(
             path=self.path,
@@ -134,6 +140,7 @@ class LabelCollector:
             unsafe_names=tuple(self._unsafe),
             sizes=self._sizes,
             names_are_stems=names_are_stems,
+            groups=self._groups,
         )
 
 

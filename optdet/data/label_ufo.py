@@ -1,7 +1,8 @@
 """UFO: ``{"images": {name: {"words": {id: {"points": [[x, y], ...], "transcription": str | null}}}}}``.
 
 A word of transcription ``###`` or with ``"illegibility": true`` is ignored. ``img_w`` and ``img_h`` of an
-image are kept as its stated size. Other keys are left unread. The place of a problem is
+image are kept as its stated size, and ``group`` (a text or a whole number) as what it belongs to: images of
+one group never come into different folds. Other keys are left unread. The place of a problem is
 ``images/NAME/words/ID``.
 """
 
@@ -50,6 +51,11 @@ def _read_image(labels: LabelCollector, image: str, where: str, entry: object) -
         labels.problem(where, '"words" is not an object')
         return
     labels.state_size(image, entry.get("img_w"), entry.get("img_h"))
+    group = entry.get("group")
+    if isinstance(group, str | int) and not isinstance(group, bool):
+        labels.state_group(image, str(group))
+    elif group is not None:
+        labels.problem(where, '"group" is neither a text nor a whole number')
     if isinstance(words, RepeatedKeys):
         for key in words.repeated:
             labels.problem(f"{where}/words/{key}", "the word is listed twice (the first is kept)")
@@ -68,6 +74,7 @@ def write_ufo(
     words_by_name: Mapping[str, Sequence[Word]],
     *,
     sizes: Mapping[str, tuple[int, int]] | None = None,
+    groups: Mapping[str, str] | None = None,
 ) -> None:
     """Written at once or not at all; reading it gives the same words, numbers exactly. ``sizes`` are (width,
     height).
@@ -79,6 +86,8 @@ def write_ufo(
         }
         if sizes is not None and name in sizes:
             images[name]["img_w"], images[name]["img_h"] = sizes[name]
+        if groups is not None and name in groups:
+            images[name]["group"] = groups[name]
     document = json.dumps({"images": images}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     write_atomically(path, document.encode())
 

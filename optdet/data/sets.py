@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from optdet.config import DataConfig, SourceConfig
-from optdet.data.fingerprints import DataState, data_state
-from optdet.data.image_cache import CanvasReader, open_canvases
+from optdet.data.fingerprints import DataState, data_state, file_digests
+from optdet.data.image_cache import CanvasReader, PartReader, open_canvases
 from optdet.data.images import image_size
-from optdet.data.located import OnImage, locate
+from optdet.data.located import Located, OnImage, locate
+from optdet.data.pool import open_pool
 from optdet.data.source import Source, load_source
 from optdet.errors import OptdetError
 from optdet.geometry.letterbox import Letterbox
@@ -32,6 +33,15 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    def part(self, indices: Sequence[int]) -> ImageSet:
+        """Some of the images, sharing the canvases."""
+        return ImageSet(
+            tuple(self.samples[index] for index in indices),
+            tuple(self.letterboxes[index] for index in indices),
+            PartReader(self.canvases, tuple(indices)),
+            tuple(self.weights[index] for index in indices),
+        )
 
     def canvas_polygons(self, index: int) -> tuple[FloatArray, ...]:
         letterbox = self.letterboxes[index]
@@ -67,12 +77,18 @@ def open_sets(
     ``on_image(done, total)`` is called while synthetic images or a cache are written.
     """
     located = locate(data, data_root=data_root, data_dir=data_dir, on_image=on_image)
+    place = partial(_image_set, data=data, cache_dir=cache_dir, max_cache_gb=max_cache_gb, on_image=on_image)
+    if located.in_folds is not None:
+        return _open_fold(located, place)
     train_sources = [_load(source, "data.train") for source in located.train]
     val_source = _load(located.val, "data.val")
-    place = partial(_image_set, data=data, cache_dir=cache_dir, max_cache_gb=max_cache_gb, on_image=on_image)
-    train, val = place(train_sources, located.train), place([val_source], [located.val])
+    train = place(
+        [sample for source in train_sources for sample in source.samples],
+        _weights(train_sources, located.train),
+    )
+    val = place(val_source.samples, _weights([val_source], [located.val]))
     state = data_state(train.samples, val.samples)
-    notes = tuple(note for source in (*train_sources, val_source) for note in _notes(source))
+    notes = tuple(note for source in (*train_sources, val_source) for note in source.notes())
     return DataSets(train, val, located.val, state, notes)
 
 
@@ -90,31 +106,48 @@ def _load(source: SourceConfig, setting: str) -> Source:
     return loaded
 
 
-def _notes(source: Source) -> list[str]:
-    """What was left out of a source, a line each."""
-    notes = []
-    if source.problems:
-        notes.append(f"{len(source.problems)} label rows skipped, the first: {source.problems[0]}")
-    if source.missing:
-        notes.append(f"{source.n_missing} labelled images are not in {source.images}, as {source.missing[0]}")
-    return notes
+def _open_fold(located: Located, place: Callable[..., ImageSet]) -> DataSets:
+    """Letterboxed once for all folds; training and validation are parts of that."""
+    assert located.in_folds is not None
+    pool, fold = open_pool(located), located.in_folds.fold
+    digests = file_digests(pool.samples)
+    pool.require_same_files(range(len(pool.samples)), digests)
+    every = place(pool.samples, pool.weights)
+    train, val = every.part(pool.learnt(fold)), every.part(pool.held_out(fold))
+    state = data_state(train.samples, val.samples, digests)
+    return DataSets(train, val, located.val, state, pool.notes)
+
+
+def validation_samples(located: Located) -> tuple[Sample, ...]:
+    """The labelled images that are validated on; OptdetError where they are not all there, or others."""
+    if located.in_folds is None:
+        val = located.val
+        source = load_source(Path(val.images), Path(val.labels), format=val.format)
+        source.require_complete()
+        return source.samples
+    pool = open_pool(located)
+    held_out = pool.held_out(located.in_folds.fold)
+    pool.require_same_files(held_out)
+    return tuple(pool.samples[index] for index in held_out)
+
+
+def _weights(sources: Sequence[Source], configs: Sequence[SourceConfig]) -> tuple[float, ...]:
+    return tuple(
+        config.weight for source, config in zip(sources, configs, strict=True) for _ in source.samples
+    )
 
 
 def _image_set(
-    sources: Sequence[Source],
-    configs: Sequence[SourceConfig],
+    samples: Sequence[Sample],
+    weights: Sequence[float],
     *,
     data: DataConfig,
     cache_dir: Path,
     max_cache_gb: float,
     on_image: OnImage | None,
 ) -> ImageSet:
-    samples = tuple(sample for source in sources for sample in source.samples)
-    weights = tuple(
-        config.weight for source, config in zip(sources, configs, strict=True) for _ in source.samples
-    )
     letterboxes = tuple(
         Letterbox(*image_size(sample.image_path), size=data.size, pad=data.pad) for sample in samples
     )
     canvases = open_canvases(samples, letterboxes, cache_dir, max_gb=max_cache_gb, on_image=on_image)
-    return ImageSet(samples, letterboxes, canvases, weights)
+    return ImageSet(tuple(samples), letterboxes, canvases, tuple(weights))

@@ -7,8 +7,8 @@ by itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from optdet.data.files import require_folder
@@ -26,6 +26,7 @@ class Source:
 
     ``missing`` are labelled names without an image, ``unlabelled`` images without a label (those of the other
     split, where two share a folder); ``problems`` are the label file's and those of putting the two together.
+    ``groups`` are those of the label file, by the samples' names.
     """
 
     images: Path
@@ -34,6 +35,7 @@ class Source:
     problems: tuple[Problem, ...]
     missing: tuple[str, ...]
     unlabelled: tuple[str, ...]
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def n_missing(self) -> int:
@@ -42,6 +44,15 @@ class Source:
     @property
     def n_unlabelled(self) -> int:
         return len(self.unlabelled)
+
+    def notes(self) -> list[str]:
+        """What was left out, a line each."""
+        notes = []
+        if self.problems:
+            notes.append(f"{len(self.problems)} label rows skipped, the first: {self.problems[0]}")
+        if self.missing:
+            notes.append(f"{self.n_missing} labelled images are not in {self.images}, as {self.missing[0]}")
+        return notes
 
     def require_complete(self) -> None:
         """Refuse images that are missing where the source is to be scored: they would be left out in training
@@ -81,6 +92,11 @@ def join_source(images: Path, label_file: LabelFile) -> Source:
         problems=(*label_file.problems, *problems),
         missing=tuple(sorted(matches.missing)),
         unlabelled=tuple(sorted(nfc(name) for name in names if name not in found)),
+        groups={
+            nfc(name): label_file.groups[label]
+            for name, label in matches.found.items()
+            if label in label_file.groups
+        },
     )
 
 

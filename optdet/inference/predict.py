@@ -41,7 +41,12 @@ class ImageMap:
 
 def image_key(path: Path) -> str:
     """What names an image in a cache: its content."""
-    return file_sha256(path)[:32]
+    return image_key_of(file_sha256(path))
+
+
+def image_key_of(sha256: str) -> str:
+    """The same, of a file whose digest is known."""
+    return sha256[:32]
 
 
 def prob_maps(

@@ -1,4 +1,4 @@
-"""Train a detector, from nothing or from where a killed run stopped, and keep its best epoch.
+"""Train a detector, from nothing or from where a killed run stopped, and keep its best or its last epoch.
 
 At the end of an epoch: the checkpoint is written, holding the score; then ``on_epoch_end`` hears of it and
 may raise to stop. A run that goes on first replays ``on_epoch_end`` for the last epoch on disk, since it
@@ -29,6 +29,7 @@ from optdet.inference.detector import Detector, Normalizer
 from optdet.inference.preprocessing import Preprocessing
 from optdet.phrases import counted
 from optdet.structures import Thresholds
+from optdet.training.budget import Pace, planned_epochs
 from optdet.training.callbacks import UNHEARD, FitCallbacks
 from optdet.training.checkpoints import SavedCheckpoint
 from optdet.training.history import EpochRecord, stops_early
@@ -48,7 +49,7 @@ from optdet.training.run import Run, best_of, forget, load_start, resume, save, 
 
 @dataclass(frozen=True, slots=True)
 class FitResult:
-    """The epochs, and the checkpoint of the best one."""
+    """The epochs, and the checkpoint of the one that is kept: the best, or with ``fixed`` the last."""
 
     history: tuple[EpochRecord, ...]
     best: SavedCheckpoint
@@ -121,7 +122,7 @@ def _fit(
     start: SavedCheckpoint | None,
     smaller: Batching | None,
 ) -> FitResult:
-    run = set_up(config, run_dir, device)
+    run = set_up(config, run_dir, device, n_epochs=planned_epochs(config, sets.train.weights))
     resume(run, callbacks)
     run.batching = smaller or run.batching
     if start is not None and not run.history:
@@ -139,9 +140,10 @@ def _fit(
         pin_memory=device.type == "cuda",
     )
     normalize = Normalizer(Preprocessing.of(config), device)
+    pace = Pace.of(config, sets.train.weights)
     while not _finished(run):
         epoch = run.epoch + 1
-        sampler.epoch = epoch
+        sampler.epoch, sampler.limit = epoch, run.images_left
         torch.manual_seed(config.seed + epoch)  # for layers that draw, as dropout does
         with loader_faults(epoch):
             with card_faults(run.batching):
@@ -154,6 +156,8 @@ def _fit(
                     normalize=normalize,
                     device=device,
                     dtype=run.dtype,
+                    pace=pace,
+                    updates_before=run.n_updates,
                     on_batch=callbacks.on_batch,
                 )
             record = _validate(run, sets, epoch, losses)
@@ -164,7 +168,9 @@ def _fit(
 
 def _finished(run: Run) -> bool:
     train = run.config.train
-    return run.epoch >= train.epochs or stops_early(run.history, train.patience)
+    if train.checkpoint == "best" and stops_early(run.history, train.patience):
+        return True
+    return run.epoch >= train.epochs if train.updates is None else run.n_updates >= train.updates
 
 
 def _validate(run: Run, sets: DataSets, epoch: int, losses: EpochLosses) -> EpochRecord:
@@ -181,6 +187,7 @@ def _validate(run: Run, sets: DataSets, epoch: int, losses: EpochLosses) -> Epoc
         thresholds=thresholds,
         seconds=losses.seconds + time.perf_counter() - started,
         images_per_s=losses.n_images / losses.seconds,
+        updates=run.n_updates + losses.n_updates,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from optdet.structures import Thresholds
+from optdet.structures import CheckpointRule, Thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,8 @@ class EpochRecord:
     thresholds: Thresholds
     seconds: float
     images_per_s: float
+    updates: int = 0
+    """Of the weights, since the first epoch's start."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -40,6 +42,13 @@ def best_epoch(history: Sequence[EpochRecord]) -> int:
     if not history:
         return 0
     return max(history, key=lambda record: (record.hmean, -record.epoch)).epoch
+
+
+def kept_epoch(history: Sequence[EpochRecord], rule: CheckpointRule) -> int:
+    """The epoch whose weights are kept: the best, or with ``fixed`` the last; 0 for none."""
+    if rule == "fixed":
+        return history[-1].epoch if history else 0
+    return best_epoch(history)
 
 
 def stops_early(history: Sequence[EpochRecord], patience: int) -> bool:

@@ -21,6 +21,7 @@ from optdet.inference.device import autocast
 from optdet.model.dbnet import DBNet
 from optdet.model.losses import DBLoss
 from optdet.training.averaging import AveragedModel
+from optdet.training.budget import Pace
 from optdet.training.optimizer import learning_rate
 
 OnBatch = Callable[[int, int, float | None], None]
@@ -50,6 +51,7 @@ class EpochLosses:
     lr: float
     seconds: float
     n_images: int
+    n_updates: int
 
 
 def train_epoch(
@@ -62,12 +64,16 @@ def train_epoch(
     normalize: Normalizer,
     device: torch.device,
     dtype: torch.dtype | None,
+    pace: Pace | None = None,
+    updates_before: int = 0,
     on_batch: OnBatch | None = None,
 ) -> EpochLosses:
     """Forward, backward and, every ``accumulate`` batches, update over one epoch (from 1).
 
-    TrialFailed when the loss is not finite.
+    ``pace`` says where the schedule stands, by default after as many of its epochs; ``updates_before`` are
+    those of the epochs before. TrialFailed when the loss is not finite.
     """
+    pace = pace or Pace(config.train.epochs)
     started = time.perf_counter()
     loss_fn = DBLoss(**config.loss.model_dump())
     n_batches = len(loader)
@@ -76,8 +82,8 @@ def train_epoch(
     state.model.train()
     for index, batch in enumerate(loader):
         images, targets = batch.to(device)
-        progress = epoch - 1 + index / n_batches
-        lr = learning_rate(config.scheduler, config.optimizer.lr, progress, config.train.epochs)
+        progress = pace.progress(epoch - 1 + index / n_batches, updates_before + index / accumulate)
+        lr = learning_rate(config.scheduler, config.optimizer.lr, progress, pace.epochs)
         for group in state.optimizer.param_groups:
             group["lr"] = lr
         with autocast(device, dtype):
@@ -93,7 +99,10 @@ def train_epoch(
     total, prob, thresh, binary = (sums / n_batches).tolist()
     _require_finite(total, epoch)
     seconds = time.perf_counter() - started
-    return EpochLosses(total, prob, thresh, binary, lr=lr, seconds=seconds, n_images=n_images)
+    n_updates = -(-n_batches // accumulate)
+    return EpochLosses(
+        total, prob, thresh, binary, lr=lr, seconds=seconds, n_images=n_images, n_updates=n_updates
+    )
 
 
 def _update(state: TrainingState, clip_norm: float) -> None:

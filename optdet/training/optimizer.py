@@ -22,13 +22,13 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig, device: torch.dev
     )
 
 
-def learning_rate(config: SchedulerConfig, base_lr: float, progress: float, epochs: int) -> float:
+def learning_rate(config: SchedulerConfig, base_lr: float, progress: float, epochs: float) -> float:
     """The rate after ``progress`` epochs (a float, from 0).
 
     Linear from 0 in the warm-up; then ``eta_min + (base - eta_min) (1 + cos(pi t / t_max)) / 2`` as in SGDR
     (Loshchilov and Hutter 2017), held at eta_min from t_max on. An eta_min above the base rate is the base.
     """
-    t_max = config.t_max if config.t_max is not None else float(epochs)
+    t_max = config.t_max if config.t_max is not None else epochs
     eta_min = min(config.eta_min, base_lr)
     if config.name == "cosine" and progress >= t_max:
         return eta_min

@@ -1,6 +1,7 @@
 """A training run on disk: what an epoch leaves there, and what a run that goes on finds.
 
 Of an epoch that is better than all before, first its ``best`` is written, then the ``last`` that names it.
+Where ``train.checkpoint`` is ``fixed``, every epoch's weights stand as ``best``, until those of the next do.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from optdet.model.dbnet import DBNet
 from optdet.training.averaging import AveragedModel
 from optdet.training.callbacks import FitCallbacks
 from optdet.training.checkpoints import CheckpointFolder, SavedCheckpoint
-from optdet.training.history import EpochRecord, best_epoch
+from optdet.training.history import EpochRecord, kept_epoch
 from optdet.training.loop import TrainingState
 from optdet.training.optimizer import build_optimizer
 from optdet.training.recovery import Batching, CheckpointsLost, checkpoint_faults
@@ -34,6 +35,7 @@ class Run:
     state: TrainingState
     folder: CheckpointFolder
     batching: Batching
+    n_epochs: int
     history: list[EpochRecord] = field(default_factory=list)
 
     @property
@@ -42,11 +44,29 @@ class Run:
         return self.history[-1].epoch if self.history else 0
 
     @property
+    def n_updates(self) -> int:
+        """Updates that are behind these weights."""
+        return self.history[-1].updates if self.history else 0
+
+    @property
+    def images_left(self) -> int | None:
+        """How many the rest of a budget of updates has; None without one."""
+        wanted = self.config.train.updates
+        if wanted is None:
+            return None
+        return (wanted - self.n_updates) * self.batching.accumulate * self.batching.batch_size
+
+    def kept_epoch(self, *, before: int = 0) -> int:
+        """The epoch whose weights are kept, or were ``before`` so many epochs."""
+        history = self.history[: len(self.history) - before]
+        return kept_epoch(history, self.config.train.checkpoint)
+
+    @property
     def validated_model(self) -> DBNet:
         return self.state.average.model if self.state.average is not None else self.state.model
 
 
-def set_up(config: Config, run_dir: Path, device: torch.device) -> Run:
+def set_up(config: Config, run_dir: Path, device: torch.device, *, n_epochs: int) -> Run:
     torch.manual_seed(config.seed)
     model = new_model(config, for_training=True).to(device)
     if config.train.channels_last:
@@ -59,7 +79,7 @@ def set_up(config: Config, run_dir: Path, device: torch.device) -> Run:
         average=AveragedModel(model, config.train.ema_decay) if config.train.ema_decay > 0 else None,
     )
     batching = Batching(config.train.batch_size, config.train.accumulate)
-    return Run(config, device, dtype, state, checkpoint_folder(run_dir), batching)
+    return Run(config, device, dtype, state, checkpoint_folder(run_dir), batching, n_epochs)
 
 
 def save(run: Run, record: EpochRecord, callbacks: FitCallbacks) -> None:
@@ -68,7 +88,7 @@ def save(run: Run, record: EpochRecord, callbacks: FitCallbacks) -> None:
     run.history.append(record)
     with checkpoint_faults():
         common = {"config": run.config.model_dump(mode="json"), "epoch": record.epoch}
-        if best_epoch(run.history) == record.epoch:
+        if run.kept_epoch() == record.epoch:
             weights = run.validated_model.state_dict()
             payload = {
                 **common,
@@ -85,7 +105,7 @@ def save(run: Run, record: EpochRecord, callbacks: FitCallbacks) -> None:
         lasts = run.folder.found("last")
         run.folder.keep_only("last", [checkpoint.path for checkpoint in lasts[:2]])
         # The epoch before may still be needed, and with it the best that it knew of.
-        needed = {best_epoch(run.history), best_epoch(run.history[:-1])}
+        needed = {run.kept_epoch(), run.kept_epoch(before=1)}
         run.folder.keep_only(
             "best", [saved.path for saved in run.folder.found("best") if saved.epoch in needed]
         )
@@ -127,7 +147,7 @@ def resume(run: Run, callbacks: FitCallbacks) -> None:
     run.history = [EpochRecord.from_dict(values) for values in payload["history"]]
     if "batching" in payload:  # an optdet that had no smaller batches wrote none
         run.batching = Batching(**payload["batching"])
-    callbacks.say(f"going on after epoch {run.epoch} of {run.config.train.epochs}")
+    callbacks.say(f"going on after epoch {run.epoch} of {run.n_epochs}")
     callbacks.on_resume(run.history)
     callbacks.on_epoch_end(run.history[-1])
 
@@ -147,11 +167,12 @@ def load_start(run: Run, start: SavedCheckpoint) -> EpochRecord:
 
 
 def best_of(run: Run) -> SavedCheckpoint:
-    """The checkpoint of the best epoch; CheckpointsLost where it is gone or damaged."""
-    epoch = best_epoch(run.history)
+    """The checkpoint of the epoch that is kept; CheckpointsLost where it is gone or damaged."""
+    epoch = run.kept_epoch()
     best = run.folder.load_best(epoch)
     if best is None:
-        raise CheckpointsLost(f"the checkpoint of the best epoch, {epoch}, is missing or damaged")
+        which = run.config.train.checkpoint if run.config.train.checkpoint == "best" else "last"
+        raise CheckpointsLost(f"the checkpoint of the {which} epoch, {epoch}, is missing or damaged")
     return best
 
 

@@ -13,6 +13,7 @@ READY = "optdet:ready"
 INNER_OF = "optdet:inner_of"
 SEARCH = "optdet:search"
 DATA_STATES = "optdet:data:"  # and a digest of the sources: the states that they were in, the newest last
+OUT_OF_FOLD = "optdet:out_of_fold"  # what tuning on the pooled maps of a fold study gave
 COPIED_FROM = "optdet:copied_from"  # the UUID there; on a study that is not ready: the copy was cut short
 
 # Of a trial that goes on with the weights of another, from the moment it is queued, beside its config.
@@ -38,7 +39,8 @@ INTERVAL = "interval"
 CHECKPOINT = "checkpoint"
 MAP_KEY = "map_key"
 EPOCHS = "epochs"
-BEST_EPOCH = "best_epoch"
+BEST_EPOCH = "best_epoch"  # whose weights are kept: the last one where train.checkpoint is fixed
+UPDATES = "updates"  # of the weights, up to that epoch's end
 SECONDS = "seconds"
 IMAGES_PER_S = "images_per_s"
 FAILURE = "failure"
@@ -62,6 +64,7 @@ RESULTS = frozenset(
         MAP_KEY,
         EPOCHS,
         BEST_EPOCH,
+        UPDATES,
         SECONDS,
         IMAGES_PER_S,
         PRECISION,

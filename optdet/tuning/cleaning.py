@@ -42,7 +42,7 @@ MAPS, RUNS, PICTURES, UNFINISHED, BEYOND, ROWS = (
     "rows and inner studies of studies that are gone",
 )
 _ABANDONED_AFTER_S = 600.0  # without a write, and its writer not running here, a file will not be finished
-_TRIAL = re.compile(r"(.+):(\d+)")
+_TRIAL = re.compile(r"(.+):(\d+|oof)")  # a trial, or the pooled maps of a study of folds
 _RUN_DIR = re.compile(r"t(\d{4,})")
 _WRITER = re.compile(r"\.(\d+)\.[0-9a-f]{8}\.tmp$")
 

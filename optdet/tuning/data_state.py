@@ -20,8 +20,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from optdet.config import DataConfig
-from optdet.data.fingerprints import DataState, what_changed
-from optdet.errors import OptdetError
+from optdet.data.fingerprints import DataChanged, DataState, what_changed
 from optdet.phrases import numbers
 from optdet.store.engine import named_lock
 from optdet.store.trial_restart import blank_trial
@@ -30,10 +29,6 @@ from optdet.tuning.removal import remove
 from optdet.tuning.study import OpenStudy
 
 _WITH_VALUES = (TrialState.COMPLETE, TrialState.PRUNED)
-
-
-class DataChanged(OptdetError):
-    """The images or labels are not those of the study's trials: no trial of it may go on here."""
 
 
 def require_same_data(study: OpenStudy, data: DataConfig, state: DataState, *, accept: bool) -> str | None:
@@ -123,6 +118,8 @@ def _key(data: Mapping[str, Any]) -> str:
         return None if source is None else [source["images"], source["labels"], source.get("format")]
 
     sources = [[files(each) for each in data["train"]], files(data["val"]), data["synthetic"]]
+    if data.get("folds") is not None:
+        sources += [data["folds"], data["fold"]]
     return hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()[:16]
 
 

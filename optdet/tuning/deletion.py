@@ -98,8 +98,9 @@ def _others(database: Database) -> dict[str, References]:
 
 
 def _is_trial_of(of: str | None, name: str) -> bool:
-    """Whether STUDY:TRIAL, as inner studies and notes of maps have it, is a trial of ``name``."""
-    return of is not None and re.fullmatch(rf"{re.escape(name)}:\d+", of) is not None
+    """Whether STUDY:TRIAL, as inner studies and notes of maps have it, is a trial of ``name``, or all of them
+    in one (oof)."""
+    return of is not None and re.fullmatch(rf"{re.escape(name)}:(\d+|oof)", of) is not None
 
 
 def _files(database: Database, study: optuna.Study, others: References) -> Iterator[Path]:

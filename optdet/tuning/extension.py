@@ -106,7 +106,8 @@ def _with_budget(old: Config, trial: FrozenTrial, after_epoch: int, epochs: int 
             )
         return old
     last = after_epoch + epochs
-    changes: dict[str, Any] = {"train.epochs": last}
+    # What is asked for in epochs is a budget of epochs, of the run's own length.
+    changes: dict[str, Any] = {"train.epochs": last, "train.updates": None, "scheduler.epoch_updates": None}
     if old.scheduler.t_max is not None:
         changes["scheduler.t_max"] = last
     return apply_params(old, changes, where)

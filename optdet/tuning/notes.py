@@ -7,8 +7,9 @@ import shlex
 import optuna
 from optuna_dashboard import save_note
 
-from optdet.config import TuneConfig
+from optdet.config import Config, TuneConfig
 from optdet.config_io import differences, dump_yaml
+from optdet.phrases import counted
 from optdet.store.places import Places
 from optdet.study_config import StudyConfig
 
@@ -25,7 +26,7 @@ def write_study_note(study: optuna.Study, config: StudyConfig, url: str, places:
         "- **value**: competition-profile macro H-mean on the validation images, at thresholds tuned for the "
         f"trial and scored on {images}; `hmean_crossfit` is scored on images left out of the tuning",
         f"- **model**: `{config.config.model.backbone}` at {config.config.data.size} pixels, "
-        f"{config.config.train.epochs} epochs",
+        f"{_budget(config.config)}",
         f"- **search**: {config.sampler.name} sampler, {config.pruner.name} pruner, {config.trials} trials, "
         f"seed {config.seed}",
         "",
@@ -45,6 +46,11 @@ def write_study_note(study: optuna.Study, config: StudyConfig, url: str, places:
         "```",
     ]
     save_note(study, "\n".join(lines))
+
+
+def _budget(config: Config) -> str:
+    train = config.train
+    return counted(train.epochs, "epoch") if train.updates is None else counted(train.updates, "update")
 
 
 def write_search_note(

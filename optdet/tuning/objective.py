@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -30,6 +29,7 @@ from optdet.store.heartbeat import Heartbeat
 from optdet.store.leases import SlotLost
 from optdet.store.registry import InnerTrial, record_checkpoint, save_inner_trials
 from optdet.study_config import StudyConfig
+from optdet.training.budget import planned_epochs
 from optdet.training.callbacks import FitCallbacks
 from optdet.training.checkpoints import CheckpointFolder, SavedCheckpoint
 from optdet.training.fit import fit
@@ -83,8 +83,9 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
     params = suggest(trial, study.config.space)
     start = starting_point(study, trial.user_attrs)
     config = start.config if start is not None else trial_config(study.config, trial.number, params)
-    context.progress.trial_started(trial.number, params, config.train.epochs, taken_over=taken_over)
     sets = context.open_sets(config)
+    n_epochs = planned_epochs(config, sets.train.weights)
+    context.progress.trial_started(trial.number, params, n_epochs, taken_over=taken_over)
     again = begun_again(study, trial, sets.fingerprint)
     if again is not None:
         context.progress.say(f"trial {trial.number}: begins again, it had other images or labels")
@@ -92,7 +93,7 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
     set_attributes(study.storage, trial, start_attributes(config, sets))
     run_dir = study.places.run_dir(study.name, trial.number)
     remove_unfinished(run_dir)  # this worker holds the trial's lease: nobody else writes there
-    callbacks = _callbacks(context, trial, run_dir, n_epochs=config.train.epochs)
+    callbacks = _callbacks(context, trial, config, n_epochs=n_epochs)
     fitted = fit(
         config,
         sets,
@@ -185,14 +186,15 @@ def final_scorers(trained: TrainedDetector, images: ImageSet, cache: MapCache | 
     ]
 
 
-def _callbacks(context: TrialContext, trial: optuna.Trial, run_dir: Path, *, n_epochs: int) -> FitCallbacks:
+def _callbacks(context: TrialContext, trial: optuna.Trial, config: Config, *, n_epochs: int) -> FitCallbacks:
     study = context.study
     reported = dict(trial.study._storage.get_trial(trial._trial_id).intermediate_values)
     n_known = len(reported)
 
     def report(record: EpochRecord) -> None:
         # Against the epochs before it alone: one that is replayed decides as it did the first time.
-        if all(record.hmean > value for epoch, value in reported.items() if epoch < record.epoch):
+        before = [value for epoch, value in reported.items() if epoch < record.epoch]
+        if config.train.checkpoint == "fixed" or all(record.hmean > value for value in before):
             set_attributes(study.storage, trial, {attr.EPOCH_THRESHOLDS: record.thresholds.as_dict()})
         if record.epoch not in reported:  # a trial that goes on replays its last epoch
             trial.report(record.hmean, record.epoch)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from optdet.store.study_index import best_values
+from optdet.tuning import attributes as attr
+from optdet.tuning.fold_members import is_of_folds
 from optdet.tuning.study import Database, all_studies, n_wanted, outer_studies
 
 
@@ -22,7 +24,7 @@ def study_rows(database: Database, *, with_inner: bool = False) -> list[dict[str
             "failed": row.n_trials.get("FAIL", 0),
             "running": row.n_trials.get("RUNNING", 0),
             "waiting": row.n_trials.get("WAITING", 0),
-            "best": best.get(row.study_id),
+            "best": None if is_of_folds(row.attributes.get(attr.DEFINITION)) else best.get(row.study_id),
         }
         for row in rows
     ]

@@ -71,6 +71,8 @@ def portable(config: Config, data_root: Path) -> Config:
         return source.model_copy(update=places)
 
     data = config.data
+    if data.folds is not None:
+        data = data.model_copy(update={"folds": _relative(data.folds, data_root)})
     if data.val is not None:
         sources = {"train": tuple(moved(source) for source in data.train), "val": moved(data.val)}
         data = data.model_copy(update=sources)

@@ -20,6 +20,7 @@ from optdet.structures import Thresholds
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
 from optdet.tuning.data_state import trials_of_other_data
+from optdet.tuning.fold_members import is_fold_study
 from optdet.tuning.housekeeping import best_trials
 from optdet.tuning.study import OpenStudy
 
@@ -69,7 +70,14 @@ def trial_row(trial: FrozenTrial) -> TrialRow:
 
 
 def best_trial(study: OpenStudy) -> FrozenTrial:
-    """The complete trial with the highest value, the first of equals."""
+    """The complete trial with the highest value, the first of equals; OptdetError for a study of folds."""
+    if is_fold_study(study):
+        raise OptdetError(
+            "its folds hold out different images, so none of them is the best",
+            where=f"study {study.name}",
+            fix=f"name one, as {study.name}:0, or all of them, {study.name}:oof; "
+            f"see `optdet study folds {study.name}`",
+        )
     best = best_trials(study, 1)
     if not best:
         raise OptdetError(
@@ -146,7 +154,7 @@ def study_json(study: OpenStudy) -> dict[str, Any]:
     """A study, its trials and its workers: what ``study show --json`` prints."""
     rows = trial_rows(study)
     leases = Leases(study.storage, study.study_id, study.uuid)
-    complete = best_trials(study, 1)
+    complete = [] if is_fold_study(study) else best_trials(study, 1)
     return {
         "study": study.name,
         "description": study.config.description,
@@ -200,6 +208,9 @@ def relocated(config: Config, data_root: Path) -> Config:
         places = {key: os.path.relpath(data_root / getattr(source, key)) for key in ("images", "labels")}
         return source.model_copy(update=places)
 
+    if config.data.folds is not None:
+        folds = {"folds": os.path.relpath(data_root / config.data.folds)}
+        return config.model_copy(update={"data": config.data.model_copy(update=folds)})
     if config.data.val is None:
         return config
     sources = {"train": tuple(moved(source) for source in config.data.train), "val": moved(config.data.val)}

@@ -102,13 +102,18 @@ class GridSampler(BaseSampler):
         # Numbers below this trial's only: a later one must not change what a restarted trial is given.
         trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
         taken = {
-            tuple(other.params.get(name) for name in self._names)
+            tuple(_params(other).get(name) for name in self._names)
             for other in trials
             if other.number < trial.number and other.state != TrialState.FAIL
         }
         free = [point for point in self._points if point not in taken]
         points = free or self._points[trial.number % len(self._points) :]
         return points[0]
+
+
+def _params(trial: FrozenTrial) -> Mapping[str, Any]:
+    """Those of a queued trial that nobody has begun, or only just, stand among its system attributes."""
+    return trial.params or trial.system_attrs.get("fixed_params", {})
 
 
 def count_grid(space: Mapping[str, Dimension]) -> int:

@@ -20,6 +20,7 @@ from optdet.inference.detector import open_checkpoint
 from optdet.inference.device import choose_device
 from optdet.phrases import counted
 from optdet.structures import Thresholds
+from optdet.training.budget import planned_epochs
 from optdet.training.callbacks import FitCallbacks
 from optdet.training.fit import FitResult, epoch_score, fit
 from optdet.tuning.objective import final_scorers
@@ -82,7 +83,8 @@ def _smoke_test(study: OpenStudy, device_name: str | None, trials: int) -> Itera
         f"of {len(small.val)} images, checked"
     )
     one_epoch = sum(sets.train.weights) / second.images_per_s + len(sets.val) * (map_s + epoch_s)
-    trial_s = config.train.epochs * one_epoch + len(sets.val) * (map_s + tune_s)
+    n_epochs = planned_epochs(config, sets.train.weights)
+    trial_s = n_epochs * one_epoch + len(sets.val) * (map_s + tune_s)
     yield (
         f"time      about {_span(one_epoch)} an epoch, {_span(trial_s)} a trial, "
         f"{_span(trials * trial_s)} for {counted(trials, 'trial')} with one worker, if none ends early"
@@ -128,7 +130,7 @@ def _fit_one_batch(
     small = replace(sets, train=_first(sets.train, config.train.batch_size), val=_first(sets.val, _N_VAL))
     short = config.model_copy(
         update={
-            "train": config.train.model_copy(update={"epochs": 2, "patience": 0}),
+            "train": config.train.model_copy(update={"epochs": 2, "updates": None, "patience": 0}),
             # A warm-up's first rate is 0: the first update would change nothing.
             "scheduler": config.scheduler.model_copy(update={"name": "constant", "warmup_epochs": 0}),
         }

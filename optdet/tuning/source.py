@@ -1,4 +1,5 @@
-"""A SOURCE, as commands take it: ``STUDY``, ``STUDY:TRIAL``, a checkpoint, an ONNX file or a folder of maps.
+"""A SOURCE, as commands take it: ``STUDY``, ``STUDY:TRIAL``, a checkpoint, an ONNX file or a folder of maps;
+``STUDY:oof`` of a study of folds, whose maps are each made by the detector that held the image out.
 
 Opening one, but for a checkpoint, imports neither torch nor onnxruntime: a detector is opened when the first
 map must be made.

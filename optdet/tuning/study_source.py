@@ -8,7 +8,7 @@ from pathlib import Path
 from optuna.trial import FrozenTrial
 
 from optdet.data.located import locate
-from optdet.data.source import load_source
+from optdet.data.sets import validation_samples
 from optdet.digest import file_sha256
 from optdet.errors import OptdetError
 from optdet.inference.preprocessing import Preprocessing
@@ -21,8 +21,16 @@ from optdet.tuning.study import Database, OpenStudy, find_study, load_study, ope
 
 
 def open_study_source(source: str, options: SourceOptions) -> OpenSource:
-    """``STUDY`` (its best trial) or ``STUDY:TRIAL``."""
-    study, trial = find_source(open_database(options.storage, options.root), source)
+    """``STUDY`` (its best trial), ``STUDY:TRIAL``, or ``STUDY:oof`` of a study of folds."""
+    database = open_database(options.storage, options.root)
+    name, _, what = source.partition(":")
+    if what == "oof":
+        # Not above: it takes the sources of trials from here.
+        from optdet.tuning.fold_source import open_out_of_fold_source
+
+        study = load_study(database, find_study(database, name or None))
+        return open_out_of_fold_source(study, options)
+    study, trial = find_source(database, source)
     return trial_source(study, trial, options)
 
 
@@ -31,7 +39,9 @@ def find_source(database: Database, source: str) -> tuple[OpenStudy, FrozenTrial
     name, colon, number = source.partition(":")
     if colon and not re.fullmatch(r"[0-9]+", number):
         raise OptdetError(
-            f"{number!r} is not a trial number", where=source, fix="write STUDY:TRIAL, as quickstart:7"
+            f"{number!r} is not a trial number",
+            where=source,
+            fix="write STUDY:TRIAL, as quickstart:7; or STUDY:oof of a study of folds",
         )
     study = load_study(database, find_study(database, name or None))
     return study, find_trial(study, int(number)) if colon else best_trial(study)
@@ -51,10 +61,8 @@ def trial_source(study: OpenStudy, trial: FrozenTrial, options: SourceOptions) -
     )
 
     def labelled() -> tuple[Sample, ...]:
-        val = locate(config.data, data_root=study.data_root, data_dir=study.places.data_dir).val
-        source = load_source(Path(val.images), Path(val.labels), format=val.format)
-        source.require_complete()
-        return source.samples
+        located = locate(config.data, data_root=study.data_root, data_dir=study.places.data_dir)
+        return validation_samples(located)
 
     in_use = thresholds_of(trial) or config.postprocess.thresholds()
     return OpenSource(title, maps, in_use, config, labelled)

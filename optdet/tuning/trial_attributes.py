@@ -61,6 +61,7 @@ def end_attributes(
         attr.MAP_KEY: map_key,
         attr.EPOCHS: history[-1].epoch,
         attr.BEST_EPOCH: fitted.best.epoch,
+        attr.UPDATES: next(each.updates for each in history if each.epoch == fitted.best.epoch),
         attr.SECONDS: round(sum(record.seconds for record in history) + tuning_seconds, 1),
         attr.IMAGES_PER_S: round(sum(speeds) / len(speeds), 1) if speeds else None,
         attr.PRECISION: scores.competition.macro.precision,

@@ -16,6 +16,7 @@ import torch
 from optuna.trial import TrialState
 
 from optdet.config import Config, DataConfig
+from optdet.data.fingerprints import DataChanged
 from optdet.data.sets import DataSets, open_sets
 from optdet.disk import DiskUnusable, disk_faults
 from optdet.errors import OptdetError, TrialFailed
@@ -27,7 +28,7 @@ from optdet.store.leases import Full, Leases, Slot, SlotLost, Wait
 from optdet.store.outage import DatabaseAway, database_wait_s
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
-from optdet.tuning.data_state import DataChanged, require_newest_data, require_same_data
+from optdet.tuning.data_state import require_newest_data, require_same_data
 from optdet.tuning.housekeeping import keep_best, sweep_finished
 from optdet.tuning.interrupts import Interrupts, Stopped
 from optdet.tuning.objective import TrialContext, run_objective

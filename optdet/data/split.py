@@ -1,0 +1,336 @@
+"""Labelled images parted into folds: planned from what they hold, then written.
+
+Images whose files are the same, byte for byte, are one group, whatever they are called: in different folds
+the one would be learnt and the other held out.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optdet.config import SourceConfig, SyntheticConfig
+from optdet.data.files import read_text
+from optdet.data.fingerprints import data_state, file_digests, words_sha256
+from optdet.data.folds import (
+    FILE_NAME,
+    FoldImage,
+    Folds,
+    FoldSources,
+    common_folder,
+    folds_bytes,
+    label_place,
+    to_folder,
+    write_folds,
+)
+from optdet.data.images import image_size
+from optdet.data.label_ufo import write_ufo
+from optdet.data.names import NameIndex
+from optdet.data.partition import Traits, partition
+from optdet.data.pool import load_sources, pooled_samples
+from optdet.data.source import Source
+from optdet.data.survey import Spread
+from optdet.errors import OptdetError
+from optdet.phrases import counted
+from optdet.structures import Sample
+
+OnImage = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldRow:
+    """What a fold holds."""
+
+    fold: int
+    images: int
+    words: int
+    words_per_image: Spread
+    longer_side: Spread
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A partition that can be written. ``samples`` are in the order of ``folds.images``, under the names that
+    label files of folds have; ``images_dir`` is the folder that those names begin at."""
+
+    folds: Folds
+    samples: tuple[Sample, ...]
+    images_dir: Path
+    notes: tuple[str, ...]
+
+    def rows(self) -> list[FoldRow]:
+        return [_row(number, self.folds.held_out(number)) for number in range(self.folds.n_folds)]
+
+    def as_json(self) -> dict[str, Any]:
+        groups = {image.group for image in self.folds.images if image.group is not None}
+        return {
+            "folds": [
+                {
+                    "fold": row.fold,
+                    "images": row.images,
+                    "words": row.words,
+                    "words_per_image": [
+                        row.words_per_image.low,
+                        row.words_per_image.median,
+                        row.words_per_image.high,
+                    ],
+                    "longer_side": [row.longer_side.low, row.longer_side.median, row.longer_side.high],
+                }
+                for row in self.rows()
+            ],
+            "images": len(self.samples),
+            "groups": len(groups),
+            "images_dir": str(self.images_dir),
+            "with_val": self.folds.with_val,
+            "seed": self.folds.seed,
+            "fingerprint": self.folds.fingerprint,
+            "folds_sha256": self.folds.sha256(),
+        }
+
+
+def _row(number: int, images: Sequence[FoldImage]) -> FoldRow:
+    words = [image.words for image in images]
+    sides = [max(image.width, image.height) for image in images]
+    return FoldRow(number, len(images), sum(words), Spread.of(words), Spread.of(sides))
+
+
+def split_data(
+    train: Sequence[SourceConfig],
+    val: SourceConfig | None,
+    *,
+    n_folds: int,
+    seed: int = 0,
+    with_val: bool = False,
+    groups: Path | None = None,
+    synthetic: SyntheticConfig | None = None,
+    on_image: OnImage | None = None,
+) -> Split:
+    """Part the images of ``train``, and ``with_val`` those of ``val``, into folds.
+
+    Paths can be opened from here. ``groups`` is a CSV of image names and groups, in place of what label files
+    say of these images. ``synthetic`` are the settings that the sources were made by. OptdetError where a
+    fold would have nothing to score.
+    """
+    if with_val and val is None:
+        raise OptdetError("there are no validation images to put with the others", where="--with-val")
+    judge = None if with_val else val
+    sources = load_sources((*train, val) if with_val and val is not None else train)
+    found = _measured(sources, groups, on_image)
+    traits = found.traits()
+    _require_enough(traits, n_folds)
+    fold_of = partition(traits, n_folds, seed)
+    _require_readable(traits, fold_of, n_folds)
+    folds = Folds(
+        n_folds=n_folds,
+        seed=seed,
+        with_val=with_val,
+        sources=FoldSources(synthetic=synthetic) if synthetic else FoldSources(train=tuple(train), val=val),
+        fingerprint=data_state(found.samples, (), found.digests).fingerprint,
+        images=found.images(sources, fold_of),
+    )
+    notes = (*found.notes, *(note for source in sources for note in source.notes()))
+    return Split(
+        folds,
+        found.samples,
+        common_folder([source.images for source in sources]),
+        (*notes, *_judge_notes(judge, found.digests)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """The images of all sources, what they measure, and which belong together."""
+
+    samples: tuple[Sample, ...]
+    sizes: tuple[tuple[int, int], ...]
+    digests: Mapping[Path, str]
+    groups: Mapping[str, str]
+    notes: tuple[str, ...]
+
+    def traits(self) -> list[Traits]:
+        return [
+            Traits(
+                key=sample.name,
+                n_words=len(sample.words),
+                readable=any(not word.ignored for word in sample.words),
+                longer_side=max(size),
+                group=self.groups.get(sample.name),
+            )
+            for sample, size in zip(self.samples, self.sizes, strict=True)
+        ]
+
+    def images(self, sources: Sequence[Source], fold_of: Sequence[int]) -> tuple[FoldImage, ...]:
+        places = [(number, sample.name) for number, source in enumerate(sources) for sample in source.samples]
+        return tuple(
+            FoldImage(
+                source=number,
+                name=name,
+                fold=fold,
+                words=len(sample.words),
+                width=size[0],
+                height=size[1],
+                group=self.groups.get(sample.name),
+                sha256=self.digests[sample.image_path],
+                words_sha256=words_sha256(sample),
+            )
+            for (number, name), sample, size, fold in zip(
+                places, self.samples, self.sizes, fold_of, strict=True
+            )
+        )
+
+
+def _measured(sources: Sequence[Source], groups: Path | None, on_image: OnImage | None) -> _Measured:
+    pooled = pooled_samples(sources)
+    samples = tuple(sample for of_source in pooled for sample in of_source)
+    sizes = []
+    for number, sample in enumerate(samples, start=1):
+        sizes.append(image_size(sample.image_path))
+        if on_image is not None:
+            on_image(number, len(samples))
+    digests = file_digests(samples)
+    named, notes = _groups(sources, pooled, groups)
+    together, n_twins = _with_twins(samples, named, digests)
+    if n_twins:
+        notes.append(f"{counted(n_twins, 'image')} with the same file as another: kept in its fold")
+    return _Measured(samples, tuple(sizes), digests, together, tuple(notes))
+
+
+def write_split(split: Split, out: Path, *, force: bool = False) -> str:
+    """Write ``folds.json`` and label files of each fold into a folder: "wrote", or "exists" where the same
+    partition is there. OptdetError where another is, since studies may use it.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    folder, path = out.resolve(), out / FILE_NAME
+    sources = split.folds.sources
+    moved = FoldSources(
+        train=tuple(to_folder(source, folder) for source in sources.train),
+        val=None if sources.val is None else to_folder(sources.val, folder),
+        synthetic=sources.synthetic,
+    )
+    folds = split.folds.model_copy(update={"sources": moved})
+    there = path.exists()
+    same = there and path.read_bytes() == folds_bytes(folds)
+    if there and not same and not force:
+        raise OptdetError(
+            "another partition is there, which studies may use",
+            where=str(path),
+            fix="give another --out, or --force",
+        )
+    for number in range(folds.n_folds):
+        _write_labels(split, folder, number)
+    if not same:
+        write_folds(path, folds)
+    return "exists" if same else "wrote"
+
+
+def _write_labels(split: Split, folder: Path, fold: int) -> None:
+    pairs = list(zip(split.samples, split.folds.images, strict=True))
+    for part in ("train", "val"):
+        chosen = [(sample, image) for sample, image in pairs if (image.fold == fold) == (part == "val")]
+        path = label_place(folder, fold, part)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_ufo(
+            path,
+            {sample.name: sample.words for sample, _ in chosen},
+            sizes={sample.name: (image.width, image.height) for sample, image in chosen},
+            groups={sample.name: image.group for sample, image in chosen if image.group is not None},
+        )
+
+
+def _groups(
+    sources: Sequence[Source], pooled: Sequence[Sequence[Sample]], table: Path | None
+) -> tuple[dict[str, str], list[str]]:
+    """Groups by the samples' pooled names, as label files have them or the table; and what to say."""
+    named = {
+        sample.name: source.groups[original.name]
+        for source, samples in zip(sources, pooled, strict=True)
+        for original, sample in zip(source.samples, samples, strict=True)
+        if original.name in source.groups
+    }
+    if table is None:
+        return named, []
+    index = NameIndex([sample.name for samples in pooled for sample in samples])
+    unknown = []
+    for name, group in read_groups(table):
+        found = index.find(name)
+        if found is None:
+            unknown.append(name)
+        else:
+            named[found] = group
+    if unknown:
+        return named, [f"{counted(len(unknown), 'name')} of {table} fit no image, the first is {unknown[0]}"]
+    return named, []
+
+
+def read_groups(path: Path) -> list[tuple[str, str]]:
+    """Rows (name, group) of a CSV, with or without that heading."""
+    rows = [row for row in csv.reader(read_text(path).splitlines()) if row]
+    if rows and [cell.strip().lower() for cell in rows[0]] == ["name", "group"]:
+        rows = rows[1:]
+    for number, row in enumerate(rows, start=1):
+        if len(row) != 2 or not all(cell.strip() for cell in row):
+            raise OptdetError(
+                f"row {number} is not an image's name and its group",
+                where=str(path),
+                fix="write name,group",
+            )
+    if not rows:
+        raise OptdetError("it names no image", where=str(path), fix="write name,group in each row")
+    return [(name.strip(), group.strip()) for name, group in rows]
+
+
+def _with_twins(
+    samples: Sequence[Sample], named: Mapping[str, str], digests: Mapping[Path, str]
+) -> tuple[dict[str, str], int]:
+    """Groups with images of equal files put together; and how many have the file of one before."""
+    times = Counter(digests[sample.image_path] for sample in samples)
+    together = dict(named)
+    for digest in (digest for digest, number in times.items() if number > 1):
+        twins = [sample.name for sample in samples if digests[sample.image_path] == digest]
+        groups = sorted({together[name] for name in twins if name in together})
+        group = groups[0] if groups else f"file {digest[:12]}"
+        together |= dict.fromkeys(twins, group)
+        together |= {name: group for name, of in together.items() if of in groups}
+    return together, sum(number - 1 for number in times.values())
+
+
+def _require_enough(traits: Sequence[Traits], n_folds: int) -> None:
+    units = {image.group or f" {image.key}" for image in traits if image.readable}
+    if len(units) < n_folds:
+        grouped = any(image.group is not None for image in traits)
+        raise OptdetError(
+            f"{counted(len(units), 'group' if grouped else 'image')} with readable words cannot make "
+            f"{n_folds} folds",
+            where="--folds",
+            fix="ask for fewer folds" + (", or for smaller groups" if grouped else ""),
+        )
+
+
+def _require_readable(traits: Sequence[Traits], fold_of: Sequence[int], n_folds: int) -> None:
+    having = {fold for image, fold in zip(traits, fold_of, strict=True) if image.readable}
+    for fold in sorted(set(range(n_folds)) - having):
+        raise OptdetError(
+            f"fold {fold} would have no readable word: the groups are too few or too large",
+            where="--folds",
+            fix="ask for fewer folds, or for smaller groups",
+        )
+
+
+def _judge_notes(judge: SourceConfig | None, digests: Mapping[Path, str]) -> list[str]:
+    """Whether images to judge the detectors by are learnt from as well."""
+    if judge is None:
+        return []
+    (source,) = load_sources([judge])
+    known = set(digests.values())
+    of_judge = file_digests(source.samples)
+    both = [sample.name for sample in source.samples if of_judge[sample.image_path] in known]
+    if not both:
+        return []
+    return [
+        f"warning: {counted(len(both), 'image')} of {judge.labels} are in the folds too, as {both[0]}: "
+        "what is judged on them was learnt from them"
+    ]

@@ -1,0 +1,403 @@
+"""Studies of folds: made from a trial or a config, their maps pooled, their folds side by side."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from optdet.config import SourceConfig
+from optdet.config_io import validate
+from optdet.data.split import split_data, write_split
+from optdet.data.synthetic.dataset import make_dataset
+from optdet.errors import OptdetError
+from optdet.evaluation.scorer import evaluate_at, hmeans
+from optdet.search_space import Choice
+from optdet.store.engine import close_storage
+from optdet.study_config import StudyConfig
+from optdet.training.budget import Budget
+from optdet.tuning import attributes as attr
+from optdet.tuning.extension import extend_trial
+from optdet.tuning.fold_members import find_fold_study, fold_members, is_fold_study
+from optdet.tuning.fold_report import fold_report, rank_folds, tune_pooled
+from optdet.tuning.fold_scores import store_scores, stored_scores
+from optdet.tuning.fold_source import judge_samples, open_out_of_fold
+from optdet.tuning.fold_study import FoldBase, base_of_config, base_of_trial, plan_fold_study
+from optdet.tuning.overview import study_rows
+from optdet.tuning.progress import Progress
+from optdet.tuning.results import best_json, relocated, study_json
+from optdet.tuning.run import run_study
+from optdet.tuning.source import SourceOptions, labelled_samples, open_source
+from optdet.tuning.study import OpenStudy, create_study, load_study, open_database
+from optdet.tuning.study_source import find_source
+
+SETTINGS: dict[str, Any] = {
+    "device": "cpu",
+    "data": {
+        "train": {"images": "data/train/images", "labels": "data/train/labels.json"},
+        "val": {"images": "data/val/images", "labels": "data/val/labels.json"},
+        "size": 64,
+        "workers": 0,
+    },
+    "augment": {"geometry_prob": 0.0},
+    "model": {
+        "backbone": "test_efficientnet",
+        "pretrained": False,
+        "inner_channels": 16,
+        "thresh_branch": False,
+    },
+    "optimizer": {"lr": 0.02},
+    "train": {"epochs": 4, "batch_size": 2, "patience": 0},
+    "postprocess": {
+        "thresh": 0.25,
+        "box_thresh": 0.1,
+        "tune": {
+            "method": "random",
+            "trials": 5,
+            "space": {"use_polygon": {"type": "categorical", "choices": [False]}},
+        },
+    },
+}
+"""Seven images to part into three folds, and two to judge by."""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("folds")
+    make_dataset(folder / "data", n_train=7, n_val=2, seed=0, image_size=192, difficulty=0.0)
+    train, val = (
+        SourceConfig(
+            images=str(folder / f"data/{part}/images"), labels=str(folder / f"data/{part}/labels.json")
+        )
+        for part in ("train", "val")
+    )
+    write_split(split_data([train], val, n_folds=3), folder / "folds")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def database(place: Path) -> Any:
+    database = open_database(str(place / "studies" / "optdet.db"), create=True)
+    yield database
+    close_storage(database.storage)
+
+
+def made(database: Any, config: StudyConfig, place: Path) -> OpenStudy:
+    create_study(database, config, data_root=place)
+    return load_study(database, config.name)
+
+
+@pytest.fixture(scope="module")
+def base(database: Any, place: Path) -> OpenStudy:
+    """A study of one complete trial."""
+    tree = {"name": "base", "config": SETTINGS, "trials": 1, "keep": {"overlays": 0, "inner_studies": 0}}
+    study = made(database, validate(StudyConfig, tree, "base"), place)
+    assert run_study(study, Progress()).reason == "full"
+    return study
+
+
+def planned(base: FoldBase, place: Path, *overrides: str, name: str = "folds") -> StudyConfig:
+    return plan_fold_study(
+        place / "folds/folds.json",
+        base,
+        name=name,
+        data_root=place,
+        data_dir=place / "studies/data",
+        overrides=overrides,
+    )
+
+
+@pytest.fixture(scope="module")
+def folds(base: OpenStudy, database: Any, place: Path) -> OpenStudy:
+    """Three folds with its settings. Tests must leave it as it is."""
+    config = planned(
+        base_of_trial(base, base.study.trials[0]), place, "keep.overlays=0", "keep.inner_studies=0"
+    )
+    study = made(database, config, place)
+    assert run_study(study, Progress()).reason == "full"
+    return study
+
+
+@pytest.fixture
+def options(database: Any) -> SourceOptions:
+    return SourceOptions(storage=database.url)
+
+
+# --- made --------------------------------------------------------------------------------------------------
+
+
+def test_the_budget_is_what_the_best_epoch_had_seen(base: OpenStudy, place: Path) -> None:
+    trial = base.study.trials[0]
+    best = trial.user_attrs[attr.BEST_EPOCH]
+    assert trial.user_attrs[attr.UPDATES] == 4 * best  # seven images, two a batch
+    found = base_of_trial(base, trial)
+    assert found.budget == Budget(4 * best, 4.0)
+    study = planned(found, place)
+    config = study.config
+    assert config.train.updates == 4 * best
+    assert config.train.checkpoint == "fixed"
+    assert config.scheduler.epoch_updates == 4.0
+    assert config.scheduler.t_max == 4  # where the cosine would have ended there
+    assert config.train.epochs == -(
+        -4 * best // 2
+    )  # four or five images learnt: two updates an epoch, or three
+    assert config.data.folds == "folds/folds.json"
+    assert (config.data.train, config.data.val) == ((), None)
+    assert config.optimizer == trial_config(base).optimizer
+    assert config.seed == trial_config(base).seed
+    assert study.space == {"data.fold": Choice(type="categorical", choices=(0, 1, 2))}
+    assert (study.trials, study.keep.maps, study.pruner.name, study.vary_seed) == (3, 3, "none", False)
+    assert study.queue == tuple({"data.fold": fold} for fold in range(3))
+
+
+def trial_config(study: OpenStudy) -> Any:
+    from optdet.tuning.results import config_of
+
+    return config_of(study.study.trials[0], study)
+
+
+def test_a_trial_by_an_earlier_version_has_its_updates_counted(base: OpenStudy) -> None:
+    trial = copy.deepcopy(base.study.trials[0])
+    del trial.user_attrs[attr.UPDATES]
+    assert base_of_trial(base, trial) == base_of_trial(base, base.study.trials[0])
+
+
+def test_the_settings_of_a_config(place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from optdet.config_io import dump_yaml
+
+    path = tmp_path / "mine.yaml"
+    path.write_text(dump_yaml(SETTINGS))
+    found = base_of_config(path, data_root=place, data_dir=place)
+    assert found.budget == Budget(16, 4.0)
+    assert planned(found, place).config.train.epochs == 8
+    path.write_text("train: {epochs: 3}\n")
+    with pytest.raises(OptdetError, match="names no images"):
+        base_of_config(path, data_root=place, data_dir=place)
+    for data in ("{synthetic: {train: 10}}", "{folds: folds/folds.json}"):
+        path.write_text(f"data: {data}\ntrain: {{epochs: 3, batch_size: 2}}\n")
+        n_updates = 5 if "synthetic" in data else 3  # the five images outside of fold 0
+        assert base_of_config(path, data_root=place, data_dir=place).budget == Budget(
+            3 * n_updates, n_updates
+        )
+
+
+def test_settings_are_replaced_and_a_budget_in_epochs_is_asked_for_in_full(
+    base: OpenStudy, place: Path
+) -> None:
+    found = base_of_trial(base, base.study.trials[0])
+    study = planned(found, place, "optimizer.lr=0.5", "train.updates=9", "train.checkpoint=best", "trials=6")
+    assert (study.config.optimizer.lr, study.config.train.updates, study.trials) == (0.5, 9, 6)
+    assert study.config.train.checkpoint == "best"
+    assert study.config.train.epochs == 5
+    with pytest.raises(OptdetError, match=r"give train.updates=N, or train.updates=null beside it"):
+        planned(found, place, "train.epochs=3")
+    study = planned(found, place, "train.epochs=3", "train.updates=null")
+    assert (study.config.train.epochs, study.config.train.updates) == (3, None)
+    with pytest.raises(OptdetError, match="varied by the study's space"):
+        planned(found, place, "data.fold=1")
+
+
+def test_a_trial_that_is_not_complete_is_no_base(folds: OpenStudy, base: OpenStudy) -> None:
+    trial = copy.deepcopy(base.study.trials[0])
+    trial.state = trial.state.__class__.PRUNED
+    with pytest.raises(OptdetError, match="trial 0 is pruned"):
+        base_of_trial(base, trial)
+
+
+def test_which_studies_are_of_folds(folds: OpenStudy, base: OpenStudy) -> None:
+    assert is_fold_study(folds)
+    assert not is_fold_study(base)
+    assert fold_members(folds) == {0: 0, 1: 1, 2: 2}
+    assert find_fold_study(folds.database, None) == "folds"
+    with pytest.raises(OptdetError, match="base is no study of folds"):
+        open_out_of_fold(base, SourceOptions())
+
+
+# --- trained -----------------------------------------------------------------------------------------------
+
+
+def test_every_fold_trains_for_its_budget_and_keeps_the_last_weights(folds: OpenStudy) -> None:
+    for fold, trial in enumerate(folds.study.trials):
+        assert trial.params == {"data.fold": fold}
+        assert trial.user_attrs[attr.UPDATES] == folds.config.config.train.updates
+        assert trial.user_attrs[attr.BEST_EPOCH] == trial.user_attrs[attr.EPOCHS]
+        assert trial.user_attrs[attr.CONFIG]["data"]["folds_sha256"]
+    assert len({trial.user_attrs[attr.SEED] for trial in folds.study.trials}) == 1
+    assert len({trial.user_attrs[attr.DATA_FINGERPRINT] for trial in folds.study.trials}) == 3
+
+
+def test_no_fold_is_called_the_best(folds: OpenStudy, options: SourceOptions) -> None:
+    for ask in (
+        lambda: best_json(folds),
+        lambda: find_source(folds.database, "folds"),
+        lambda: open_source("folds", options),
+    ):
+        with pytest.raises(OptdetError, match="hold out different images, so none of them is the best"):
+            ask()
+    assert study_json(folds)["best"] is None
+    best = {row["study"]: row["best"] for row in study_rows(folds.database)}
+    assert best["folds"] is None
+    assert best["base"] is not None
+
+
+def test_a_config_of_folds_is_moved_with_its_file(
+    folds: OpenStudy, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place / "studies")
+    assert relocated(folds.config.config, place).data.folds == "../folds/folds.json"
+
+
+# --- pooled maps -------------------------------------------------------------------------------------------
+
+
+def test_each_image_has_the_map_of_the_fold_that_held_it_out(
+    folds: OpenStudy, options: SourceOptions
+) -> None:
+    pooled = open_source("folds:oof", options)
+    assert pooled.title == "folds:oof"
+    assert pooled.labelled is not None
+    samples = labelled_samples(pooled, None, None)
+    assert len(samples) == 7
+    shuffled = [samples[index] for index in (3, 6, 0, 5, 1, 2, 4)]
+    found = {
+        image.path: np.array(image.detector.prob_map)
+        for image in pooled.maps.maps([s.image_path for s in shuffled])
+    }
+    n_compared = 0
+    for fold in range(3):
+        single = open_source(f"folds:{fold}", options)
+        held_out = labelled_samples(single, None, None)
+        for sample, image in zip(held_out, single.maps.maps([s.image_path for s in held_out]), strict=True):
+            np.testing.assert_array_equal(found[sample.image_path], image.detector.prob_map)
+            n_compared += 1
+    assert n_compared == 7
+    assert len({each.tobytes() for each in found.values()}) == 7
+
+
+def test_maps_that_are_gone_are_made_again(folds: OpenStudy, options: SourceOptions, tmp_path: Path) -> None:
+    pooled = open_source("folds:oof", options)
+    paths = [sample.image_path for sample in labelled_samples(pooled, None, None)]
+    before = [np.array(image.detector.prob_map) for image in pooled.maps.maps(paths)]
+    maps = folds.places.cache_dir / "maps"
+    kept = maps.with_name("kept")
+    maps.rename(kept)
+    try:
+        done: list[tuple[int, int]] = []
+        again = open_source("folds:oof", options).maps.maps(paths, on_image=lambda *now: done.append(now))
+        np.testing.assert_array_equal(before, [np.array(image.detector.prob_map) for image in again])
+        assert done == [(number, 7) for number in range(1, 8)]
+    finally:
+        shutil.rmtree(maps)
+        kept.rename(maps)
+
+
+def test_images_of_no_fold(folds: OpenStudy, options: SourceOptions, place: Path) -> None:
+    strangers = sorted((place / "data/val/images").iterdir())
+    with pytest.raises(
+        OptdetError, match=r"2 images are in no fold, the first is .*no detector alone held it out"
+    ):
+        list(open_source("folds:oof", options).maps.maps(strangers))
+
+
+def test_the_pooled_thresholds_are_kept_and_taken(
+    folds: OpenStudy, options: SourceOptions, place: Path
+) -> None:
+    said: list[str] = []
+    opened = open_out_of_fold(folds, options)
+    assert stored_scores(folds, opened.members) is None
+    untuned = open_source("folds:oof", SourceOptions(storage=options.storage, say=said.append))
+    assert untuned.thresholds == folds.config.config.postprocess.thresholds()
+    assert said[0].endswith("`optdet study folds folds` tunes them")
+    scorers = opened.scorers()
+    scores = tune_pooled(opened, scorers)
+    evaluation = evaluate_at(scorers, scores.thresholds)
+    assert scores.hmean == evaluation.scores.competition.macro.hmean
+    assert scores.hmean >= hmeans(scorers, untuned.thresholds).mean()
+    weighted = sum(scores.hmeans[fold] * len(opened.pool.held_out(fold)) for fold in range(3)) / 7
+    assert scores.hmean == pytest.approx(weighted)
+    assert scores.hmean_crossfit is not None
+    store_scores(folds, opened.members, scores)
+    assert stored_scores(folds, opened.members) == scores
+    assert open_source("folds:oof", options).thresholds == scores.thresholds
+    assert stored_scores(folds, {**opened.members, 0: 1}) is None
+
+    ranking = rank_folds(opened, judge_samples(opened, None, None), scores.thresholds, workers=2)
+    assert [each.hmean for each in ranking] == sorted((each.hmean for each in ranking), reverse=True)
+    for each in ranking:
+        single = open_source(f"folds:{each.fold}", options)
+        images = judge_samples(opened, None, None)
+        maps = single.maps.maps([sample.image_path for sample in images])
+        from optdet.evaluation.scorer import ImageScorer
+
+        alone = [ImageScorer(s.name, m.detector, s.words) for s, m in zip(images, maps, strict=True)]
+        assert each.hmean == hmeans(alone, scores.thresholds).mean()
+    report = fold_report(opened, scores, ranking, 2).as_json()
+    assert report["missing"] == []
+    assert [fold["images"] for fold in report["folds"]] == [
+        len(opened.pool.held_out(fold)) for fold in range(3)
+    ]
+    pooled = [fold["pooled"] for fold in report["folds"]]
+    assert report["pooled"]["mean"] == pytest.approx(np.mean(pooled))
+    assert report["pooled"]["std"] == pytest.approx(np.std(pooled, ddof=1))
+    assert report["pooled"]["worst"] == int(np.argmin(pooled))
+    assert [fold["own"] for fold in report["folds"]] == [trial.value for trial in folds.study.trials]
+    assert sorted(fold["judge"]["rank"] for fold in report["folds"]) == [1, 2, 3]
+    assert max(fold["judge"]["behind"] for fold in report["folds"]) == 0
+
+
+def test_folds_are_not_ranked_on_what_they_have_learnt_from(
+    folds: OpenStudy, options: SourceOptions, place: Path
+) -> None:
+    opened = open_out_of_fold(folds, options)
+    assert [sample.name for sample in judge_samples(opened, None, None)] == sorted(
+        path.name for path in (place / "data/val/images").iterdir()
+    )
+    with pytest.raises(OptdetError, match="7 images of them are in the folds"):
+        judge_samples(opened, place / "data/train/images", place / "data/train/labels.json")
+
+
+# --- on the way --------------------------------------------------------------------------------------------
+
+
+def test_an_unfinished_study_says_what_is_missing(
+    base: OpenStudy, database: Any, place: Path, options: SourceOptions
+) -> None:
+    found = base_of_trial(base, base.study.trials[0])
+    config = planned(found, place, "train.updates=2", "keep.overlays=0", "keep.inner_studies=0", name="half")
+    study = made(database, config, place)
+    run_study(study, Progress(), total=2)
+    opened = open_out_of_fold(study, options)
+    assert opened.missing() == [2]
+    report = fold_report(opened, None, None, 0)
+    assert [row.state for row in report.rows] == ["complete", "complete", "waiting"]
+    assert report.summary("own") is None
+    for ask in (opened.samples, lambda: labelled_samples(open_source("half:oof", options), None, None)):
+        with pytest.raises(OptdetError, match=r"fold 2 is not finished.*optdet study run half"):
+            ask()
+    # A fold that goes on as another trial is that one's from then on.
+    extended = extend_trial(study, study.study.trials[0], epochs=1)
+    assert extended.number == 3
+    run_study(study, Progress(), total=4)
+    assert fold_members(study) == {0: 3, 1: 1, 2: 2}
+    trial = study.study.trials[3]
+    assert trial.user_attrs[attr.EPOCHS] == study.study.trials[0].user_attrs[attr.EPOCHS] + 1
+    assert trial.user_attrs[attr.BEST_EPOCH] == trial.user_attrs[attr.EPOCHS]
+
+
+def test_a_fold_whose_trial_failed_is_given_again(base: OpenStudy, database: Any, place: Path) -> None:
+    """By the grid, which takes no fold that is queued, running or complete."""
+    found = base_of_trial(base, base.study.trials[0])
+    study = made(database, planned(found, place, name="failing"), place)
+    import optuna
+
+    for number in range(3):
+        trial = study.study.ask()
+        fold = trial.suggest_categorical("data.fold", [0, 1, 2])
+        assert fold == number
+        state = optuna.trial.TrialState.FAIL if number == 1 else optuna.trial.TrialState.COMPLETE
+        study.study.tell(trial, None if number == 1 else 0.5, state=state)
+    assert study.study.ask().suggest_categorical("data.fold", [0, 1, 2]) == 1
