@@ -140,7 +140,7 @@ def jittered(words, rng):
 
 
 def test_golden_averaged_vertices():
-    """Five members that agree on every word, but begin their outlines at any corner, some with more points."""
+    """Five members that agree on every word, but begin outlines at any corner; some have more points."""
     rng = np.random.default_rng(0)
     members = []
     for number in range(5):
@@ -165,8 +165,8 @@ def test_golden_chained_clusters():
     for _ in range(5):
         shifts = rng.integers(0, 12, len(receipt()))
         few = rng.random(len(shifts)) < 0.35
-        polygons = [word + [0, int(s) if f else 0] for word, s, f in zip(receipt(), shifts, few, strict=True)]
-        members.append(member(*[np.asarray(polygon, np.int32) for polygon in polygons]))
+        down = np.stack([np.zeros_like(shifts), np.where(few, shifts, 0)], axis=1).astype(np.int32)
+        members.append(member(*[word + shift for word, shift in zip(receipt(), down, strict=True)]))
     voted = hmean_of(vote(members, min_votes=3).polygons, receipt())
     assert voted >= max(hmean_of(found.polygons, receipt()) for found in members)
     assert hmean_of(naive_vote(members, 3, 0.3), receipt()) < voted - 0.1
