@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from optdet.config import TuneConfig
     from optdet.structures import Metric, Thresholds
-    from optdet.tuning.source import OpenSource
+    from optdet.tuning.detection_source import OpenSource
 
 
 def search_from(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 
 from optuna.trial import FrozenTrial
@@ -15,8 +16,9 @@ from optdet.inference.preprocessing import Preprocessing
 from optdet.store.registry import checkpoint_of
 from optdet.structures import Sample
 from optdet.tuning import attributes as attr
+from optdet.tuning.detection_source import OpenSource
 from optdet.tuning.results import best_trial, checkpoint_path, config_of, find_trial, thresholds_of
-from optdet.tuning.source import OpenSource, SourceOptions, checkpoint_maps
+from optdet.tuning.source import SourceOptions, checkpoint_maps
 from optdet.tuning.study import Database, OpenStudy, find_study, load_study, open_database
 
 
@@ -50,14 +52,20 @@ def trial_source(study: OpenStudy, trial: FrozenTrial, options: SourceOptions) -
         max_gb=config.cache.max_gb,
     )
 
+    located = partial(locate, config.data, data_root=study.data_root, data_dir=study.places.data_dir)
+
     def labelled() -> tuple[Sample, ...]:
-        val = locate(config.data, data_root=study.data_root, data_dir=study.places.data_dir).val
+        val = located().val
         source = load_source(Path(val.images), Path(val.labels), format=val.format)
         source.require_complete()
         return source.samples
 
+    def trained_on() -> tuple[Path, ...]:
+        sources = [load_source(Path(s.images), Path(s.labels), format=s.format) for s in located().train]
+        return tuple(sample.image_path for source in sources for sample in source.samples)
+
     in_use = thresholds_of(trial) or config.postprocess.thresholds()
-    return OpenSource(title, maps, in_use, config, labelled)
+    return OpenSource(title, maps, in_use, config, labelled, trained_on)
 
 
 def _own_checkpoint(study: OpenStudy, trial: FrozenTrial) -> Path:
