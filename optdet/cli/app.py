@@ -18,6 +18,7 @@ from optdet.cli import (
     compare,
     dashboard,
     data,
+    ensemble,
     evaluate,
     init,
     postprocess,
@@ -55,6 +56,7 @@ app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("ensemble")(ensemble.ensemble)
 app.command("dashboard")(dashboard.dashboard)
 
 

@@ -26,14 +26,19 @@ def predict_folder(detect: Detect, images: Path, out: Path, *, labels: Path | No
 
     Nothing is written where the check finds a fault.
     """
-    if out.suffix.lower() not in {".csv", ".json"}:
-        raise OptdetError(
-            f"{out.suffix or 'no suffix'} is not a prediction format", where=str(out), fix="use .csv or .json"
-        )
+    require_format(out)
     paths = chosen_images(images, labels)
     named = {relative_name(path, images): path for path in paths}
     found = {name: each.polygons for name, each in zip(named, detect(paths), strict=True)}
     return write_checked(found, named, out)
+
+
+def require_format(out: Path) -> None:
+    """OptdetError for a file that is neither CSV nor JSON by its name."""
+    if out.suffix.lower() not in {".csv", ".json"}:
+        raise OptdetError(
+            f"{out.suffix or 'no suffix'} is not a prediction format", where=str(out), fix="use .csv or .json"
+        )
 
 
 def write_checked(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from optdet.data.source import load_source
 from optdet.digest import file_sha256
 from optdet.errors import OptdetError
 from optdet.structures import Sample
@@ -48,3 +50,16 @@ def _is_same(a: Sample, b: Sample) -> bool:
     return words_a == words_b and (
         a.image_path == b.image_path or file_sha256(a.image_path) == file_sha256(b.image_path)
     )
+
+
+def judging_samples(
+    sources: Sequence[DetectionSource], images: Path | None, labels: Path | None
+) -> tuple[Sample, ...] | None:
+    """The images that an ensemble is tuned on: those of ``labels`` in ``images``, else the validation images
+    that its studies have in common; None where there are neither."""
+    if images is not None and labels is not None:
+        return load_source(images, labels).samples
+    if images is not None or labels is not None:
+        raise OptdetError("--images and --labels go together", where="ensemble", fix="give both")
+    labelled = common_samples(sources)
+    return None if labelled is None else labelled()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from optuna.trial import FrozenTrial
 
@@ -13,10 +15,13 @@ from optdet.data.source import load_source
 from optdet.digest import file_sha256
 from optdet.errors import OptdetError
 from optdet.inference.preprocessing import Preprocessing
+from optdet.phrases import numbers
+from optdet.search_space import Choice
 from optdet.store.registry import checkpoint_of
 from optdet.structures import Sample
 from optdet.tuning import attributes as attr
 from optdet.tuning.detection_source import OpenSource
+from optdet.tuning.housekeeping import best_trials
 from optdet.tuning.results import best_trial, checkpoint_path, config_of, find_trial, thresholds_of
 from optdet.tuning.source import SourceOptions, checkpoint_maps
 from optdet.tuning.study import Database, OpenStudy, find_study, load_study, open_database
@@ -37,6 +42,37 @@ def find_source(database: Database, source: str) -> tuple[OpenStudy, FrozenTrial
         )
     study = load_study(database, find_study(database, name or None))
     return study, find_trial(study, int(number)) if colon else best_trial(study)
+
+
+@dataclass(frozen=True, slots=True)
+class FoldTrials:
+    """``STUDY:TRIAL`` of the best complete trial of each fold, by fold, and what to say of other folds."""
+
+    trials: list[str]
+    notes: list[str]
+
+
+def trials_of_folds(source: str, options: SourceOptions, parameter: str) -> FoldTrials | None:
+    """The trials of a study that varies ``parameter`` alone; None for another study, or none of that name."""
+    try:
+        database = open_database(options.storage, options.root)
+        study = load_study(database, find_study(database, source))
+    except OptdetError:
+        return None  # whoever opens the source says what is wrong
+    if set(study.config.space) != {parameter}:
+        return None
+    best: dict[Any, int] = {}
+    for trial in best_trials(study, len(study.study.get_trials(deepcopy=False))):
+        best.setdefault(trial.params[parameter], trial.number)
+    if not best:
+        return None
+    wanted = study.config.space[parameter]
+    folds = wanted.choices if isinstance(wanted, Choice) else range(int(wanted.low), int(wanted.high) + 1)
+    missing = [int(fold) for fold in folds if isinstance(fold, int) and fold not in best]
+    return FoldTrials(
+        trials=[f"{study.name}:{number}" for _, number in sorted(best.items())],
+        notes=[f"{study.name}: no complete trial of {numbers('fold', missing)}"] if missing else [],
+    )
 
 
 def trial_source(study: OpenStudy, trial: FrozenTrial, options: SourceOptions) -> OpenSource:
