@@ -88,9 +88,12 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """Detected polygons of one image, each (N, 2) int32 in image pixels, and their scores (n,), 0..1."""
+    """Detected polygons of one image, each (N, 2) in image pixels, and their scores (n,), 0..1.
 
-    polygons: tuple[IntArray, ...]
+    Polygons are int32, and float64 where another program's prediction file has them.
+    """
+
+    polygons: tuple[NDArray[Any], ...]
     scores: FloatArray
 
     def __len__(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import re
@@ -18,7 +19,10 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+from PIL import Image
 
 # Before torch is imported. Small networks run no faster on more threads, and where other work has the cores,
 # threads that wait for one another are many times slower.
@@ -157,3 +161,51 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     """A new database of its own."""
     with postgres.database() as url:
         yield url
+
+
+PAGE = (160, 120)
+N_PAGES = 10
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``images``, ``labels.json`` and the maps of three detectors, ``m0`` to ``m2``: each
+    misses some words and sees others in a wrong place, the last ones more of them. The canvas of ``m1`` is
+    smaller. To be read, not changed."""
+    folder = tmp_path_factory.mktemp("pages")
+    for name in ("images", "m0", "m1", "m2"):
+        (folder / name).mkdir()
+    labels = {}
+    for number in range(N_PAGES):
+        name = f"page_{number}.png"
+        Image.fromarray(np.full((PAGE[1], PAGE[0], 3), 200, np.uint8)).save(folder / "images" / name)
+        boxes = [(8 + 50 * column, 8 + 22 * row, 40, 14) for row in range(5) for column in range(3)]
+        words = {
+            str(index): {"points": [[x, y], [x + w, y], [x + w, y + h], [x, y + h]]}
+            for index, (x, y, w, h) in enumerate(boxes)
+        }
+        labels[name] = {"words": words}
+        for member, size in enumerate((160, 128, 160)):
+            np.save(folder / f"m{member}" / f"page_{number}.npy", _seen(boxes, member, number, size))
+    (folder / "labels.json").write_text(json.dumps({"images": labels}))
+    return folder
+
+
+def _seen(boxes: list[tuple[int, int, int, int]], member: int, number: int, size: int) -> np.ndarray:
+    """A member's map of a page, on a square canvas with the padding in the middle."""
+    rng = np.random.default_rng([member, number])
+    prob_map = np.zeros((size, size), np.float32)
+    scale, top = size / PAGE[0], (size - PAGE[1] * size // PAGE[0]) // 2
+    for x, y, width, height in boxes:
+        if rng.random() < 0.04 + 0.06 * member:
+            continue
+        shift = rng.integers(-1, 2, 2)
+        corner = np.array([x + 4, y + 4]) + shift
+        start = np.round(corner * scale + (0, top)).astype(int)
+        far = corner + np.array([width - 8, height - 8])
+        end = np.round(far * scale + (0, top)).astype(int)
+        cv2.rectangle(prob_map, start.tolist(), end.tolist(), float(rng.uniform(0.5, 1)), -1)
+    for _ in range(1 + member):
+        x, y = rng.integers(0, size - 24, 2).tolist()
+        cv2.rectangle(prob_map, (x, y), (x + 16, y + 4), float(rng.uniform(0.3, 0.8)), -1)
+    return cv2.GaussianBlur(prob_map, (3, 3), 0).astype(np.float16)

@@ -17,7 +17,8 @@ import typer
 
 from optdet.cli.app import app, main
 from optdet.config import Config
-from optdet.config_io import is_study, load_config, load_study, parse_yaml
+from optdet.config_io import is_study, load_config, load_study, parse_yaml, validate
+from optdet.ensemble_config import EnsembleConfig
 from optdet.playbook.graph import load_playbook
 from optdet.shipped import shipped_folder
 
@@ -184,10 +185,14 @@ def test_every_yaml_block_is_valid(number, tmp_path):
     path = tmp_path / "studies" / "block.yaml"
     path.parent.mkdir()
     path.write_text(YAML[number])
-    if "stages:" in YAML[number]:
+    tree = parse_yaml(YAML[number], "README")
+    if "stages" in tree:
         assert load_playbook(path).name == "mine"
         return
-    if not is_study(parse_yaml(YAML[number], "README")):
+    if "members" in tree:
+        assert validate(EnsembleConfig, tree, "README").min_votes == 2
+        return
+    if not is_study(tree):
         assert load_config(path) != Config()
         return
     study = load_study(path)

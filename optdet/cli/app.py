@@ -19,6 +19,7 @@ from optdet.cli import (
     dashboard,
     data,
     data_split,
+    ensemble,
     evaluate,
     init,
     playbook,
@@ -61,6 +62,7 @@ app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("ensemble")(ensemble.ensemble)
 app.command("dashboard")(dashboard.dashboard)
 
 

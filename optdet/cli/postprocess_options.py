@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from optdet.config import TuneConfig
     from optdet.structures import Metric, Thresholds
-    from optdet.tuning.source import OpenSource
+    from optdet.tuning.detection_source import OpenSource
 
 
 def search_from(
@@ -18,9 +18,10 @@ def search_from(
     *,
     polygons: bool | None,
     select: str | None,
+    may_keep: bool = False,
 ) -> TuneConfig:
     """The search of the source's config, with what the options change; quads alone where no config says
-    more."""
+    more. ``may_keep`` allows method none, which keeps the thresholds in use."""
     from optdet.config import TuneConfig
     from optdet.config_io import parse_override, set_dotted, validate
     from optdet.errors import OptdetError
@@ -45,7 +46,7 @@ def search_from(
     if select is not None:
         tree["select"] = select
     search = validate(TuneConfig, tree, "the search")
-    if search.method == "none":
+    if search.method == "none" and not may_keep:
         raise OptdetError(
             "method none searches nothing", where="--set method", fix="use exhaustive, tpe or random"
         )

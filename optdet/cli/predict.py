@@ -24,6 +24,7 @@ def predict(
             help="At the thresholds of this config; what it leaves out is at its default.",
         ),
     ] = None,
+    tta: source_options.Augmentation = None,
     thresholds: Annotated[
         list[str] | None,
         typer.Option("--threshold", "-t", help="A threshold to replace, as thresh=0.24; may be repeated."),
@@ -49,14 +50,20 @@ def predict(
 
       optdet predict maps/ --images test --out test.csv --config configs/tuned.yaml
 
+      optdet predict quickstart --images test --out test.csv --tta scale:960,hflip
+
+      optdet predict ensemble.yaml --images test --out test.csv
+
       optdet predict detector.onnx --images test --out test.csv --mean 0.5 --std 0.5 --channels bgr
     """
     from optdet.cli.progress import image_bar
     from optdet.cli.tables import pairs
     from optdet.config_io import load_config
     from optdet.inference.folder import predict_folder
-    from optdet.tuning.source import open_source
-    from optdet.tuning.thresholds import replace_thresholds
+    from optdet.inference.views import parse_views
+    from optdet.tuning.detection_source import in_use
+    from optdet.tuning.ensemble_source import with_views
+    from optdet.tuning.source import open_detections
 
     opening = source_options.source_options(
         device=device,
@@ -71,10 +78,12 @@ def predict(
         placement=placement,
     )
     written = None if config is None else load_config(config).postprocess.thresholds()
-    opened = open_source(source, opening)
-    chosen = replace_thresholds(written or opened.thresholds, thresholds or [])
+    opened = with_views(open_detections(source, opening), parse_views(tta or ()))
+    chosen = in_use(opened, thresholds or (), config=written)
     with image_bar("predicting") as on_image:
-        lines = predict_folder(opened.maps, chosen, images, out, labels=labels, on_image=on_image)
-    typer.echo(f"{opened.title} at {pairs(chosen.as_dict())}", err=True)
+        lines = predict_folder(
+            lambda paths: opened.detect(paths, chosen, on_image=on_image), images, out, labels=labels
+        )
+    typer.echo(f"{opened.title}{f' at {pairs(chosen.as_dict())}' if chosen else ''}", err=True)
     for line in lines:
         typer.echo(line, err=True)

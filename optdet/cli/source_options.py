@@ -11,7 +11,16 @@ if TYPE_CHECKING:
     from optdet.inference.onnx_options import Activation, Channels, Pad
     from optdet.tuning.source import SourceOptions
 
-SOURCE_HELP = "STUDY, STUDY:TRIAL, STUDY:oof, a checkpoint, an ONNX file, or a folder of maps."
+SOURCE_HELP = (
+    "STUDY, STUDY:TRIAL, STUDY:oof, a checkpoint, an ONNX file, a folder of maps, or an ensemble's YAML."
+)
+
+Augmentation = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tta", help="More views of each image: scale:SIDE, hflip, vflip; with commas, or repeated."
+    ),
+]
 
 Mean = Annotated[
     str | None,

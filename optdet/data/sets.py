@@ -15,7 +15,7 @@ from optdet.data.fingerprints import DataState, data_state, file_digests
 from optdet.data.image_cache import CanvasReader, PartReader, open_canvases
 from optdet.data.images import image_size
 from optdet.data.located import Located, OnImage, locate
-from optdet.data.pool import open_pool
+from optdet.data.pool import load_sources, open_pool
 from optdet.data.source import Source, load_source
 from optdet.errors import OptdetError
 from optdet.geometry.letterbox import Letterbox
@@ -129,6 +129,24 @@ def validation_samples(located: Located) -> tuple[Sample, ...]:
     held_out = pool.held_out(located.in_folds.fold)
     pool.require_same_files(held_out)
     return tuple(pool.samples[index] for index in held_out)
+
+
+def training_paths(located: Located) -> tuple[Path, ...]:
+    """The image files that are learnt from."""
+    if located.in_folds is None:
+        return tuple(sample.image_path for source in load_sources(located.train) for sample in source.samples)
+    pool = open_pool(located)
+    return tuple(pool.samples[index].image_path for index in pool.learnt(located.in_folds.fold))
+
+
+def samples_kept_apart(located: Located) -> tuple[Sample, ...]:
+    """The labelled images that no fold learns from, as a judge of them all; none where there are none."""
+    judge = None if located.in_folds is None else located.in_folds.judge
+    if judge is None:
+        return ()
+    source = load_source(Path(judge.images), Path(judge.labels), format=judge.format)
+    source.require_complete()
+    return source.samples
 
 
 def _weights(sources: Sequence[Source], configs: Sequence[SourceConfig]) -> tuple[float, ...]:

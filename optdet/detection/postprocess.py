@@ -54,6 +54,11 @@ class MapDetector:
         self._scores: dict[bytes, float] = {}
         self._expanded: dict[tuple[bytes, float, bool, float], IntArray | None] = {}
 
+    @property
+    def given_map(self) -> NDArray[np.floating]:
+        """The map as it was given: of its own float type, and perhaps on disk."""
+        return self._given
+
     @cached_property
     def prob_map(self) -> NDArray[np.float32]:
         return np.ascontiguousarray(self._given, dtype=np.float32)

@@ -67,25 +67,47 @@ def choose(landscapes: Sequence[Landscape], select: Select) -> Chosen:
 def crossfit(landscapes: Sequence[Landscape], select: Select) -> float | None:
     """Macro H-mean when the images of each part are scored where the rule chose on the others.
 
+    None where there are too few images to have both, and where nothing keeps the constraint without some
+    part.
+    """
+    places = _crossfit_places(landscapes, select)
+    if places is None:
+        return None
+    score = 0.0
+    for part, (which, index) in places.items():
+        score += float(landscapes[which].part_hmeans[..., part].flat[index])
+    return score / int(landscapes[0].part_sizes.sum())
+
+
+def crossfit_thresholds(landscapes: Sequence[Landscape], select: Select) -> dict[int, Thresholds] | None:
+    """By part what the rule chooses on the images of the others, from the lattice; None as ``crossfit``."""
+    places = _crossfit_places(landscapes, select)
+    if places is None:
+        return None
+    return {part: _at(landscapes[which], index) for part, (which, index) in places.items()}
+
+
+def _crossfit_places(landscapes: Sequence[Landscape], select: Select) -> dict[int, tuple[int, int]] | None:
+    """By part: which landscape, and the flat index of the point in it.
+
     box_thresh is chosen from the lattice. A constraint must hold on the others as well: their own precision
-    or recall, and their boxes times all images over theirs. None where there are too few images to have
-    both, and where nothing keeps the constraint without some part.
+    or recall, and their boxes times all images over theirs.
     """
     sizes = landscapes[0].part_sizes
     parts = np.flatnonzero(sizes)
     if len(parts) < 2:
         return None
     totals = [landscape.part_hmeans.sum(axis=-1) for landscape in landscapes]
-    score = 0.0
-    for part in parts:
+    places = {}
+    for part in parts.tolist():
         own = [landscape.part_hmeans[..., part] for landscape in landscapes]
         n_others = int(sizes.sum() - sizes[part])
         others = [(total - mine) / n_others for total, mine in zip(totals, own, strict=True)]
-        place = _choice(landscapes, others, [_allowed(of, without=int(part)) for of in landscapes], select)
+        place = _choice(landscapes, others, [_allowed(of, without=part) for of in landscapes], select)
         if place is None:
             return None
-        score += float(own[place[0]].flat[place[1]])
-    return score / int(sizes.sum())
+        places[part] = place
+    return places
 
 
 def _choice(

@@ -6,7 +6,7 @@ word without a text having a pseudo length; IoU@0.5 knows ignored words.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,10 @@ def iou_truth(words: Sequence[Word]) -> IoUTruth:
     return iou.prepare_truth([word.polygon for word in words], [word.ignored for word in words])
 
 
+Count = Callable[[Index], CLEvalCounts | IoUCounts]
+"""Counts the detections of some indices, in their order."""
+
+
 class ImageTruth:
     """The words of one image; answers for any set of detections (polygons in image pixels)."""
 
@@ -78,6 +82,19 @@ class ImageTruth:
     def counts_of(self, metric: Metric, polygons: Sequence[Polygon]) -> CLEvalCounts | IoUCounts:
         """One metric alone."""
         return self.iou(polygons) if metric == "iou" else self.cleval(polygons, metric)
+
+    def relate(self, metric: Metric, polygons: Sequence[Polygon]) -> Count:
+        """Relates polygons to the words once; what is returned counts any of them, by their indices.
+
+        The competition profile reads the first 500 of a choice.
+        """
+        if metric == "iou":
+            overlaps = self._iou_truth.relate(polygons)
+            return lambda chosen: iou.count(self._iou_truth, overlaps, chosen)
+        truth = self._truths[metric]
+        related = truth.relate(polygons)
+        most = cleval.MAX_DETECTIONS if metric == "competition" else None
+        return lambda chosen: cleval.count(truth, related, chosen[:most])
 
     def counts(self, polygons: Sequence[Polygon]) -> ImageCounts:
         """All metrics of one set of detections."""

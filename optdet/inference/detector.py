@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,30 +45,61 @@ class Normalizer:
 
 
 class Detector:
-    """A model in evaluation mode on a device."""
+    """A model in evaluation mode on a device.
+
+    ``n_threads`` are those that its maps are made with on the CPU, whatever another detector has set
+    meanwhile; without it they are torch's.
+    """
 
     def __init__(
-        self, model: DBNet, preprocessing: Preprocessing, device: torch.device, *, amp: bool = True
+        self,
+        model: DBNet,
+        preprocessing: Preprocessing,
+        device: torch.device,
+        *,
+        amp: bool = True,
+        n_threads: int | None = None,
     ) -> None:
         self.model = model.eval()
         self.preprocessing = preprocessing
         self.device = device
+        self._amp = amp
         self._dtype = amp_dtype(device, amp)
         self._normalize = Normalizer(preprocessing, device)
+        self._n_threads = n_threads
 
     @torch.inference_mode()
     def prob_map(self, canvas: NDArray[np.uint8]) -> NDArray[np.float16]:
         """The map (S, S) of one canvas (S, S, 3)."""
+        if self._n_threads not in (None, torch.get_num_threads()):
+            torch.set_num_threads(self._n_threads)
         images = self._normalize(torch.from_numpy(canvas)[None].to(self.device))
         with autocast(self.device, self._dtype):
             prob_maps = self.model.prob_maps(images)
         return np.asarray(prob_maps[0].to(torch.float16).cpu().numpy())
 
+    def at_size(self, size: int) -> Detector:
+        """The same model for canvases of another side; OptdetError where it was built for one alone."""
+        only = self.model.backbone.only_side
+        if only not in (None, size):
+            raise OptdetError(
+                f"the network takes canvases of {only} pixels alone",
+                where=f"scale:{size}",
+                fix="leave that view out",
+            )
+        return Detector(
+            self.model,
+            replace(self.preprocessing, size=size),
+            self.device,
+            amp=self._amp,
+            n_threads=self._n_threads,
+        )
+
     def key(self) -> str:
         """Names the maps that this detector gives: a digest of weights, preprocessing and precision."""
         digest = hashlib.sha256(repr((self.preprocessing, self.device.type, str(self._dtype))).encode())
         if self.device.type == "cpu":
-            digest.update(str(torch.get_num_threads()).encode())
+            digest.update(str(self._n_threads or torch.get_num_threads()).encode())
         for name, tensor in sorted(self.model.state_dict().items()):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
@@ -102,13 +133,20 @@ def restore(payload: Mapping[str, Any], device: torch.device, where: str) -> Tra
     except RuntimeError as error:
         what = f"the weights do not fit {config.model.backbone}: {str(error).splitlines()[-1].strip()}"
         raise OptdetError(what, where=where) from None
-    if device.type == "cpu" and payload.get("n_threads"):
+    on_cpu = device.type == "cpu"
+    if on_cpu and payload.get("n_threads"):
         # The last bits of a convolution depend on it, and so would a reproduced score.
         torch.set_num_threads(int(payload["n_threads"]))
     model = model.to(device, memory_format=memory_format(device))  # type: ignore[call-overload]
     thresholds = payload.get("thresholds")
     return TrainedDetector(
-        Detector(model, Preprocessing.of(config), device, amp=config.train.amp),
+        Detector(
+            model,
+            Preprocessing.of(config),
+            device,
+            amp=config.train.amp,
+            n_threads=torch.get_num_threads() if on_cpu else None,
+        ),
         config,
         Thresholds.from_dict(thresholds) if thresholds else config.postprocess.thresholds(),
     )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from optdet.data.files import require_folder
 from optdet.data.images import image_size, list_images, relative_name
@@ -12,36 +15,35 @@ from optdet.data.names import NameIndex
 from optdet.data.prediction_check import check_predictions, summarize_predictions
 from optdet.data.predictions import write_predictions
 from optdet.errors import OptdetError
-from optdet.inference.map_source import MapSource
-from optdet.structures import IntArray, Thresholds
+from optdet.structures import Detections
+
+Detect = Callable[[Sequence[Path]], Iterable[Detections]]
+"""Gives the detections of image files, in their order."""
 
 
-def predict_folder(
-    source: MapSource,
-    thresholds: Thresholds,
-    images: Path,
-    out: Path,
-    *,
-    labels: Path | None = None,
-    on_image: Callable[[int, int], None] | None = None,
-) -> list[str]:
+def predict_folder(detect: Detect, images: Path, out: Path, *, labels: Path | None = None) -> list[str]:
     """Detect, check, write ``out`` (.csv or .json); what was written, in lines for a person.
 
     Nothing is written where the check finds a fault.
     """
+    require_format(out)
+    paths = chosen_images(images, labels)
+    named = {relative_name(path, images): path for path in paths}
+    found = {name: each.polygons for name, each in zip(named, detect(paths), strict=True)}
+    return write_checked(found, named, out)
+
+
+def require_format(out: Path) -> None:
+    """OptdetError for a file that is neither CSV nor JSON by its name."""
     if out.suffix.lower() not in {".csv", ".json"}:
         raise OptdetError(
             f"{out.suffix or 'no suffix'} is not a prediction format", where=str(out), fix="use .csv or .json"
         )
-    paths = chosen_images(images, labels)
-    found = {
-        relative_name(image.path, images): image.detector.detect(thresholds).polygons
-        for image in source.maps(paths, on_image=on_image)
-    }
-    return write_checked(found, {relative_name(path, images): path for path in paths}, out)
 
 
-def write_checked(found: Mapping[str, Sequence[IntArray]], paths: Mapping[str, Path], out: Path) -> list[str]:
+def write_checked(
+    found: Mapping[str, Sequence[NDArray[Any]]], paths: Mapping[str, Path], out: Path
+) -> list[str]:
     """Check and write the polygons of images by name; OptdetError, and nothing written, where there is a
     fault."""
     problems = check_predictions(

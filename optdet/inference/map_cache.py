@@ -14,15 +14,18 @@ stay readable after: they are mapped.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
+import resource
 import shutil
 import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +73,24 @@ class MapCache:
         return self._path(image_key).is_file()
 
     def load(self, image_key: str, size: int) -> NDArray[np.float16] | None:
-        """The map, read-only and mapped; None where it is missing, not whole, or of another shape or type."""
+        """The map, read-only and mapped; None where it is missing, not whole, or of another shape or type.
+
+        Each that is held keeps a file open. OptdetError where the process may open no more.
+        """
         path = self._path(image_key)
+        _allow_many_files()
         try:
             stored = np.memmap(path, dtype=np.uint8, mode="r")
             if _checksum(stored[:-_CHECKSUM_BYTES].data) != stored[-_CHECKSUM_BYTES:].tobytes():
                 return None
             prob_map = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError):  # missing or empty; too short to be an array
+        except (OSError, ValueError, EOFError) as error:  # missing or empty; too short to be an array
+            if getattr(error, "errno", None) == errno.EMFILE:
+                raise OptdetError(
+                    "more maps than this process may have open files",
+                    where=str(self.folder),
+                    fix="raise the limit: ulimit -Hn 65536",
+                ) from error
             return None
         whole = prob_map.shape == (size, size) and prob_map.dtype == np.float16
         return prob_map if whole else None
@@ -142,6 +155,15 @@ class MapCache:
 
     def _path(self, image_key: str) -> Path:
         return self.folder / f"{image_key}.npy"
+
+
+@cache
+def _allow_many_files() -> None:
+    """Raise the process's own limit as far as it may: 1024, which is usual, are the maps of one detector."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _made_and_held(folder: Path) -> Hold | None:

@@ -20,6 +20,7 @@ from optdet.inference.cache_listing import evict, list_cache
 from optdet.inference.map_cache import MapCache
 from optdet.inference.predict import CanvasDetector, ImageMap, OnImage, image_key, prob_maps
 from optdet.inference.preprocessing import Preprocessing
+from optdet.inference.views import ScalableDetector, View
 
 EMPTY_BELOW = 0.05
 """A map that stays below this everywhere has no candidate at any threshold that is searched."""
@@ -46,7 +47,7 @@ class MapSource(Protocol):
 class OpenedDetector:
     """A detector that is ready, and the key of the maps that it makes."""
 
-    detector: CanvasDetector
+    detector: ScalableDetector
     key: str
 
 
@@ -67,6 +68,8 @@ class DetectorMaps:
     ``key`` is that of the maps kept earlier, where it is known without opening the detector. A detector that
     turns out to make other maps (on another device, or with another number of threads) uses its own: maps of
     two kinds are never mixed in one folder, nor, but for a damaged file, in one answer.
+
+    ``view`` says of which view the maps are, where it is another than the image itself.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class DetectorMaps:
         cache_dir: Path,
         key: str | None,
         max_gb: float,
+        view: View | None = None,
     ) -> None:
         self.title = title
         self.preprocessing = preprocessing
@@ -85,6 +89,7 @@ class DetectorMaps:
         self._cache_dir = cache_dir
         self._key = key
         self._max_gb = max_gb
+        self._view = view
         self._opened: OpenedDetector | None = None
 
     def open(self) -> OpenedDetector:
@@ -94,7 +99,32 @@ class DetectorMaps:
         return self._opened
 
     def cache(self, key: str) -> MapCache:
-        return MapCache.of(self._cache_dir, key, title=self.title, preprocessing=self.preprocessing.as_json())
+        seen = {} if self._view is None else {"view": str(self._view)}
+        made = {**self.preprocessing.as_json(), **seen}
+        return MapCache.of(self._cache_dir, key, title=self.title, preprocessing=made)
+
+    @property
+    def identity(self) -> str:
+        """What two sources of the same maps have in common; opens the detector where that is not known."""
+        return self._key or self.open().key
+
+    def seen_as(self, view: View) -> DetectorMaps:
+        """The same detector's maps of another view, kept under a key of their own. The title stays, and with
+        it whose maps they are."""
+
+        def open_view() -> OpenedDetector:
+            own = self.open()
+            return OpenedDetector(view.detector(own.detector), view.key(own.key))
+
+        return DetectorMaps(
+            title=self.title,
+            preprocessing=view.preprocessing(self.preprocessing),
+            open_detector=open_view,
+            cache_dir=self._cache_dir,
+            key=None if self._key is None else view.key(self._key),
+            max_gb=self._max_gb,
+            view=view,
+        )
 
     def maps(
         self,

@@ -10,7 +10,7 @@ One image at a time, by a fixed number of threads, so that results repeat.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +78,10 @@ class OnnxDetector:
             size = self._options.size
             values = np.asarray(cv2.resize(values, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
         return np.clip(values, 0, 1).astype(np.float16)
+
+    def at_size(self, size: int) -> OnnxDetector:
+        """The same model for canvases of another side; OptdetError where it was exported for one alone."""
+        return OnnxDetector(self._path, replace(self._options, size=size), say=self._say)
 
     def _normalized(self, canvas: NDArray[np.uint8]) -> NDArray[np.floating[Any]]:
         pre = self.preprocessing

@@ -34,12 +34,14 @@ class _OtherSize(OptdetError):
 
 
 class Backbone(nn.Module):
-    """A timm feature network reduced to the levels of ``STRIDES``; ``channels`` are theirs."""
+    """A timm feature network reduced to the levels of ``STRIDES``; ``channels`` are theirs. ``only_side`` is
+    the side of the images that it was built for, None where it takes any."""
 
     def __init__(self, net: nn.Module, *, name: str, side: int | None = None) -> None:
         super().__init__()
         self.net = net
         self.name = name
+        self.only_side = side
         self._levels = _levels_of_strides(net.feature_info.reduction(), name)  # type: ignore[union-attr,operator]
         channels = net.feature_info.channels()  # type: ignore[union-attr,operator]
         self.channels: tuple[int, ...] = tuple(int(channels[level]) for level in self._levels)

@@ -19,7 +19,8 @@ from optdet.playbook.result import StageResult
 from optdet.playbook.score import LOCAL, Reader
 from optdet.structures import Thresholds
 from optdet.tuning.progress import Progress
-from optdet.tuning.source import OpenSource, SourceOptions, open_source
+from optdet.tuning.detection_source import OpenSource
+from optdet.tuning.source import SourceOptions, open_source
 from optdet.tuning.study import Database
 
 START = "start"

@@ -14,7 +14,8 @@ from optdet.playbook.context import START, Context, Named, stage_path
 from optdet.playbook.result import StageResult
 from optdet.structures import Sample, Thresholds
 from optdet.tuning.postprocess import PostprocessReport, tune_postprocess
-from optdet.tuning.source import OpenSource, labelled_samples, scorers_of
+from optdet.tuning.detection_source import OpenSource
+from optdet.tuning.source import labelled_samples, scorers_of
 from optdet.tuning.task import TuningTask
 
 

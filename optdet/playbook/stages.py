@@ -23,7 +23,7 @@ from optdet.tuning.postprocess import Entry
 from optdet.tuning.postprocess_output import submission_name, write_submissions
 from optdet.tuning.results import best_trial, config_of
 from optdet.tuning.run import run_study
-from optdet.tuning.source import OpenSource
+from optdet.tuning.detection_source import OpenSource
 from optdet.tuning.study import OpenStudy, create_study, n_wanted, outer_studies
 from optdet.tuning.study import load_study as open_study
 

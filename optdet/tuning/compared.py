@@ -17,13 +17,14 @@ from optdet.data.labels import read_labels
 from optdet.data.prediction_matching import match_predictions
 from optdet.data.predictions import read_predictions
 from optdet.data.source import load_source
-from optdet.digest import file_sha256
 from optdet.errors import OptdetError
 from optdet.evaluation.truth import Polygon
 from optdet.inference.predict import OnImage
 from optdet.structures import Sample, Thresholds, Word
-from optdet.tuning.compared_source import ComparedSource, open_compared
-from optdet.tuning.source import SourceOptions
+from optdet.tuning.detection_source import DetectionSource, in_use
+from optdet.tuning.labelled import same_images
+from optdet.tuning.prediction_file import is_prediction_file
+from optdet.tuning.source import SourceOptions, open_detections
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Asked:
 
     @property
     def is_file(self) -> bool:
-        return Path(self.what).suffix.lower() in {".csv", ".json"}
+        return is_prediction_file(self.what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +120,11 @@ def open_sides(
     for asked in (a, b):
         _refuse_thresholds(asked)
     names = dict.fromkeys(asked.what for asked in (a, b) if not asked.is_file)
-    by_name = {name: open_compared(name, options or SourceOptions()) for name in names}
+    by_name = {name: open_detections(name, options or SourceOptions()) for name in names}
     opened = [by_name.get(asked.what) for asked in (a, b)]
     for asked, source in zip((a, b), opened, strict=True):
         if source is not None:
-            source.at(asked.thresholds)  # a wrong name is said before any map is made
+            in_use(source, asked.thresholds)  # a wrong name is said before any map is made
     labelled = _labelled((a, b), opened, images, labels)
     found = _detected((a, b), opened, labelled.paths, workers, on_image)
     notes: list[str] = []
@@ -152,7 +153,7 @@ def _refuse_thresholds(asked: Asked) -> None:
 
 def _labelled(
     asked: Sequence[Asked],
-    opened: Sequence[ComparedSource | None],
+    opened: Sequence[DetectionSource | None],
     images: Path | None,
     labels: Path | None,
 ) -> _Labelled:
@@ -162,8 +163,7 @@ def _labelled(
     if images is not None:
         raise OptdetError("--images without --labels", where="compare", fix="give the images' label file too")
     sources = {id(source): source for source in opened if source is not None}
-    own = [source.samples() for source in sources.values()]
-    known = [samples for samples in own if samples is not None]
+    known = [source.labelled() for source in sources.values() if source.labelled is not None]
     if not known:
         alone = next((each for each in asked if each.is_file), asked[0])
         need = "--images DIR and --labels FILE" if sources else "--labels FILE"
@@ -197,26 +197,14 @@ def _of_samples(samples: Sequence[Sample], *, by_stem: bool) -> _Labelled:
 
 def _require_same(a: Sequence[Sample], b: Sequence[Sample]) -> None:
     """Refuse validation sets of other images, of other contents under the same names, or of other words."""
-    in_a, in_b = ({sample.name: sample for sample in samples} for samples in (a, b))
-    common = in_a.keys() & in_b.keys()
-    same = [name for name in common if _is_same(in_a[name], in_b[name])]
-    if len(same) == len(in_a) == len(in_b):
+    n_same = len(same_images(a, b))
+    if n_same == len(a) == len(b):
         return
-    what = (
-        f"A and B were validated on different images ({len(in_a)} and {len(in_b)}, {len(same)} the same)"
-        if same
-        else f"A and B have no image in common ({len(in_a)} and {len(in_b)} validation images)"
-    )
+    if n_same:
+        what = f"A and B were validated on different images ({len(a)} and {len(b)}, {n_same} the same)"
+    else:
+        what = f"A and B have no image in common ({len(a)} and {len(b)} validation images)"
     raise OptdetError(what, where="compare", fix="give both the same: --images DIR --labels FILE")
-
-
-def _is_same(a: Sample, b: Sample) -> bool:
-    words_a, words_b = (
-        [(word.polygon.tolist(), word.text, word.ignored) for word in sample.words] for sample in (a, b)
-    )
-    return words_a == words_b and (
-        a.image_path == b.image_path or file_sha256(a.image_path) == file_sha256(b.image_path)
-    )
 
 
 def _predicted(asked: Asked, labelled: _Labelled, letter: str, notes: list[str]) -> Side:
@@ -233,7 +221,7 @@ def _predicted(asked: Asked, labelled: _Labelled, letter: str, notes: list[str])
 
 def _detected(
     asked: Sequence[Asked],
-    opened: Sequence[ComparedSource | None],
+    opened: Sequence[DetectionSource | None],
     paths: Mapping[str, Path],
     workers: int,
     on_image: OnImage | None,
@@ -243,12 +231,12 @@ def _detected(
     wanted = [(n, source) for n, source in enumerate(opened) if source is not None]
     for source in {id(source): source for _, source in wanted}.values():
         places = [number for number, other in wanted if other is source]
-        chosen = [source.at(asked[number].thresholds) for number in places]
+        chosen = [in_use(source, asked[number].thresholds) for number in places]
         found: list[dict[str, Sequence[Polygon]]] = [{} for _ in places]
-        of_images = source.detections(list(paths.values()), chosen, workers=workers, on_image=on_image)
+        of_images = source.detect_each(list(paths.values()), chosen, workers=workers, on_image=on_image)
         for name, of_image in zip(paths, of_images, strict=True):
             for polygons, detections in zip(found, of_image, strict=True):
                 polygons[name] = detections.polygons
         for number, thresholds, polygons in zip(places, chosen, found, strict=True):
-            sides[number] = Side(source.opened.title, polygons, thresholds, source.opened.config)
+            sides[number] = Side(source.title, polygons, thresholds, source.config)
     return sides

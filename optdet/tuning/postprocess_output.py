@@ -8,8 +8,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optdet.config import Config
 from optdet.config_io import differences, dump_yaml
@@ -20,9 +22,8 @@ from optdet.evaluation.landscape import Landscape
 from optdet.inference.folder import chosen_images, write_checked
 from optdet.inference.predict import OnImage
 from optdet.metrics.scores import METRIC_NAMES
-from optdet.structures import IntArray
+from optdet.tuning.detection_source import OpenSource
 from optdet.tuning.postprocess import Entry, PostprocessReport
-from optdet.tuning.source import OpenSource
 from optdet.tuning.tried import Tried, draw_tried
 
 
@@ -112,7 +113,7 @@ def write_submissions(
     """A checked CSV of a folder of images for each entry; what was written, in lines."""
     paths = chosen_images(images, None)
     named = {relative_name(path, images): path for path in paths}
-    found: dict[str, dict[str, Sequence[IntArray]]] = {entry.name: {} for entry in entries}
+    found: dict[str, dict[str, Sequence[NDArray[Any]]]] = {entry.name: {} for entry in entries}
     for image in source.maps.maps(paths, on_image=on_image):  # one map at a time in memory
         for entry in entries:
             polygons = image.detector.detect(entry.thresholds).polygons

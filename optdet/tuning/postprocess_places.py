@@ -10,8 +10,8 @@ from optdet.errors import OptdetError
 from optdet.inference.folder import chosen_images
 from optdet.inference.map_folder import MapFolder
 from optdet.inference.map_names import find_maps
+from optdet.tuning.detection_source import OpenSource
 from optdet.tuning.postprocess_output import submission_name
-from optdet.tuning.source import OpenSource
 
 
 def check_places(

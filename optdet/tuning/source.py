@@ -1,5 +1,9 @@
-"""A SOURCE, as commands take it: ``STUDY``, ``STUDY:TRIAL``, a checkpoint, an ONNX file or a folder of maps;
-``STUDY:oof`` of a study of folds, whose maps are each made by the detector that held the image out.
+"""A SOURCE, as commands take it: ``STUDY``, ``STUDY:TRIAL``, a checkpoint, an ONNX file, a folder of maps, or
+the file of an ensemble; ``STUDY:oof`` of a study of folds, whose maps are each made by the detector that held
+the image out.
+
+Most have probability maps. An ensemble by votes has detections alone: :func:`open_source` refuses it,
+:func:`open_detections` takes it.
 
 Opening one, but for a checkpoint, imports neither torch nor onnxruntime: a detector is opened when the first
 map must be made.
@@ -13,20 +17,22 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import get_args
 
-from optdet.config import CacheConfig, Config, PostprocessConfig
+from optdet.config import CacheConfig, PostprocessConfig
 from optdet.data.source import load_source
 from optdet.errors import OptdetError
 from optdet.evaluation.scorer import ImageScorer
 from optdet.inference.map_folder import MapFolder, MapPlacement
 from optdet.inference.map_names import has_maps
-from optdet.inference.map_source import DetectorMaps, MapSource, OpenedDetector, require_content
+from optdet.inference.map_source import DetectorMaps, OpenedDetector, require_content
 from optdet.inference.onnx_options import OnnxOptions
 from optdet.inference.predict import OnImage
 from optdet.inference.preprocessing import Preprocessing
 from optdet.structures import Sample, Thresholds
+from optdet.tuning.detection_source import DetectionSource, OpenSource
 
 _DEVICE = r"auto|cpu|cuda(:[0-9]+)?"
 _FILE_ENDING = r"\.[A-Za-z]{1,5}$"
+_KINDS = {".onnx": "ONNX", ".pt": "checkpoint", ".yaml": "ensemble", ".yml": "ensemble"}
 _ONNX = tuple(field.name for field in fields(OnnxOptions))
 
 
@@ -35,6 +41,7 @@ class SourceOptions:
     """How to open a source: ``onnx`` is for ONNX files, its ``pad`` and ``placement`` for folders of maps.
 
     ``storage`` and ``root`` say where studies and caches are. ``say`` is told what a detector decides.
+    ``depth`` counts the ensembles that a member is opened within.
     """
 
     device: str = "auto"
@@ -43,23 +50,22 @@ class SourceOptions:
     onnx: OnnxOptions = field(default_factory=OnnxOptions)
     placement: MapPlacement = "auto"
     say: Callable[[str], None] = lambda message: None
-
-
-@dataclass(frozen=True, slots=True)
-class OpenSource:
-    """Maps, what to call them, and the thresholds in use: tuned ones where there are any, else a config's.
-
-    ``labelled`` gives the validation images of a study's trial; other sources have none.
-    """
-
-    title: str
-    maps: MapSource
-    thresholds: Thresholds
-    config: Config | None = None
-    labelled: Callable[[], tuple[Sample, ...]] | None = None
+    depth: int = 0
 
 
 def open_source(source: str, options: SourceOptions | None = None) -> OpenSource:
+    """As :func:`open_detections`; OptdetError for a source without maps."""
+    opened = open_detections(source, options)
+    if isinstance(opened, OpenSource):
+        return opened
+    raise OptdetError(
+        "an ensemble by votes has no probability maps",
+        where=source,
+        fix="give one of its members, or make one with --method maps",
+    )
+
+
+def open_detections(source: str, options: SourceOptions | None = None) -> DetectionSource:
     """A file or folder of maps if there is one of that name, else a study's best trial or the trial named."""
     options = options or SourceOptions()
     if options.placement not in get_args(MapPlacement):
@@ -75,18 +81,29 @@ def open_source(source: str, options: SourceOptions | None = None) -> OpenSource
         _say_unused(options, f"{source} is a folder of maps", used=("pad", "placement"))
         folder = MapFolder(path, options.placement, options.onnx.pad)
         return OpenSource(folder.title, folder, _default())
-    if path.is_file() and path.suffix.lower() == ".onnx":
-        _say_unused(options, f"{source} is an ONNX file, which runs on the CPU", used=_ONNX)
-        return _open_onnx(path, options)
     if path.is_file():
-        _say_unused(options, f"{source} is a checkpoint, with settings of its own", used=("device",))
-        return _open_checkpoint(path, options)
-    if path.suffix == ".onnx":
-        raise OptdetError("no such ONNX file", where=source)
-    if path.suffix == ".pt":
-        raise OptdetError("no such checkpoint file", where=source)
+        return _open_file(path, source, options)
+    if path.suffix in _KINDS:
+        raise OptdetError(f"no such {_KINDS[path.suffix]} file", where=source)
     if not _could_be_study(source):
         raise OptdetError("no such file or folder", where=source, fix="check the path")
+    return _open_study(path, source, options)
+
+
+def _open_file(path: Path, source: str, options: SourceOptions) -> DetectionSource:
+    if path.suffix.lower() == ".onnx":
+        _say_unused(options, f"{source} is an ONNX file, which runs on the CPU", used=_ONNX)
+        return _open_onnx(path, options)
+    if path.suffix.lower() in (".yaml", ".yml"):
+        # Not above: its members are sources again.
+        from optdet.tuning.ensemble_source import open_ensemble
+
+        return open_ensemble(path, options)
+    _say_unused(options, f"{source} is a checkpoint, with settings of its own", used=("device",))
+    return _open_checkpoint(path, options)
+
+
+def _open_study(path: Path, source: str, options: SourceOptions) -> OpenSource:
     # Not above: the other sources need neither Optuna nor a database.
     from optdet.tuning.study_source import open_study_source
 
@@ -104,7 +121,7 @@ def open_source(source: str, options: SourceOptions | None = None) -> OpenSource
     return opened
 
 
-def labelled_samples(source: OpenSource, images: Path | None, labels: Path | None) -> tuple[Sample, ...]:
+def labelled_samples(source: DetectionSource, images: Path | None, labels: Path | None) -> tuple[Sample, ...]:
     """The images to score: those of ``labels`` in ``images``, else the validation images of a trial."""
     if images is not None and labels is not None:
         return load_source(images, labels).samples

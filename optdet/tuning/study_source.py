@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from optuna.trial import FrozenTrial
 
 from optdet.data.located import locate
-from optdet.data.sets import validation_samples
+from optdet.data.sets import samples_kept_apart, training_paths, validation_samples
 from optdet.digest import file_sha256
 from optdet.errors import OptdetError
 from optdet.inference.preprocessing import Preprocessing
+from optdet.phrases import numbers
 from optdet.store.registry import checkpoint_of
-from optdet.structures import Sample
 from optdet.tuning import attributes as attr
+from optdet.tuning.detection_source import OpenSource
+from optdet.tuning.fold_members import fold_members, fold_numbers, is_fold_study
 from optdet.tuning.results import best_trial, checkpoint_path, config_of, find_trial, thresholds_of
-from optdet.tuning.source import OpenSource, SourceOptions, checkpoint_maps
+from optdet.tuning.source import SourceOptions, checkpoint_maps
 from optdet.tuning.study import Database, OpenStudy, find_study, load_study, open_database
 
 
@@ -47,6 +51,31 @@ def find_source(database: Database, source: str) -> tuple[OpenStudy, FrozenTrial
     return study, find_trial(study, int(number)) if colon else best_trial(study)
 
 
+@dataclass(frozen=True, slots=True)
+class FoldTrials:
+    """The trials of a study of folds, one a fold, as sources; and what to say of it."""
+
+    trials: list[str]
+    notes: list[str]
+
+
+def trials_of_folds(source: str, options: SourceOptions) -> FoldTrials | None:
+    """The complete trials of a study of folds; None of another study, or where none has that name."""
+    try:
+        database = open_database(options.storage, options.root)
+        study = load_study(database, find_study(database, source))
+    except OptdetError:
+        return None  # whoever opens the source says what is wrong
+    if not is_fold_study(study):
+        return None
+    members = fold_members(study)
+    missing = [fold for fold in fold_numbers(study) if fold not in members]
+    return FoldTrials(
+        trials=[f"{study.name}:{number}" for number in members.values()],
+        notes=[f"{study.name}: no complete trial of {numbers('fold', missing)}"] if missing else [],
+    )
+
+
 def trial_source(study: OpenStudy, trial: FrozenTrial, options: SourceOptions) -> OpenSource:
     config = config_of(trial, study)
     title = f"{study.name}:{trial.number}"
@@ -60,12 +89,16 @@ def trial_source(study: OpenStudy, trial: FrozenTrial, options: SourceOptions) -
         max_gb=config.cache.max_gb,
     )
 
-    def labelled() -> tuple[Sample, ...]:
-        located = locate(config.data, data_root=study.data_root, data_dir=study.places.data_dir)
-        return validation_samples(located)
-
-    in_use = thresholds_of(trial) or config.postprocess.thresholds()
-    return OpenSource(title, maps, in_use, config, labelled)
+    located = partial(locate, config.data, data_root=study.data_root, data_dir=study.places.data_dir)
+    return OpenSource(
+        title,
+        maps,
+        thresholds_of(trial) or config.postprocess.thresholds(),
+        config,
+        labelled=lambda: validation_samples(located()),
+        trained_on=lambda: training_paths(located()),
+        judge=None if config.data.folds is None else lambda: samples_kept_apart(located()),
+    )
 
 
 def _own_checkpoint(study: OpenStudy, trial: FrozenTrial) -> Path:

@@ -10,7 +10,14 @@ import pytest
 from optdet.errors import OptdetError
 from optdet.evaluation.constraint import Constraint
 from optdet.evaluation.landscape import Landscape, SweepBest, SweepLattice
-from optdet.evaluation.selection import choose, choose_point, crossfit, smoothed, smoothed_points
+from optdet.evaluation.selection import (
+    choose,
+    choose_point,
+    crossfit,
+    crossfit_thresholds,
+    smoothed,
+    smoothed_points,
+)
 from optdet.structures import Thresholds
 
 LATTICE = SweepLattice(
@@ -245,11 +252,16 @@ def test_crossfit_by_hand():
     parts[5] = 0.6
     drawn = landscape(parts.mean(axis=-1), parts=parts, lattice=lattice)
     assert crossfit([drawn], "best") == pytest.approx(0.6)
+    chosen = crossfit_thresholds([drawn], "best")
+    assert {part: thresholds.thresh for part, thresholds in chosen.items()} == dict.fromkeys(range(5), 0.6)
     parts[5] = 0.15  # on four images .15 is worse than the 1/4 of any image's own point
     drawn = landscape(parts.mean(axis=-1), parts=parts, lattice=lattice)
     assert crossfit([drawn], "best") == pytest.approx(0.0)
+    chosen = crossfit_thresholds([drawn], "best")
+    assert [chosen[part].thresh for part in range(5)] == [0.2, 0.1, 0.1, 0.1, 0.1]
 
 
 def test_crossfit_needs_two_parts():
     drawn = replace(landscape(plateau_and_spike()), part_sizes=np.array([5, 0, 0, 0, 0]))
     assert crossfit([drawn], "best") is None
+    assert crossfit_thresholds([drawn], "best") is None

@@ -94,3 +94,21 @@ def test_one_metric_can_be_asked_for_alone(metric):
     detections = some_detections(np.random.default_rng(4), 25)
     truth = ImageTruth(WORDS)
     assert truth.counts_of(metric, detections) == truth.counts(detections).of(metric)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_polygons_are_related_once_and_counted_in_any_choice(metric):
+    truth, rng = ImageTruth(WORDS), np.random.default_rng(3)
+    detections = some_detections(rng, 30)
+    count = truth.relate(metric, detections)
+    for n in (0, 1, 7, 30):
+        chosen = rng.choice(30, n, replace=False)
+        assert count(chosen) == truth.counts_of(metric, [detections[index] for index in chosen])
+
+
+def test_the_competition_counts_the_first_500_of_a_choice():
+    truth, far = ImageTruth(WORDS), rectangle(500, 500, 10, 10)
+    detections = [*[far] * 500, WORDS[0].polygon]
+    count = truth.relate("competition", detections)
+    assert count(np.arange(501)) == truth.cleval(detections, "competition")
+    assert count(np.arange(501)) != count(np.arange(500, 501))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -180,3 +182,27 @@ def test_a_damaged_note_is_no_note(noted: MapCache, prob_map: NDArray[np.float16
     assert read_note(noted.folder) is None
     noted.begin_use()
     assert noted.load("a", SIZE) is not None
+
+
+MANY = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from optdet.inference.map_cache import MapCache
+
+hard = int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_NOFILE, (60, hard))
+cache = MapCache.of(Path(sys.argv[1]), "key")
+cache.save("image", np.zeros((8, 8), np.float16))
+maps = [cache.load("image", 8) for _ in range(100)]
+print(sum(prob_map is not None for prob_map in maps))
+"""
+
+
+def test_more_maps_are_held_than_files_may_be_open_at_first(tmp_path):
+    """Each keeps a file open: those of an ensemble's members are more than the usual limit of 1024."""
+    command = [sys.executable, "-c", MANY, str(tmp_path)]
+    ran = subprocess.run([*command, "500"], capture_output=True, text=True, check=False)
+    assert ran.stdout == "100\n", ran.stderr
+    ran = subprocess.run([*command, "60"], capture_output=True, text=True, check=False)
+    assert "more maps than this process may have open files; raise the limit" in ran.stderr

@@ -34,7 +34,7 @@ def checkpoint(folder, name):
 
 
 def create_flat(folder, study_file, commands):
-    """The study with epochs that all score 0, so that the first is the best, whatever the processor rounds."""
+    """The study with epochs that all score 0, so that the first is the best however a processor rounds."""
     (folder / "tiny.yaml").write_text(study_file)
     flat = ("train.epoch_thresholds=current", "postprocess.thresh=1.0")
     assert commands.run("study", "create", "tiny.yaml", *flat, cwd=folder).code == 0

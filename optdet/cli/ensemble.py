@@ -1,0 +1,183 @@
+"""``optdet ensemble``: several detectors as one, by their maps or by votes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from optdet.cli import options, source_options
+
+if TYPE_CHECKING:
+    from optdet.tuning.detection_source import DetectionSource
+
+
+def ensemble(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Studies, trials, checkpoints, ONNX files, folders of maps, ensembles; for votes also "
+            "prediction files (.csv, .json). A study over data.fold is all of its folds.",
+        ),
+    ],
+    method: Annotated[str, typer.Option("--method", help="maps (their weighted mean) or votes.")],
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", help="Maps: one a source, as 1,1,2. Default: tuned.", show_default=False),
+    ] = None,
+    min_votes: Annotated[
+        int | None,
+        typer.Option(
+            "--min-votes",
+            help="Votes: members that must agree. Default: tuned, from a majority on (3 of 5).",
+            show_default=False,
+        ),
+    ] = None,
+    iou_thresh: Annotated[
+        float | None,
+        typer.Option(
+            "--iou-thresh",
+            help="Votes: IoU at which two detections agree. Default: tuned, from 0.5 on.",
+            show_default=False,
+        ),
+    ] = None,
+    tta: source_options.Augmentation = None,
+    images: Annotated[
+        Path | None,
+        typer.Option("--images", help="Images to tune on. Default: the studies' validation images."),
+    ] = None,
+    labels: Annotated[Path | None, typer.Option("--labels", help="Their labels.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            "-s",
+            help="A setting of the threshold search, as space.thresh.step=0.01; method=none keeps those in "
+            "use (votes); repeatable.",
+        ),
+    ] = None,
+    polygons: Annotated[
+        bool | None,
+        typer.Option("--polygons/--quads", help="Search polygons too, or quads alone.", show_default="quads"),
+    ] = None,
+    select: Annotated[
+        str | None, typer.Option("--select", help="robust or best: thresholds to take.")
+    ] = None,
+    test_images: Annotated[
+        Path | None, typer.Option("--test-images", help="Folder of images to predict, with --out.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Predictions: FILE.csv or FILE.json.")] = None,
+    save: Annotated[
+        Path | None, typer.Option("--save", help="Write the ensemble as FILE.yaml, which is a SOURCE.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file of --save.")] = False,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Draw scores and intervals into FILE.png.")
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=0, help="Threads, or processes for polygons; 0: one a processor.")
+    ] = 0,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1.")] = "auto",
+    mean: source_options.Mean = None,
+    std: source_options.Std = None,
+    size: source_options.Size = 1024,
+    channels: source_options.ChannelOrder = "rgb",
+    pad: source_options.Padding = "center",
+    activation: source_options.OutputActivation = "auto",
+    placement: source_options.Placement = "auto",
+    json: options.Json = False,
+    storage: options.Storage = None,
+    root: options.Root = None,
+) -> None:
+    """Combine detectors, tune the combination, and say whether it beats its best member.
+
+    Members are tuned alone first. Scores are cross-fitted: nothing chosen on an image is scored on it. With
+    --tta each view of a detector is one more member. How ONNX files and maps are read holds for all members.
+
+    Examples:
+
+    optdet ensemble quickstart:0 quickstart:1 --method maps
+
+    optdet ensemble folds resnet50:4 theirs.csv --method votes --min-votes 3 --images val --labels val.json
+
+    optdet ensemble b4.pt --method maps --tta scale:1152,hflip --images val --labels val.json
+    --save configs/ensemble.yaml
+
+    optdet ensemble a.csv b.csv c.csv --method votes --test-images test --out voted.csv
+    """
+    from optdet.cli.ensemble_options import EnsembleOptions, check_outputs
+    from optdet.cli.ensemble_table import ensemble_table
+    from optdet.cli.progress import image_bar
+    from optdet.cli.tables import print_json
+    from optdet.inference.folder import predict_folder
+    from optdet.inference.views import parse_views
+    from optdet.tuning.ensemble import build_ensemble
+    from optdet.tuning.ensemble_members import open_members
+    from optdet.tuning.ensemble_output import as_source, ensemble_config, untuned_vote, write_ensemble
+    from optdet.tuning.labelled import judging_samples
+
+    asked = EnsembleOptions.of(method, weights, min_votes, iou_thresh)
+    check_outputs(test_images=test_images, out=out, save=save, force=force, picture=picture)
+    opening = source_options.source_options(
+        device=device,
+        storage=storage,
+        root=root,
+        mean=mean,
+        std=std,
+        size=size,
+        channels=channels,
+        pad=pad,
+        activation=activation,
+        placement=placement,
+    )
+    found = open_members(sources, method=asked.method, views=parse_views(tta or ()), options=opening)
+    _say(f"note: {note}" for note in found.notes)
+    search = asked.search(found.members, settings or [], polygons=polygons, select=select)
+    samples = judging_samples([member.opened for member in found.members], images, labels)
+    report = None
+    if samples is None:
+        asked.require_nothing_to_tune(writes=out is not None or save is not None)
+        combined: DetectionSource = untuned_vote(found.members, min_votes, iou_thresh)
+        _say(["note: no labels, so nothing is tuned or scored"])
+    else:
+        report = build_ensemble(
+            found.members,
+            samples,
+            method=asked.method,
+            search=search,
+            weights=asked.weights,
+            min_votes=min_votes,
+            iou_thresh=iou_thresh,
+            workers=workers or os.cpu_count() or 1,
+            bar=image_bar,
+        )
+        _say(f"note: {note}" for note in report.notes)
+        combined = as_source(report)
+        if json:
+            print_json(report.as_json())
+        else:
+            ensemble_table(report)
+    if picture is not None and report is not None:
+        from optdet.tuning.ensemble_picture import draw_ensemble
+
+        draw_ensemble(report, picture)
+        _say([f"wrote {picture}"])
+    if save is not None:
+        head = [report.verdict] if report else ["made without labels: nothing was tuned"]
+        write_ensemble(ensemble_config(combined, found.members, save, opening), save, head)
+        _say([f"wrote {save}: {len(found.members)} members; it is a SOURCE"])
+    if test_images is not None and out is not None:
+        with image_bar("predicting") as on_image:
+            lines = predict_folder(
+                lambda paths: combined.detect(paths, None, on_image=on_image), test_images, out
+            )
+        _say(lines)
+
+
+def _say(lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(line, err=True)
