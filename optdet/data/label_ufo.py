@@ -72,6 +72,13 @@ def write_ufo(
     """Written at once or not at all; reading it gives the same words, numbers exactly. ``sizes`` are (width,
     height).
     """
+    write_atomically(path, encode_ufo(words_by_name, sizes=sizes))
+
+
+def encode_ufo(
+    words_by_name: Mapping[str, Sequence[Word]], *, sizes: Mapping[str, tuple[int, int]] | None = None
+) -> bytes:
+    """The bytes of such a file."""
     images: dict[str, dict[str, Any]] = {}
     for name, words in words_by_name.items():
         images[name] = {
@@ -80,7 +87,7 @@ def write_ufo(
         if sizes is not None and name in sizes:
             images[name]["img_w"], images[name]["img_h"] = sizes[name]
     document = json.dumps({"images": images}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    write_atomically(path, document.encode())
+    return document.encode()
 
 
 def _word_fields(word: Word) -> dict[str, Any]:
