@@ -143,8 +143,8 @@ def next_(
         ),
     ] = None,
     same: Annotated[
-        float, typer.Option("--same", min=0, max=1, help="Agreement from which two files are one try.")
-    ] = 0.97,
+        float, typer.Option("--same", min=0, max=1, help="Agreement from which two files may be one try.")
+    ] = 0.98,
     json: options.Json = False,
     storage: options.Storage = None,
     root: options.Root = None,

@@ -71,12 +71,13 @@ def next_lines(found: NextTries) -> Iterator[str]:
     if not found.proposals:
         yield "nothing to try: every file that can be ranked was tried, or one that agrees with it"
     for number, proposal in enumerate(found.proposals, start=1):
-        yield f"{number}. {proposal.group.row.record.path}"
+        yield f"{number}. {proposal.group.row.path}"
         yield f"   {proposal.reason}"
         yield f"   {_origin(proposal.group.row.record)}"
-    for number, line in enumerate(found.tier_lines, start=1):
-        yield f"tier {number}: {line}"
-    if len(found.tiers) and len(found.tiers[0]) > 1:
+    unordered = [number for number, groups in enumerate(found.tiers) if len(groups) > 1]
+    for number in unordered:
+        yield f"tier {number + 1}: {found.tier_lines[number]}"
+    if unordered:
         yield "within a tier the order says nothing"
     for told in found.told:
         name, tried = told.row.record.name, told.tried

@@ -54,13 +54,13 @@ def tiers(candidates: Sequence[Candidate]) -> list[Tier]:
 
 
 def is_worse(candidate: Candidate, best: Candidate) -> bool:
-    """Whether the interval of their difference excludes 0.
-
-    The noise is that of the images' H-means; its middle is moved to the difference of the values.
+    """Whether the interval of their difference excludes 0, and still does with its middle moved to the
+    difference of the values: two choices that were made on these images flatter themselves unequally.
     """
     shared = sorted(candidate.hmeans.keys() & best.hmeans.keys())
     if len(shared) < MIN_IMAGES:
         return False
     own, others = (np.array([each.hmeans[key] for key in shared]) for each in (candidate, best))
     difference = paired_difference(own, others)
-    return difference.high + (candidate.value - best.value - difference.mean) < 0
+    moved = candidate.value - best.value - difference.mean
+    return difference.high < 0 and difference.high + moved < 0

@@ -24,6 +24,7 @@ from optdet.store.tables import BOARD_SCORES, SUBMISSION_FILES, SUBMISSIONS
 
 Board = Literal["public", "private"]
 BOARDS: tuple[Board, ...] = get_args(Board)
+_MAX_PATHS = 50
 _HMEANS = np.dtype([("image", "<u8"), ("hmean", "<f8")])
 
 
@@ -62,7 +63,7 @@ class LocalScores:
 
 @dataclass(frozen=True, slots=True)
 class SubmissionRecord:
-    """A file that was written. ``path`` is where it was last, as ``Places.relative`` gives it.
+    """A file that was written. ``paths`` are the places where it was, as they are stored, the latest first.
 
     ``command`` is what wrote it, ``origin`` the SHA-256 of the file that it was made from. ``image_set``
     stands for the names of its images: equal for files of the same images. ``settings`` has the
@@ -70,7 +71,7 @@ class SubmissionRecord:
     """
 
     sha256: str
-    path: str
+    paths: tuple[str, ...]
     command: str
     created: float
     written: float
@@ -82,6 +83,11 @@ class SubmissionRecord:
     settings: Mapping[str, Any] = field(default_factory=dict)
     origin: str | None = None
     local: LocalScores | None = None
+
+    @property
+    def path(self) -> str:
+        """Where it was last."""
+        return self.paths[0]
 
     @property
     def name(self) -> str:
@@ -105,8 +111,8 @@ Boards = Mapping[Board, BoardScore]
 def save_submission(storage: RDBStorage, record: SubmissionRecord) -> SubmissionRecord:
     """Remember a file, or that it was written once more; as it is stored then.
 
-    What is known of the same bytes stays where the new record knows less: their first time, and sources with
-    local scores where the new ones have none.
+    What is known of the same bytes stays where the new record knows less: their first time, their other
+    places, and the source whose scores say more.
     """
     with _transaction(storage, record.sha256) as connection:
         known = _submission(connection, record.sha256)
@@ -117,20 +123,34 @@ def save_submission(storage: RDBStorage, record: SubmissionRecord) -> Submission
 
 
 def _merged(known: SubmissionRecord, new: SubmissionRecord) -> SubmissionRecord:
-    knows_more = _n_scored(known) > _n_scored(new) or (known.sources and not new.sources)
-    kept = replace(known, path=new.path, written=new.written) if knows_more else new
-    return replace(kept, created=min(known.created, new.created))
+    kept = known if _knowledge(known) > _knowledge(new) else new
+    return replace(
+        kept,
+        paths=_with_path(known, new.path),
+        written=new.written,
+        created=min(known.created, new.created),
+    )
 
 
-def _n_scored(record: SubmissionRecord) -> float:
-    """Labelled images that are known one by one; scores without any are half of one."""
-    return 0 if record.local is None else len(record.local.hmeans) or 0.5
+def _with_path(known: SubmissionRecord, path: str) -> tuple[str, ...]:
+    return (path, *(other for other in known.paths if other != path))[:_MAX_PATHS]
+
+
+def _knowledge(record: SubmissionRecord) -> tuple[bool, int, bool, bool]:
+    """More is better: scores, on how many images one by one, cross-fitted, of a known source."""
+    local = record.local
+    n_images = 0 if local is None else len(local.hmeans)
+    is_crossfit = local is not None and local.crossfit is not None
+    return local is not None, n_images, is_crossfit, bool(record.sources)
 
 
 def move_submission(storage: RDBStorage, sha256: str, path: str) -> None:
     """The file was found elsewhere."""
     with _transaction(storage, sha256) as connection:
-        connection.execute(update(SUBMISSIONS).where(SUBMISSIONS.c.sha256 == sha256).values(path=path))
+        known = _submission(connection, sha256)
+        if known is not None:
+            paths = json.dumps(_with_path(known, path))
+            connection.execute(update(SUBMISSIONS).where(SUBMISSIONS.c.sha256 == sha256).values(paths=paths))
 
 
 def submission_of(storage: RDBStorage, sha256: str) -> SubmissionRecord | None:
@@ -203,9 +223,10 @@ def _submission(connection: Connection, sha256: str) -> SubmissionRecord | None:
 
 def _as_row(record: SubmissionRecord) -> dict[str, Any]:
     local = record.local
-    plain = ("sha256", "path", "command", "created", "written", "n_images", "n_polygons", "n_bytes")
+    plain = ("sha256", "command", "created", "written", "n_images", "n_polygons", "n_bytes")
     return {
         **{name: getattr(record, name) for name in (*plain, "image_set", "origin")},
+        "paths": json.dumps(record.paths),
         "sources": json.dumps([[each.source, each.study_uuid] for each in record.sources]),
         "settings": json.dumps(dict(record.settings)),
         "local": None
@@ -221,6 +242,7 @@ def _as_record(row: Row[Any]) -> SubmissionRecord:
     if local is not None:
         stored = json.loads(local)
         values["local"] = LocalScores(stored["scores"], stored["hmean_crossfit"], _unpacked(hmeans or b""))
+    values["paths"] = tuple(json.loads(values["paths"]))
     values["sources"] = tuple(SubmissionSource(*each) for each in json.loads(values["sources"]))
     values["settings"] = json.loads(values["settings"])
     return SubmissionRecord(**values)

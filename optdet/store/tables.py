@@ -94,13 +94,13 @@ INNER_TRIALS = Table(
     sqlite_with_rowid=False,
 )
 
-# ``local`` is JSON; the H-means of its images lie beside it in 16 bytes each: lists of all submissions read
-# both.
+# ``paths``, ``sources``, ``settings`` and ``local`` are JSON. The H-means of images lie beside them, 16 bytes
+# each: a list of all submissions reads every row.
 SUBMISSIONS = Table(
     "optdet_submissions",
     METADATA,
     Column("sha256", String(64), primary_key=True),
-    Column("path", String(4096), nullable=False),
+    Column("paths", Text, nullable=False),
     Column("command", String(64), nullable=False),
     Column("created", Double, nullable=False),
     Column("written", Double, nullable=False),

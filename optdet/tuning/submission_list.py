@@ -17,15 +17,16 @@ from optdet.store.submissions import (
     list_submissions,
 )
 from optdet.tuning.study import Database
-from optdet.tuning.submissions import state_of
+from optdet.tuning.submissions import shown_path, state_of
 
 
 @dataclass(frozen=True, slots=True)
 class SubmissionRow:
-    """A submission. ``state`` of its file is ``there``, ``gone`` or ``changed``; ``is_kept``: its bytes can
-    be issued again whatever becomes of the file."""
+    """A submission; ``path`` is where to find it from here. ``state`` of its file is ``there``, ``gone`` or
+    ``changed``; ``is_kept``: its bytes can be issued again whatever becomes of the file."""
 
     record: SubmissionRecord
+    path: str
     boards: Boards
     state: str
     is_kept: bool
@@ -45,7 +46,7 @@ class SubmissionRow:
         return {
             "file": record.name,
             "sha256": record.sha256,
-            "path": record.path,
+            "path": self.path,
             "state": self.state,
             "kept": self.is_kept,
             "command": record.command,
@@ -91,7 +92,11 @@ def submission_rows(database: Database) -> SubmissionList:
     return SubmissionList(
         tuple(
             SubmissionRow(
-                record, boards.get(record.sha256, {}), state_of(database, record), record.sha256 in kept
+                record=record,
+                path=shown_path(database, record),
+                boards=boards.get(record.sha256, {}),
+                state=state_of(database, record),
+                is_kept=record.sha256 in kept,
             )
             for record in list_submissions(database.storage)
         )

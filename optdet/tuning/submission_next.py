@@ -1,8 +1,9 @@
 """Which file to send to a leaderboard next: what has not been tried, one of each kind, without false order.
 
-Files that find nearly the same in the same images are one group: a try of one tells about all, and about
-those that agree with a file that was tried already. What is left stands in tiers by its local scores; within
-a tier the images cannot tell the files apart, and their order says nothing.
+Files that find nearly the same in the same images, and whose local scores cannot be told apart, are one
+group: a try of one tells about all. What is so near to a file that was tried already is told by that one. The
+other groups stand in tiers by their local scores; within a tier the images cannot tell the files apart, and
+their order says nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from optdet.data.files import require_folder
 from optdet.data.images import list_images, relative_name
 from optdet.data.predictions import parse_predictions
 from optdet.errors import OptdetError
-from optdet.evaluation.tiers import Candidate, Tier, tiers
+from optdet.evaluation.tiers import Candidate, Tier, is_worse, tiers
 from optdet.metrics.agreement import agreement
 from optdet.phrases import counted
 from optdet.structures import FloatArray
@@ -24,8 +25,8 @@ from optdet.tuning.study import Database
 from optdet.tuning.submission_list import SubmissionRow, of_images, submission_rows
 from optdet.tuning.submissions import content_of, image_set
 
-SAME: Final = 0.97
-"""Agreement from which two files are one group."""
+SAME: Final = 0.98
+"""Agreement from which two files may be one group."""
 
 Polygons = Mapping[str, list[FloatArray]]
 
@@ -125,7 +126,8 @@ def next_tries(
         sorting.add(row)
         if on_file is not None:
             on_file(index, len(untried))
-    found = tiers([_candidate(group) for group in sorting.groups])
+    candidates = (_candidate(group.row) for group in sorting.groups)
+    found = tiers([candidate for candidate in candidates if candidate is not None])
     by_sha = {group.sha256: group for group in sorting.groups}
     in_tiers = tuple(tuple(by_sha[each.name] for each in tier.members) for tier in found)
     return NextTries(
@@ -154,18 +156,25 @@ class _Sorting:
             what = "the file is gone" if row.state == "gone" else "another file is in its place"
             self.unranked.append((row, what))
             return
-        by = self._files.nearest(row, self._tried)
-        if by is not None and by[1] >= self._same:
+        by = self._alike(row, self._tried)
+        if by is not None:
             self.told.append(Told(row, *by))
             return
-        nearest = self._files.nearest(row, [group.row for group in self.groups])
-        if nearest is not None and nearest[1] >= self._same:
-            place = next(i for i, group in enumerate(self.groups) if group.row is nearest[0])
+        leader = self._alike(row, [group.row for group in self.groups])
+        if leader is not None:
+            place = next(i for i, group in enumerate(self.groups) if group.row is leader[0])
             self.groups[place] = Group((*self.groups[place].members, row))
         elif row.value is None:
             self.unranked.append((row, "no local score is known"))
         else:
             self.groups.append(Group((row,)))
+
+    def _alike(
+        self, row: SubmissionRow, others: Sequence[SubmissionRow]
+    ) -> tuple[SubmissionRow, float] | None:
+        """The one of the others whose try would tell about a file, and how much the two agree."""
+        nearest = self._files.nearest(row, [other for other in others if not _are_told_apart(row, other)])
+        return nearest if nearest is not None and nearest[1] >= self._same else None
 
 
 class _Files:
@@ -230,10 +239,16 @@ def _wanted_images(rows: Sequence[SubmissionRow], images: Path | None) -> str:
     return next(iter(sets))
 
 
-def _candidate(group: Group) -> Candidate:
-    local = group.row.record.local
-    assert local is not None  # it is ranked
-    return Candidate(group.sha256, local.value, local.hmeans)
+def _candidate(row: SubmissionRow) -> Candidate | None:
+    """None where no local scores are known."""
+    local = row.record.local
+    return None if local is None else Candidate(row.record.sha256, local.value, local.hmeans)
+
+
+def _are_told_apart(a: SubmissionRow, b: SubmissionRow) -> bool:
+    """By their local scores: where nothing is known of one, by nothing."""
+    one, two = _candidate(a), _candidate(b)
+    return one is not None and two is not None and (is_worse(one, two) or is_worse(two, one))
 
 
 def _proposals(in_tiers: Sequence[Sequence[Group]], left: int) -> list[Proposal]:
@@ -272,7 +287,7 @@ def _named(row: SubmissionRow) -> dict[str, Any]:
     return {
         "file": row.record.name,
         "sha256": row.record.sha256,
-        "path": row.record.path,
+        "path": row.path,
         "value": row.value,
         "crossfit": local is not None and local.crossfit is not None,
     }

@@ -6,7 +6,9 @@ command registers when it is run again. A database that cannot be written costs 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -68,7 +70,7 @@ def register(database: Database, written: WrittenPredictions, about: About) -> S
     now, places = time.time(), database.places
     record = SubmissionRecord(
         sha256=written.sha256,
-        path=places.relative(written.path),
+        paths=(stored_path(places, written.path),),
         command=about.command,
         created=now,
         written=now,
@@ -98,7 +100,22 @@ def try_to_register(
 def _as_stored(source: SubmissionSource, places: Places) -> SubmissionSource:
     if source.study_uuid is not None or not Path(source.source).exists():
         return source
-    return SubmissionSource(places.relative(source.source))
+    return SubmissionSource(stored_path(places, Path(source.source)))
+
+
+def stored_path(places: Places, path: Path) -> str:
+    """A file's place as it is stored: relative to the root where it lies in that, or in the folder that the
+    root lies in, so that the whole may be moved; else absolute."""
+    beside = Places(places.root.parent).relative(path)
+    if Path(beside).is_absolute() or not Path(places.relative(path)).is_absolute():
+        return places.relative(path)
+    return f"../{beside}"
+
+
+def shown_path(database: Database, record: SubmissionRecord) -> str:
+    """Where a file is, for people: from the working directory where it lies in that."""
+    path = Path(os.path.normpath(database.places.absolute(place_of(database, record) or record.path)))
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def image_set(names: Sequence[str]) -> str:
@@ -130,15 +147,16 @@ def find_submission(database: Database, named: str) -> SubmissionRecord:
         if known is not None:
             return _where_it_is(database, known, path)
     known_files = list_submissions(database.storage)
-    stored = database.places.relative(path)
+    stored = stored_path(database.places, path)
     matches = [
         [record for record in known_files if len(named) >= _MIN_DIGITS and record.sha256.startswith(named)],
         [record for record in known_files if record.path == stored],
-        [record for record in known_files if named in (record.name, Path(record.name).stem)],
+        [record for record in known_files if stored in record.paths],
+        [record for record in known_files if named in _names(record)],
     ]
     found = next((each for each in matches if each), [])
-    if path.is_file() and (not found or found == matches[1]):
-        raise _unknown(path, found)
+    if path.is_file() and not matches[0]:
+        raise _unknown(path, matches[1] or matches[2])
     if not found:
         raise OptdetError(
             "no such file, and the registry knows no submission of this name", where=named, fix=_LIST
@@ -157,10 +175,10 @@ _LIST = "see `optdet submission list`"
 
 
 def _where_it_is(database: Database, known: SubmissionRecord, path: Path) -> SubmissionRecord:
-    """The record, with the new place of a file that was moved."""
-    if state_of(database, known) == "there":
+    """The record, with this as its latest place."""
+    stored = stored_path(database.places, path)
+    if stored == known.path:
         return known
-    stored = database.places.relative(path)
     move_submission(database.storage, known.sha256, stored)
     return submission_of(database.storage, known.sha256) or known
 
@@ -179,23 +197,35 @@ def _unknown(path: Path, overwritten: Sequence[SubmissionRecord]) -> OptdetError
 
 
 def state_of(database: Database, record: SubmissionRecord) -> str:
-    """``there``, ``gone``, or ``changed`` where other bytes have its place."""
-    path = database.places.absolute(record.path)
-    try:
-        return "there" if file_sha256(path) == record.sha256 else "changed"
-    except OSError:
-        return "gone"
+    """``there``, ``gone``, or ``changed`` where other bytes have its latest place."""
+    if place_of(database, record) is not None:
+        return "there"
+    return "changed" if database.places.absolute(record.path).is_file() else "gone"
+
+
+def place_of(database: Database, record: SubmissionRecord) -> str | None:
+    """The latest place that still has the file's bytes; None where none has."""
+    for path in record.paths:
+        with contextlib.suppress(OSError):
+            if file_sha256(database.places.absolute(path)) == record.sha256:
+                return path
+    return None
 
 
 def content_of(database: Database, record: SubmissionRecord) -> bytes | None:
-    """The file's bytes, from its place, else as they are kept; None where they are lost."""
-    try:
-        content = database.places.absolute(record.path).read_bytes()
+    """The file's bytes, from one of its places, else as they are kept; None where they are lost."""
+    place = place_of(database, record)
+    if place is not None:
+        content = database.places.absolute(place).read_bytes()
         if hashlib.sha256(content).hexdigest() == record.sha256:
             return content
-    except OSError:
-        pass
     return kept_content(database.storage, record.sha256)
+
+
+def _names(record: SubmissionRecord) -> set[str]:
+    """By which a file may be called: those of its places, with their ending and without."""
+    names = {path.rpartition("/")[2] for path in record.paths}
+    return names | {Path(name).stem for name in names}
 
 
 def find_or_adopt(database: Database, named: str, *, adopt: bool) -> SubmissionRecord:
