@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
@@ -153,6 +153,14 @@ def move_submission(storage: RDBStorage, sha256: str, path: str) -> None:
             connection.execute(update(SUBMISSIONS).where(SUBMISSIONS.c.sha256 == sha256).values(paths=paths))
 
 
+def set_sources(storage: RDBStorage, sha256: str, sources: Sequence[SubmissionSource]) -> None:
+    """Say anew what detected."""
+    with _transaction(storage, sha256) as connection:
+        connection.execute(
+            update(SUBMISSIONS).where(SUBMISSIONS.c.sha256 == sha256).values(sources=_sources_json(sources))
+        )
+
+
 def submission_of(storage: RDBStorage, sha256: str) -> SubmissionRecord | None:
     with read_transaction(storage.engine) as connection:
         return _submission(connection, sha256)
@@ -227,7 +235,7 @@ def _as_row(record: SubmissionRecord) -> dict[str, Any]:
     return {
         **{name: getattr(record, name) for name in (*plain, "image_set", "origin")},
         "paths": json.dumps(record.paths),
-        "sources": json.dumps([[each.source, each.study_uuid] for each in record.sources]),
+        "sources": _sources_json(record.sources),
         "settings": json.dumps(dict(record.settings)),
         "local": None
         if local is None
@@ -246,6 +254,10 @@ def _as_record(row: Row[Any]) -> SubmissionRecord:
     values["sources"] = tuple(SubmissionSource(*each) for each in json.loads(values["sources"]))
     values["settings"] = json.loads(values["settings"])
     return SubmissionRecord(**values)
+
+
+def _sources_json(sources: Sequence[SubmissionSource]) -> str:
+    return json.dumps([[each.source, each.study_uuid] for each in sources])
 
 
 def _packed(hmeans: Mapping[int, float]) -> bytes:

@@ -290,6 +290,7 @@ def reissue(database: Database, record: SubmissionRecord, to: Path, *, force: bo
             raise OptdetError("another file is there", where=str(to), fix="give another name, or --force")
     to.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(to, content)
+    move_submission(database.storage, record.sha256, stored_path(database.places, to))
     return True
 
 
