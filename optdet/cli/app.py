@@ -28,6 +28,7 @@ from optdet.cli import (
     study,
     study_folds,
     study_life,
+    submission,
     train,
     trial,
 )
@@ -56,6 +57,7 @@ app.add_typer(trial.app, name="trial", help="Take one trial out of its study.")
 app.add_typer(data.app, name="data", help="Check data, part it into folds, make synthetic receipts.")
 app.add_typer(postprocess.app, name="postprocess", help="Tune the thresholds of a frozen detector.")
 app.add_typer(playbook.app, name="playbook", help="Run a strategy of stages and gates.")
+app.add_typer(submission.app, name="submission", help="Files for a leaderboard, and what it said of them.")
 app.add_typer(cache.app, name="cache", help="See and clear what can be made again.")
 app.command("init")(init.init)
 app.command("train")(train.train)

@@ -113,12 +113,13 @@ def ensemble(
     from optdet.cli.ensemble_table import ensemble_table
     from optdet.cli.progress import image_bar
     from optdet.cli.tables import print_json
-    from optdet.inference.folder import predict_folder
     from optdet.inference.views import parse_views
     from optdet.tuning.ensemble import build_ensemble
     from optdet.tuning.ensemble_members import open_members
     from optdet.tuning.ensemble_output import as_source, ensemble_config, untuned_vote, write_ensemble
+    from optdet.tuning.ensemble_submission import about_ensemble
     from optdet.tuning.labelled import judging_samples
+    from optdet.tuning.submission_predict import Wanted, submit
 
     asked = EnsembleOptions.of(method, weights, min_votes, iou_thresh)
     check_outputs(test_images=test_images, out=out, save=save, force=force, picture=picture)
@@ -171,11 +172,9 @@ def ensemble(
         write_ensemble(ensemble_config(combined, found.members, save, opening), save, head)
         _say([f"wrote {save}: {len(found.members)} members; it is a SOURCE"])
     if test_images is not None and out is not None:
-        with image_bar("predicting") as on_image:
-            lines = predict_folder(
-                lambda paths: combined.detect(paths, None, on_image=on_image), test_images, out
-            )
-        _say(lines)
+        about = about_ensemble(combined, found.members, report, samples or ())
+        predicted = submit(combined, None, Wanted(test_images, out), about, opening, bar=image_bar)
+        _say([*predicted.lines(), *(f"note: {note}" for note in predicted.notes)])
 
 
 def _say(lines: Iterable[str]) -> None:

@@ -119,9 +119,10 @@ def tune(
     from optdet.cli.tables import print_json
     from optdet.evaluation.constraint import Constraint
     from optdet.tuning.postprocess import tune_postprocess
-    from optdet.tuning.postprocess_output import write_config, write_submissions
+    from optdet.tuning.postprocess_output import write_config
     from optdet.tuning.postprocess_places import check_places
     from optdet.tuning.source import labelled_samples, open_source, scorers_of
+    from optdet.tuning.submission_predict import submit_entries
     from optdet.tuning.task import TuningTask
     from optdet.tuning.thresholds import tune_thresholds
 
@@ -189,8 +190,18 @@ def tune(
     if test_images is not None and out is not None:
         chosen = report.candidates or (report.entry(report.selected),)
         with image_bar("predicting") as on_image:
-            written = write_submissions(chosen, opened, test_images, out, on_image)
-        _say(written)
+            lines = submit_entries(
+                chosen,
+                opened,
+                source,
+                test_images,
+                out,
+                words={sample.name: sample.words for sample in samples},
+                on_own_images=images is None,
+                options=opening,
+                on_image=on_image,
+            )
+            _say(lines)
 
 
 def _write_search(report: PostprocessReport, out: Path) -> None:

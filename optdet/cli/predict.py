@@ -29,6 +29,22 @@ def predict(
         list[str] | None,
         typer.Option("--threshold", "-t", help="A threshold to replace, as thresh=0.24; may be repeated."),
     ] = None,
+    simplify: Annotated[
+        int | None,
+        typer.Option("--simplify", metavar="N", help="Write polygons with at most N points, 4 or more."),
+    ] = None,
+    val_images: Annotated[
+        Path | None,
+        typer.Option(
+            "--val-images", help="Score the source on these too. Default: a study's own.", show_default=False
+        ),
+    ] = None,
+    val_labels: Annotated[
+        Path | None, typer.Option("--val-labels", help="The labels of --val-images.")
+    ] = None,
+    score: Annotated[
+        bool, typer.Option("--score/--no-score", help="Score the source on its labelled images.")
+    ] = True,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1.")] = "auto",
     mean: source_options.Mean = None,
     std: source_options.Std = None,
@@ -42,6 +58,8 @@ def predict(
 ) -> None:
     """Find words in a folder of images and write their polygons.
 
+    The file is noted in the registry of submissions, with what the source scores on its labelled images.
+
     Examples:
 
       optdet predict quickstart --images val/images --out predictions.csv
@@ -52,18 +70,18 @@ def predict(
 
       optdet predict quickstart --images test --out test.csv --tta scale:960,hflip
 
-      optdet predict ensemble.yaml --images test --out test.csv
+      optdet predict ensemble.yaml --images test --out test.csv --simplify 20
 
       optdet predict detector.onnx --images test --out test.csv --mean 0.5 --std 0.5 --channels bgr
     """
     from optdet.cli.progress import image_bar
     from optdet.cli.tables import pairs
     from optdet.config_io import load_config
-    from optdet.inference.folder import predict_folder
     from optdet.inference.views import parse_views
     from optdet.tuning.detection_source import in_use
     from optdet.tuning.ensemble_source import with_views
     from optdet.tuning.source import open_detections
+    from optdet.tuning.submission_predict import Wanted, predict_submission
 
     opening = source_options.source_options(
         device=device,
@@ -78,12 +96,13 @@ def predict(
         placement=placement,
     )
     written = None if config is None else load_config(config).postprocess.thresholds()
-    opened = with_views(open_detections(source, opening), parse_views(tta or ()))
+    views = parse_views(tta or ())
+    opened = with_views(open_detections(source, opening), views)
     chosen = in_use(opened, thresholds or (), config=written)
-    with image_bar("predicting") as on_image:
-        lines = predict_folder(
-            lambda paths: opened.detect(paths, chosen, on_image=on_image), images, out, labels=labels
-        )
+    wanted = Wanted(images, out, labels, simplify, val_images, val_labels, score, tuple(map(str, views)))
+    predicted = predict_submission(opened, source, chosen, wanted, opening, bar=image_bar)
     typer.echo(f"{opened.title}{f' at {pairs(chosen.as_dict())}' if chosen else ''}", err=True)
-    for line in lines:
+    for line in predicted.lines():
         typer.echo(line, err=True)
+    for note in predicted.notes:
+        typer.echo(f"note: {note}", err=True)

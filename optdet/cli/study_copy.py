@@ -8,6 +8,7 @@ import typer
 
 from optdet.cli import options
 from optdet.cli.again import Given
+from optdet.phrases import counted
 
 
 def copy(
@@ -55,7 +56,7 @@ def copy(
     copied = copy_study(study, target, new_name)
     typer.echo(
         f"copied: study {copied.name}, {copied.n_trials} trials, {copied.n_inner_studies} inner studies, "
-        f"to {target.shown}, files in {target.places.root}"
+        f"{counted(copied.n_submissions, 'submission')}, to {target.shown}, files in {target.places.root}"
     )
     if copied.shares_files:
         typer.echo(

@@ -79,6 +79,16 @@ def write_ufo(
     """Written at once or not at all; reading it gives the same words, numbers exactly. ``sizes`` are (width,
     height).
     """
+    write_atomically(path, encode_ufo(words_by_name, sizes=sizes, groups=groups))
+
+
+def encode_ufo(
+    words_by_name: Mapping[str, Sequence[Word]],
+    *,
+    sizes: Mapping[str, tuple[int, int]] | None = None,
+    groups: Mapping[str, str] | None = None,
+) -> bytes:
+    """The bytes of such a file."""
     images: dict[str, dict[str, Any]] = {}
     for name, words in words_by_name.items():
         images[name] = {
@@ -89,7 +99,7 @@ def write_ufo(
         if groups is not None and name in groups:
             images[name]["group"] = groups[name]
     document = json.dumps({"images": images}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    write_atomically(path, document.encode())
+    return document.encode()
 
 
 def _word_fields(word: Word) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from numpy.typing import ArrayLike
 from optdet.data.files import read_text, require_path, split_lines, write_atomically
 from optdet.data.label_file import LabelCollector, polygon_from
 from optdet.data.label_json import BadWord
-from optdet.data.label_ufo import parse_ufo, write_ufo
+from optdet.data.label_ufo import encode_ufo, parse_ufo
 from optdet.data.labels import detect_format
 from optdet.data.names import unreadable_name
 from optdet.errors import OptdetError
@@ -29,22 +30,41 @@ from optdet.structures import FloatArray, Problem, Word
 HEADER = "filename,polygons"
 
 
-def write_predictions(path: Path, predictions: Mapping[str, Sequence[ArrayLike]]) -> None:
-    """CSV or JSON by the extension; written at once or not at all."""
+@dataclass(frozen=True, slots=True)
+class PredictionFile:
+    """What a file holds: polygons by NFC image name, in the file's order, and the rows that cannot be read.
+    An image whose row cannot be read has a place and no polygons.
+
+    ``places`` says where an image stands, as a problem names it: after its line in a CSV, by its key in JSON.
+    """
+
+    polygons: Mapping[str, list[FloatArray]]
+    places: Mapping[str, str]
+    problems: tuple[Problem, ...]
+
+
+def write_predictions(path: Path, predictions: Mapping[str, Sequence[ArrayLike]]) -> bytes:
+    """CSV or JSON by the extension; written at once or not at all. What was written."""
+    content = encode_predictions(path, predictions)
+    write_atomically(path, content)
+    return content
+
+
+def encode_predictions(path: Path, predictions: Mapping[str, Sequence[ArrayLike]]) -> bytes:
+    """The bytes of a file of this name."""
     for name in predictions:
         if reason := unreadable_name(name):
             raise OptdetError(reason, where=str(path), fix="rename the image")
     polygons = {name: [_as_points(path, name, p) for p in found] for name, found in predictions.items()}
     if path.suffix.lower() == ".csv":
-        write_atomically(path, _csv_text(polygons).encode())
-    elif path.suffix.lower() == ".json":
-        write_ufo(path, {name: [Word(polygon) for polygon in found] for name, found in polygons.items()})
-    else:
-        raise OptdetError(
-            f"predictions are .csv or .json, not {path.suffix or 'a file without extension'!r}",
-            where=str(path),
-            fix="name the file .csv or .json",
-        )
+        return _csv_text(polygons).encode()
+    if path.suffix.lower() == ".json":
+        return encode_ufo({name: [Word(polygon) for polygon in found] for name, found in polygons.items()})
+    raise OptdetError(
+        f"predictions are .csv or .json, not {path.suffix or 'a file without extension'!r}",
+        where=str(path),
+        fix="name the file .csv or .json",
+    )
 
 
 def _as_points(path: Path, name: str, polygon: ArrayLike) -> FloatArray:
@@ -73,17 +93,31 @@ def read_predictions(path: Path) -> dict[str, list[FloatArray]]:
     """Polygons by NFC image name, in the file's order. Any row that cannot be read is an `OptdetError`: a
     score without it would be another file's score.
     """
+    found = scan_predictions(path)
+    _refuse(path, found.problems)
+    return dict(found.polygons)
+
+
+def scan_predictions(path: Path) -> PredictionFile:
+    """The same with the rows that cannot be read beside it; OptdetError for what is no prediction file."""
     require_path(path, what="prediction file")
     if path.is_dir():
         raise OptdetError(
             "a folder, not a prediction file", where=str(path), fix="name the .csv or .json in it"
         )
-    text = read_text(path)
-    if detect_format(text) == "ufo":
-        labels = parse_ufo(path, text, make_word=_json_polygon)
-        _refuse(path, labels.problems)
-        return {name: [word.polygon for word in words] for name, words in labels.words.items()}
-    return _read_csv(path, text)
+    return parse_predictions(path, read_text(path))
+
+
+def parse_predictions(path: Path, text: str) -> PredictionFile:
+    """Text as that of a file; ``path`` is what problems name."""
+    if detect_format(text) != "ufo":
+        return _parse_csv(path, text)
+    labels = parse_ufo(path, text, make_word=_json_polygon)
+    return PredictionFile(
+        polygons={name: [word.polygon for word in words] for name, words in labels.words.items()},
+        places={name: f"images/{name}" for name in labels.words},
+        problems=labels.problems,
+    )
 
 
 def _refuse(path: Path, problems: Sequence[Problem]) -> None:
@@ -100,7 +134,7 @@ def _json_polygon(fields: dict[str, Any]) -> Word | BadWord:
     return BadWord(polygon) if isinstance(polygon, str) else Word(polygon)
 
 
-def _read_csv(path: Path, text: str) -> dict[str, list[FloatArray]]:
+def _parse_csv(path: Path, text: str) -> PredictionFile:
     lines = split_lines(text)
     if lines[0].replace('"', "").replace(" ", "").lower() != HEADER:
         raise OptdetError(
@@ -110,6 +144,7 @@ def _read_csv(path: Path, text: str) -> dict[str, list[FloatArray]]:
         )
     rows = LabelCollector(path)
     found: dict[str, list[FloatArray]] = {}
+    places: dict[str, str] = {}
     for number, line in enumerate(lines[1:], start=2):
         if not line.strip():
             continue
@@ -120,11 +155,12 @@ def _read_csv(path: Path, text: str) -> dict[str, list[FloatArray]]:
         if not comma:
             rows.problem(str(number), f"no comma; expected {HEADER}")
         elif isinstance(polygons, str):
-            rows.problem(str(number), polygons)
+            rows.problem(str(number) if image is None else f"{number}, {image}", polygons)
         elif image is not None:
             found[image] = polygons
-    _refuse(path, rows.finish("ufo").problems)
-    return found
+        if image is not None:
+            places[image] = f"{number}, {image}"
+    return PredictionFile(found, places, rows.finish("ufo").problems)
 
 
 def _unquoted(name: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ from optdet.data.files import require_folder
 from optdet.data.images import image_size, list_images, relative_name
 from optdet.data.labels import read_labels
 from optdet.data.names import NameIndex
-from optdet.data.prediction_check import check_predictions, summarize_predictions
+from optdet.data.prediction_check import PredictionSummary, check_predictions, summarize_predictions
+from optdet.data.prediction_simplify import Simplified, require_points, simplify_predictions
 from optdet.data.predictions import write_predictions
 from optdet.errors import OptdetError
 from optdet.structures import Detections
@@ -21,16 +24,41 @@ Detect = Callable[[Sequence[Path]], Iterable[Detections]]
 """Gives the detections of image files, in their order."""
 
 
-def predict_folder(detect: Detect, images: Path, out: Path, *, labels: Path | None = None) -> list[str]:
-    """Detect, check, write ``out`` (.csv or .json); what was written, in lines for a person.
+@dataclass(frozen=True, slots=True)
+class WrittenPredictions:
+    """A file that was checked and written: its place, the SHA-256 of its bytes, the names of its images."""
+
+    path: Path
+    sha256: str
+    names: tuple[str, ...]
+    summary: PredictionSummary
+    simplified: Simplified | None = None
+
+    def lines(self) -> list[str]:
+        """For a person."""
+        wrote = f"wrote {self.path}: {len(self.names)} images, checked"
+        simplified = [] if self.simplified is None else [self.simplified.line()]
+        return [wrote, *self.summary.lines(), *simplified]
+
+
+def predict_folder(
+    detect: Detect,
+    images: Path,
+    out: Path,
+    *,
+    labels: Path | None = None,
+    max_points: int | None = None,
+) -> WrittenPredictions:
+    """Detect, check, write ``out`` (.csv or .json), polygons with at most ``max_points`` points.
 
     Nothing is written where the check finds a fault.
     """
     require_format(out)
+    require_points(max_points)
     paths = chosen_images(images, labels)
     named = {relative_name(path, images): path for path in paths}
     found = {name: each.polygons for name, each in zip(named, detect(paths), strict=True)}
-    return write_checked(found, named, out)
+    return write_checked(found, named, out, max_points=max_points)
 
 
 def require_format(out: Path) -> None:
@@ -42,21 +70,32 @@ def require_format(out: Path) -> None:
 
 
 def write_checked(
-    found: Mapping[str, Sequence[NDArray[Any]]], paths: Mapping[str, Path], out: Path
-) -> list[str]:
+    found: Mapping[str, Sequence[NDArray[Any]]],
+    paths: Mapping[str, Path],
+    out: Path,
+    *,
+    max_points: int | None = None,
+) -> WrittenPredictions:
     """Check and write the polygons of images by name; OptdetError, and nothing written, where there is a
     fault."""
+    simplified = None if max_points is None else simplify_predictions(found, max_points)
+    polygons = found if simplified is None else simplified.polygons
     problems = check_predictions(
-        found, {name: image_size(path) for name, path in paths.items()}, file=str(out)
+        polygons, {name: image_size(path) for name, path in paths.items()}, file=str(out)
     )
     if problems:
         raise OptdetError(
             f"{len(problems)} faults in the predictions, the first: {problems[0]}", where=str(out)
         )
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_predictions(out, found)
-    summary = summarize_predictions(found, n_bytes=out.stat().st_size)
-    return [f"wrote {out}: {len(paths)} images, checked", *summary.lines()]
+    content = write_predictions(out, polygons)
+    return WrittenPredictions(
+        path=out,
+        sha256=hashlib.sha256(content).hexdigest(),
+        names=tuple(polygons),
+        summary=summarize_predictions(polygons, n_bytes=len(content)),
+        simplified=simplified,
+    )
 
 
 def chosen_images(images: Path, labels: Path | None) -> list[Path]:

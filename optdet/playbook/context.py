@@ -18,9 +18,9 @@ from optdet.playbook.definition import PlaybookConfig
 from optdet.playbook.result import StageResult
 from optdet.playbook.score import LOCAL, Reader
 from optdet.structures import Thresholds
+from optdet.tuning.detection_source import DetectionSource, OpenSource
 from optdet.tuning.progress import Progress
-from optdet.tuning.detection_source import OpenSource
-from optdet.tuning.source import SourceOptions, open_source
+from optdet.tuning.source import SourceOptions, open_detections, open_source
 from optdet.tuning.study import Database
 
 START = "start"
@@ -118,6 +118,14 @@ class Context:
             return self.of(found[-1])
         return Named(name)
 
+    def members_of(self, name: str) -> tuple[str, ...]:
+        """The sources of an ensemble that a stage gave; of a single detector its own."""
+        found = [taken.result for taken in self.taken if taken.stage == name]
+        result = self.best().result if name == "best" else found[-1] if found else None
+        if result is not None and result.members:
+            return result.members
+        return (self.named(name).source,)
+
     def best(self, *, alone: bool = False) -> Taken:
         """The step with the best score that gates could read, the first of equals; the start without any.
 
@@ -128,15 +136,26 @@ class Context:
         known = [(reading.hmean, taken) for reading, taken in readings if reading is not None]
         return max(known, key=lambda entry: entry[0])[1] if known else self.taken[0]
 
-    def open(self, named: Named) -> OpenSource:
+    def open(self, named: Named) -> DetectionSource:
         """The source, at the thresholds that the playbook has for it."""
-        opened = open_source(named.source, self.options)
-        return opened if named.thresholds is None else replace(opened, thresholds=named.thresholds)
+        return _at(open_detections(named.source, self.options), named.thresholds)
+
+    def open_maps(self, named: Named) -> OpenSource:
+        """The same; OptdetError for one without probability maps, as a vote."""
+        opened = _at(open_source(named.source, self.options), named.thresholds)
+        assert isinstance(opened, OpenSource)
+        return opened
 
     def of(self, result: StageResult) -> Named:
         reading = self.reader.read(result)
         thresholds = result.thresholds if reading is None else reading.thresholds
         return Named(result.source, thresholds)
+
+
+def _at(opened: DetectionSource, thresholds: Thresholds | None) -> DetectionSource:
+    if thresholds is None or not isinstance(opened, OpenSource):
+        return opened
+    return replace(opened, thresholds=thresholds)
 
 
 def stage_path(path: Path) -> str:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from optdet.config import TuneConfig
+from optdet.ensemble_config import EnsembleMethod
 from optdet.section import Ratio, Section
 
 OTHER = "other"
@@ -157,16 +158,11 @@ class StudyStage(StageConfig):
     many trials is best in part by luck. Null: they are not."""
 
 
-EnsembleMethod = Literal["votes", "maps"]
-
-
 class FoldsStage(StageConfig):
-    """Train the best settings on every fold, and combine the folds."""
+    """Train the best settings on every fold, and combine the folds. The validation images judge them."""
 
     do: Literal["folds"]
     folds: Annotated[int, Field(ge=2, le=20)] = 5
-    with_val: bool = False
-    """Whether the validation images take part in the folds; else they judge the ensemble."""
     settings: str = "best"
     """Whose settings: ``best`` of the trained detectors so far, or the name of a stage."""
     overrides: Overrides = Field(default_factory=dict)
@@ -205,6 +201,8 @@ class Origin(Section):
 
     source: str
     config: str | None = None
+    submission: str | None = None
+    """What it was submitted as: a file, its name or SHA-256 in the registry."""
     overrides: Overrides = Field(default_factory=dict)
     expected: Expected = Expected()
 

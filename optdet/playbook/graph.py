@@ -16,6 +16,7 @@ from optdet.playbook.definition import (
     FoldsStage,
     PlaybookConfig,
     PostprocessStage,
+    StageConfig,
     SubmitStage,
 )
 from optdet.settings_yaml import read_mapping
@@ -153,19 +154,20 @@ def _check_sources(playbook: PlaybookConfig, where: str) -> None:
     """``reference`` needs one; a fold study's settings come from a stage or are the best."""
     for name, stage in playbook.stages.items():
         place = f"{where}: stages.{name}"
-        named: tuple[str, ...] = ()
-        if isinstance(stage, PostprocessStage | SubmitStage):
-            named = (stage.source,)
-        elif isinstance(stage, EnsembleStage):
-            named = stage.members
-        elif isinstance(stage, FoldsStage) and stage.settings not in (*playbook.stages, "best", "start"):
+        if isinstance(stage, FoldsStage) and stage.settings not in (*playbook.stages, "best", "start"):
             raise OptdetError(
                 f"no stage is named {stage.settings!r}", where=f"{place}.settings", fix="name one, or best"
             )
-        if "reference" in named and playbook.reference is None:
+        if names_reference(stage) and playbook.reference is None:
             raise OptdetError("there is no reference", where=place, fix="add reference: {source: ...}")
-        if isinstance(stage, EnsembleStage) and "previous" in named:
+        if isinstance(stage, EnsembleStage) and "previous" in stage.members:
             raise OptdetError("members are named", where=place, fix="name a stage in place of previous")
+
+
+def names_reference(stage: StageConfig) -> bool:
+    if isinstance(stage, PostprocessStage | SubmitStage):
+        return stage.source == "reference"
+    return isinstance(stage, EnsembleStage) and "reference" in stage.members
 
 
 def _unlimited(playbook: PlaybookConfig) -> Iterator[str]:

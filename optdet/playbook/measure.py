@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from optdet.config import TuneConfig
-from optdet.evaluation.evaluate import Evaluation
-from optdet.evaluation.scorer import evaluate_at
-from optdet.inference.folder import predict_folder
+from optdet.evaluation.evaluate import Evaluation, summarize
+from optdet.evaluation.truth import ImageTruth
 from optdet.playbook.context import START, Context, Named, stage_path
-from optdet.playbook.result import StageResult
+from optdet.playbook.result import StageResult, WrittenFile
 from optdet.structures import Sample, Thresholds
+from optdet.tuning.detection_source import DetectionSource
+from optdet.tuning.local_scores import local_scores
 from optdet.tuning.postprocess import PostprocessReport, tune_postprocess
-from optdet.tuning.detection_source import OpenSource
 from optdet.tuning.source import labelled_samples, scorers_of
+from optdet.tuning.submission_predict import Wanted, known_trial, source_of, submit
+from optdet.tuning.submissions import About
 from optdet.tuning.task import TuningTask
 
 
-def judged_samples(context: Context, opened: OpenSource) -> tuple[Sample, ...]:
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A source that is open, its result, and what the registry is to know of a file that it writes."""
+
+    opened: DetectionSource
+    result: StageResult
+    about: About
+
+
+def judged_samples(context: Context, opened: DetectionSource) -> tuple[Sample, ...]:
     """The images that every stage is scored on: the playbook's own, else the validation images of the start.
 
     ``opened`` is the source in hand, asked where the start itself is not open yet.
@@ -31,13 +43,18 @@ def judged_samples(context: Context, opened: OpenSource) -> tuple[Sample, ...]:
     return labelled_samples(of_start, None, None)
 
 
-def as_it_is(context: Context, named: Named) -> StageResult:
+def as_it_is(context: Context, named: Named) -> Measured:
     """A source at the thresholds in use, which were not chosen here."""
     opened = context.open(named)
     samples = judged_samples(context, opened)
-    with context.display.bar("reading maps") as on_image:
-        scorers = scorers_of(opened, samples, on_image=on_image)
-    return _result(opened, named, opened.thresholds, evaluate_at(scorers, opened.thresholds))
+    paths = [sample.image_path for sample in samples]
+    with context.display.bar("scoring") as on_image:
+        found = list(opened.detect_each(paths, [None], workers=os.cpu_count() or 1, on_image=on_image))
+    counts = {
+        sample.name: ImageTruth(sample.words).counts(detections.polygons)
+        for sample, (detections,) in zip(samples, found, strict=True)
+    }
+    return _measured(context, opened, named, samples, summarize(counts))
 
 
 def tuned(
@@ -45,9 +62,9 @@ def tuned(
     named: Named,
     tune: TuneConfig | None,
     candidates: Mapping[str, Thresholds] | None = None,
-) -> tuple[OpenSource, PostprocessReport, StageResult]:
+) -> tuple[Measured, PostprocessReport]:
     """A source at thresholds tuned on the judged images, and the report of the search."""
-    opened = context.open(named)
+    opened = context.open_maps(named)
     samples = judged_samples(context, opened)
     with context.display.bar("reading maps") as on_image:
         scorers = scorers_of(opened, samples, on_image=on_image)
@@ -58,43 +75,74 @@ def tuned(
     entry = report.entry(report.selected)
     # Where what was in use stays, it is still the rule's choice that says what choosing here is worth.
     crossfit = report.entry(report.rule).crossfit
-    return opened, report, _result(opened, named, entry.thresholds, entry.evaluation, crossfit)
+    opened = replace(opened, thresholds=entry.thresholds)
+    return _measured(context, opened, named, samples, entry.evaluation, crossfit), report
 
 
-def submit(context: Context, opened: OpenSource, thresholds: Thresholds, out: Path) -> str:
-    """The test images at these thresholds, as a checked file; the path as results hold it."""
-    assert context.playbook.test_images is not None
-    with context.display.bar("predicting") as on_image:
-        lines = predict_folder(
-            opened.maps, thresholds, Path(context.playbook.test_images), out, on_image=on_image
-        )
-    context.display.say(lines[0])
-    return stage_path(out)
+def submitted(context: Context, name: str, measured: Measured) -> StageResult:
+    """The result with its file of the test images before its other ones, where the playbook has any.
+
+    The file's name is numbered, as a stage may be entered again.
+    """
+    playbook, result = context.playbook, measured.result
+    if playbook.test_images is None:
+        return result
+    wanted = Wanted(Path(playbook.test_images), submission_path(context, name))
+    opened = measured.opened
+    predicted = submit(
+        opened, opened.thresholds, wanted, measured.about, context.options, bar=context.display.bar
+    )
+    for line in (predicted.written.lines()[0], *predicted.notes):
+        context.display.say(line)
+    own = WrittenFile(stage_path(wanted.out), result.thresholds, result.hmean)
+    return replace(result, files=(own, *result.files))
 
 
 def submission_path(context: Context, stage: str) -> Path:
-    """Where a stage's submission is written: numbered, as a stage may be entered again."""
-    number = len(context.taken)
-    return Path(context.playbook.submissions) / f"{context.playbook.name}-{number:02d}-{stage}.csv"
+    return Path(context.playbook.submissions) / (
+        f"{context.playbook.name}-{len(context.taken):02d}-{stage}.csv"
+    )
 
 
-def _result(
-    opened: OpenSource,
-    named: Named,
-    thresholds: Thresholds,
+def result_of(
+    title: str,
+    source: str,
+    thresholds: Thresholds | None,
     evaluation: Evaluation,
-    crossfit: float | None = None,
+    crossfit: float | None,
+    hmeans: Sequence[float] | None = None,
 ) -> StageResult:
+    """``hmeans`` are those of the images that a bootstrap draws from, if they are not the evaluation's."""
     scores = evaluation.scores.competition.macro
     return StageResult(
-        title=opened.title,
-        # A study's best trial may be another tomorrow.
-        source=named.source if opened.labelled is None else opened.title,
+        title=title,
+        source=source,
         thresholds=thresholds,
         precision=scores.precision,
         recall=scores.recall,
         hmean=scores.hmean,
         hmean_crossfit=crossfit,
         interval=evaluation.interval(),
-        hmeans=tuple(evaluation.hmeans.tolist()),
+        hmeans=tuple(evaluation.hmeans.tolist() if hmeans is None else hmeans),
     )
+
+
+def _measured(
+    context: Context,
+    opened: DetectionSource,
+    named: Named,
+    samples: Sequence[Sample],
+    evaluation: Evaluation,
+    crossfit: float | None = None,
+) -> Measured:
+    known = known_trial(opened, context.options)
+    # A study's best trial may be another tomorrow.
+    source = named.source if known is None else opened.title
+    about = About(
+        command="playbook run",
+        sources=[source_of(opened, named.source, known)],
+        settings={"thresholds": None if opened.thresholds is None else opened.thresholds.as_dict()},
+        local=local_scores(evaluation, {sample.name: sample.words for sample in samples}, crossfit),
+    )
+    result = result_of(opened.title, source, opened.thresholds, evaluation, crossfit)
+    return Measured(opened, result, about)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from optdet.digest import file_sha256
 from optdet.playbook.context import Context, Display
 from optdet.playbook.definition import PlaybookConfig
 from optdet.playbook.score import LOCAL, Board, Reader
@@ -12,6 +13,7 @@ from optdet.playbook.status import Status, status_of
 from optdet.playbook.steps import Step, read_steps
 from optdet.store.url import file_of, parse_url, storage_url
 from optdet.tuning.study import Database, open_database
+from optdet.tuning.submissions import board_score
 
 
 def open_playbook(
@@ -56,4 +58,13 @@ def status(
 
 
 def _board_scores(database: Database) -> Callable[[Path], float | None]:
-    return lambda path: None
+    """What the public leaderboard said of a file, by its bytes; else what the private one did."""
+
+    def said(path: Path) -> float | None:
+        if not path.is_file():
+            return None
+        digest = file_sha256(path)
+        scores = (board_score(database, digest, board) for board in ("public", "private"))
+        return next((score.hmean for score in scores if score is not None), None)
+
+    return said

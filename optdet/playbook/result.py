@@ -33,7 +33,8 @@ class StageResult:
     ``hmean`` is the score at the
     chosen thresholds on the images that they were chosen on, ``hmean_crossfit`` on images left out of the
     choice, ``hmeans`` those of each image at the chosen thresholds. ``files`` are the
-    submissions that were written, the result's own first. ``lines`` say what happened.
+    submissions that were written, the result's own first. ``members`` are the sources of an ensemble.
+    ``lines`` say what happened.
     """
 
     title: str
@@ -47,8 +48,13 @@ class StageResult:
     hmeans: tuple[float, ...]
     files: tuple[WrittenFile, ...] = ()
     config: str | None = None
-    n_members: int = 1
+    members: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
+
+    @property
+    def n_members(self) -> int:
+        """Detectors that are in it."""
+        return max(1, len(self.members))
 
     @property
     def local(self) -> float:
@@ -70,6 +76,7 @@ class StageResult:
             "interval": (low, high),
             "hmeans": tuple(values["hmeans"]),
             "lines": tuple(values["lines"]),
+            "members": tuple(values["members"]),
             "files": tuple(WrittenFile.from_json(file) for file in values["files"]),
             "thresholds": _thresholds(values["thresholds"]),
         }

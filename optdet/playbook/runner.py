@@ -13,9 +13,12 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from optdet.errors import OptdetError
-from optdet.playbook.context import START, Context
+from optdet.playbook.combine import run_ensemble
+from optdet.playbook.context import REFERENCE, START, Context
 from optdet.playbook.definition import PlaybookConfig
+from optdet.playbook.fold_stage import run_folds
 from optdet.playbook.gates import Decision, branch_probabilities, decide
+from optdet.playbook.graph import names_reference
 from optdet.playbook.result import StageResult
 from optdet.playbook.score import LOCAL
 from optdet.playbook.stages import RunStage, run_origin, run_postprocess, run_search, run_train
@@ -27,6 +30,8 @@ RUN: Mapping[str, RunStage] = {
     "postprocess": run_postprocess,
     "train": run_train,
     "study": run_search,
+    "folds": run_folds,
+    "ensemble": run_ensemble,
     "submit": run_submit,
 }
 """By ``do``."""
@@ -83,10 +88,15 @@ class _Run:
             elif last.stage == self.until:
                 return Ended("until", tuple(steps))
             else:
-                self._begin(last.number + 1, last.decision.go)
+                self._begin(last.number + 1, self._before(steps, last.decision.go))
 
     def _steps(self) -> list[Step]:
         return read_steps(self.context.database.storage, self.context.playbook)
+
+    def _before(self, steps: Sequence[Step], stage: str) -> str:
+        """The stage, or the reference, which is made and scored before the first stage that names it."""
+        named = names_reference(self.context.playbook.stages[stage])
+        return REFERENCE if named and all(step.stage != REFERENCE for step in steps) else stage
 
     def _begin(self, number: int, stage: str) -> None:
         playbook = self.context.playbook
@@ -101,6 +111,11 @@ class _Run:
             context.display.say(f"step {step.number}: {START}, {playbook.start.source}")
             result = run_origin(context, START, playbook.start)
             decision: Decision | None = Decision(playbook.first_stage, "the first stage")
+        elif step.stage == REFERENCE and playbook.reference is not None:
+            context.display.say(f"step {step.number}: {REFERENCE}, {playbook.reference.source}")
+            result = run_origin(context, REFERENCE, playbook.reference)
+            asked_by = steps[-2].decision
+            decision = Decision(None if asked_by is None else asked_by.go, "the stage that compares with it")
         else:
             stage = playbook.stages[step.stage]
             context.display.say(
@@ -148,7 +163,11 @@ class _Run:
 
     def _likelihoods(self, name: str, result: StageResult) -> list[str]:
         """How likely each branch is; of a leaderboard's score, which is one number, nothing is known."""
-        if name == START or not self.context.playbook.stages[name].gate or self.context.reader is not LOCAL:
+        if (
+            name in (START, REFERENCE)
+            or not self.context.playbook.stages[name].gate
+            or self.context.reader is not LOCAL
+        ):
             return []
         return likelihoods(self.context.playbook, name, result)
 

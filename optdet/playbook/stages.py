@@ -15,17 +15,17 @@ from optdet.errors import OptdetError
 from optdet.phrases import counted
 from optdet.playbook.context import Context, Named, stage_path
 from optdet.playbook.definition import Origin, PostprocessStage, StageConfig, StudyStage, TrainStage
-from optdet.playbook.measure import as_it_is, submission_path, submit, tuned
+from optdet.playbook.measure import as_it_is, judged_samples, submission_path, submitted, tuned
 from optdet.playbook.result import StageResult, WrittenFile
 from optdet.settings_yaml import read_mapping
 from optdet.study_config import StudyConfig
 from optdet.tuning.postprocess import Entry
-from optdet.tuning.postprocess_output import submission_name, write_submissions
+from optdet.tuning.postprocess_output import submission_name
 from optdet.tuning.results import best_trial, config_of
 from optdet.tuning.run import run_study
-from optdet.tuning.detection_source import OpenSource
 from optdet.tuning.study import OpenStudy, create_study, n_wanted, outer_studies
 from optdet.tuning.study import load_study as open_study
+from optdet.tuning.submission_predict import submit_entries
 
 RunStage = Callable[[Context, str], StageResult]
 """Does the work of the stage of that name."""
@@ -38,32 +38,33 @@ def run_origin(context: Context, name: str, origin: Origin) -> StageResult:
         config = load_config(context.file(origin.config))
         config = apply_params(config, origin.overrides, f"{name}.overrides")
         train(context, one_trial_study(config, origin.source))
-    return as_it_is(context, Named(origin.source))
+    return as_it_is(context, Named(origin.source)).result
 
 
 def run_postprocess(context: Context, name: str) -> StageResult:
     stage = stage_of(context, name, PostprocessStage)
     named = context.named(stage.source)
-    opened = context.open(named)
     candidates = {}
     if stage.candidates is not None:
+        opened = context.open_maps(named)
         path = context.file(stage.candidates)
         file = validate(CandidatesConfig, read_mapping(path), str(path))
         config = opened.config.postprocess if opened.config is not None else PostprocessConfig()
         candidates = file.named(opened.thresholds, config)
-    opened, report, result = tuned(context, named, stage.tune, candidates)
-    default = report.entry("default")
+    measured, report = tuned(context, named, stage.tune, candidates)
     lines = [
         f"{report.n_configurations:,} configurations on {counted(report.n_images, 'image')}",
-        f"defaults {default.macro.hmean:.4f}, in use before {report.entry('current').macro.hmean:.4f}",
+        f"defaults {report.entry('default').macro.hmean:.4f}, "
+        f"in use before {report.entry('current').macro.hmean:.4f}",
     ]
     files: list[WrittenFile] = []
     if report.candidates:
         best = max(report.candidates, key=lambda entry: entry.macro.hmean)
         lines.append(f"best of {len(report.candidates)} candidates: {best.name}, {best.macro.hmean:.4f}")
         if context.playbook.test_images is not None:
-            files = _write_candidates(context, name, opened, report.candidates)
-    return submitted(context, name, replace(result, files=tuple(files), lines=tuple(lines)))
+            files = _write_candidates(context, name, named, report.candidates)
+    result = replace(measured.result, files=tuple(files), lines=tuple(lines))
+    return submitted(context, name, replace(measured, result=result))
 
 
 def run_train(context: Context, name: str) -> StageResult:
@@ -72,7 +73,7 @@ def run_train(context: Context, name: str) -> StageResult:
     config = apply_params(config, stage.overrides, f"stages.{name}.overrides")
     study = train(context, one_trial_study(config, context.study_name(name)))
     source = f"{study.name}:{best_trial(study).number}"
-    return submitted(context, name, tuned(context, Named(source), None)[2])
+    return submitted(context, name, tuned(context, Named(source), None)[0])
 
 
 def run_search(context: Context, name: str) -> StageResult:
@@ -92,8 +93,9 @@ def run_search(context: Context, name: str) -> StageResult:
         once_more = one_trial_study(config, context.study_name(name, "retrain"))
         alone = train(context, once_more, data_root=study.data_root)
         source = f"{alone.name}:{best_trial(alone).number}"
-    result = tuned(context, Named(source), None)[2]
-    return submitted(context, name, replace(result, lines=tuple(lines)))
+    measured, _ = tuned(context, Named(source), None)
+    result = replace(measured.result, lines=tuple(lines))
+    return submitted(context, name, replace(measured, result=result))
 
 
 def train(context: Context, config: StudyConfig, *, data_root: Path | None = None) -> OpenStudy:
@@ -113,24 +115,27 @@ def train(context: Context, config: StudyConfig, *, data_root: Path | None = Non
     return study
 
 
-def submitted(context: Context, name: str, result: StageResult) -> StageResult:
-    """The result with its file of the test images before its other ones, where the playbook has any."""
-    if context.playbook.test_images is None:
-        return result
-    opened = context.open(Named(result.source, result.thresholds))
-    path = submit(context, opened, opened.thresholds, submission_path(context, name))
-    own = WrittenFile(path, opened.thresholds, result.hmean)
-    return replace(result, files=(own, *result.files))
-
-
 def _write_candidates(
-    context: Context, name: str, opened: OpenSource, entries: Sequence[Entry]
+    context: Context, name: str, named: Named, entries: Sequence[Entry]
 ) -> list[WrittenFile]:
     assert context.playbook.test_images is not None
     folder = submission_path(context, name).with_suffix("")
+    opened = context.open_maps(named)
+    samples = judged_samples(context, opened)
     with context.display.bar("predicting candidates") as on_image:
-        write_submissions(entries, opened, Path(context.playbook.test_images), folder, on_image)
-    context.display.say(f"wrote {counted(len(entries), 'checked CSV file')} in {stage_path(folder)}")
+        lines = submit_entries(
+            entries,
+            opened,
+            named.source,
+            Path(context.playbook.test_images),
+            folder,
+            words={sample.name: sample.words for sample in samples},
+            on_own_images=False,
+            options=context.options,
+            on_image=on_image,
+        )
+        for line in lines:
+            context.display.say(line)
     return [
         WrittenFile(stage_path(folder / submission_name(entry.name)), entry.thresholds, entry.macro.hmean)
         for entry in entries

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from optdet.playbook.checklist import Ticked, ticked
-from optdet.playbook.context import START
+from optdet.playbook.context import REFERENCE, START
 from optdet.playbook.definition import Expected, PlaybookConfig
 from optdet.playbook.gates import Visit, expected_path
 from optdet.playbook.runner import likelihoods
@@ -33,10 +33,15 @@ class Status:
         return None if reading is None else reading.hmean
 
     def expected(self, stage: str) -> Expected:
-        return self.playbook.start.expected if stage == START else self.playbook.stages[stage].expected
+        """What the playbook expects of a stage, or of the start and the reference."""
+        if stage == START:
+            return self.playbook.start.expected
+        if stage == REFERENCE:
+            return Expected() if self.playbook.reference is None else self.playbook.reference.expected
+        return self.playbook.stages[stage].expected
 
     def likelihoods(self, step: Step) -> list[str]:
-        if self.reader is not LOCAL or step.result is None or step.stage == START:
+        if self.reader is not LOCAL or step.result is None or step.stage in (START, REFERENCE):
             return []
         return (
             likelihoods(self.playbook, step.stage, step.result)

@@ -30,7 +30,7 @@ from sqlalchemy.pool import NullPool
 from optdet.errors import OptdetError
 from optdet.store.outage import first_line, raise_outages, remedy
 from optdet.store.reading import Storage, is_reading, reading
-from optdet.store.tables import check_version, ensure_tables, installed_version
+from optdet.store.tables import SCHEMA_VERSION, check_version, ensure_tables, installed_version
 from optdet.store.url import file_of, is_sqlite, parse_url, shown, storage_url
 
 BUSY_TIMEOUT_S = 60.0
@@ -46,16 +46,18 @@ DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError, sqlite3.Error)
 
 
 def open_storage(url: str | Path, *, create: bool = True) -> RDBStorage:
-    """Optuna's storage with optdet's tables and settings; made on the first call, by one process only."""
+    """Optuna's storage with optdet's tables and settings; made on the first call, and brought up to date on
+    the first of a newer optdet, by one process only."""
     parsed = parse_url(storage_url(url))
     with database_errors(parsed), _setup_errors(parsed):
         file = file_of(parsed)
         if file is not None:
             _check_file(file, create=create)
         with _creation_lock(parsed, file):
-            if not _has_tables(parsed):
-                if not create:
-                    raise _nothing_here(parsed)
+            version = _schema_version(parsed)
+            if version is None and not create:
+                raise _nothing_here(parsed)
+            if version != SCHEMA_VERSION:
                 return _connect(parsed)
         return _connect(parsed)
 
@@ -201,12 +203,13 @@ def _creation_lock(url: URL, file: Path | None) -> Iterator[None]:
         yield
 
 
-def _has_tables(url: URL) -> bool:
+def _schema_version(url: URL) -> int | None:
+    """That of optdet's tables, None where there are none; refused where it is a newer one."""
     engine = create_engine(url, poolclass=NullPool, **_engine_arguments(url, BUSY_TIMEOUT_S))
     with engine.connect() as connection:
         # Before Optuna looks: a newer optdet may have brought a newer Optuna, and the cause is ours.
         check_version(connection)
-        return installed_version(connection) is not None
+        return installed_version(connection)
 
 
 def _connect(url: URL) -> RDBStorage:

@@ -2,8 +2,12 @@
 
 Conventions: every name starts with ``optdet_`` and the metadata is our own, so that Optuna's schema upgrades
 and its dashboard never meet these tables. The schema version is kept in a table of ours as well (the name
-``alembic_version`` belongs to Optuna). Rows are keyed by the study's UUID plus the trial's number: SQLite
-gives the ids of a deleted study to the next one. Times are seconds since the epoch, scores are 0..1.
+``alembic_version`` belongs to Optuna). Rows of a study are keyed by its UUID plus the trial's number: SQLite
+gives the ids of a deleted study to the next one. Those of a submission are keyed by the SHA-256 of its bytes,
+and belong to no study: what a leaderboard said outlives the studies. Times are seconds since the epoch,
+scores are 0..1.
+
+Version 2 has the three tables of submissions, and differs from version 1 in nothing else.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from sqlalchemy import (
     Double,
     Engine,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -29,7 +34,7 @@ from sqlalchemy.engine import Connection
 from optdet import __version__
 from optdet.errors import OptdetError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 METADATA = MetaData()
 
@@ -103,6 +108,47 @@ PLAYBOOK_STEPS = Table(
     Column("decision", Text),
 )
 
+# ``paths``, ``sources``, ``settings`` and ``local`` are JSON. The H-means of images lie beside them, 16 bytes
+# each: a list of all submissions reads every row.
+SUBMISSIONS = Table(
+    "optdet_submissions",
+    METADATA,
+    Column("sha256", String(64), primary_key=True),
+    Column("paths", Text, nullable=False),
+    Column("command", String(64), nullable=False),
+    Column("created", Double, nullable=False),
+    Column("written", Double, nullable=False),
+    Column("n_images", Integer, nullable=False),
+    Column("n_polygons", Integer, nullable=False),
+    Column("n_bytes", Integer, nullable=False),
+    Column("image_set", String(64), nullable=False),
+    Column("origin", String(64)),
+    Column("sources", Text, nullable=False),
+    Column("settings", Text, nullable=False),
+    Column("local", Text),
+    Column("local_hmeans", LargeBinary),
+)
+
+BOARD_SCORES = Table(
+    "optdet_board_scores",
+    METADATA,
+    Column("sha256", String(64), primary_key=True),
+    Column("board", String(16), primary_key=True),
+    Column("hmean", Double, nullable=False),
+    Column("precision", Double),
+    Column("recall", Double),
+    Column("note", Text),
+    Column("recorded", Double, nullable=False),
+)
+
+# The bytes of what was sent to a leaderboard, compressed: the file itself may be overwritten the next day.
+SUBMISSION_FILES = Table(
+    "optdet_submission_files",
+    METADATA,
+    Column("sha256", String(64), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
 
 def installed_version(connection: Connection) -> int | None:
     """The schema version found in the database, or None where optdet's tables were never made."""
@@ -126,9 +172,12 @@ def check_version(connection: Connection) -> None:
 
 
 def ensure_tables(engine: Engine) -> None:
-    """Make what is missing, in one transaction: the version's row appears together with the tables."""
+    """Make what is missing, in one transaction: the version's row appears together with the tables.
+
+    A database of an earlier version gets the tables that it lacks; what is in it stays as it is.
+    """
     with engine.begin() as connection:
-        if installed_version(connection) is None:
+        check_version(connection)
+        if installed_version(connection) != SCHEMA_VERSION:
             METADATA.create_all(connection)
             connection.execute(insert(VERSION).values(version=SCHEMA_VERSION, release=__version__))
-        check_version(connection)

@@ -21,10 +21,11 @@ from optdet.inference.map_source import MapSource
 from optdet.inference.predict import ImageMap, OnImage, image_key, image_key_of
 from optdet.phrases import counted, numbers
 from optdet.structures import Sample, Thresholds
+from optdet.tuning.detection_source import OpenSource
 from optdet.tuning.fold_members import fold_members, fold_numbers, require_fold_study
 from optdet.tuning.fold_scores import current_thresholds, stored_scores
 from optdet.tuning.results import find_trial
-from optdet.tuning.source import OpenSource, SourceOptions, scorers_of
+from optdet.tuning.source import SourceOptions, scorers_of
 from optdet.tuning.study import OpenStudy
 from optdet.tuning.study_source import trial_source
 

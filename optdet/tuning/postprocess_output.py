@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from optdet.data.files import write_atomically
 from optdet.data.images import relative_name
 from optdet.errors import OptdetError
 from optdet.evaluation.landscape import Landscape
-from optdet.inference.folder import chosen_images, write_checked
+from optdet.inference.folder import WrittenPredictions, chosen_images, write_checked
 from optdet.inference.predict import OnImage
 from optdet.metrics.scores import METRIC_NAMES
 from optdet.tuning.detection_source import OpenSource
@@ -109,8 +109,8 @@ def write_submissions(
     images: Path,
     folder: Path,
     on_image: OnImage | None = None,
-) -> list[str]:
-    """A checked CSV of a folder of images for each entry; what was written, in lines."""
+) -> Iterator[tuple[Entry, WrittenPredictions]]:
+    """A checked CSV of a folder of images for each entry; each with its file, once that is written."""
     paths = chosen_images(images, None)
     named = {relative_name(path, images): path for path in paths}
     found: dict[str, dict[str, Sequence[NDArray[Any]]]] = {entry.name: {} for entry in entries}
@@ -118,10 +118,8 @@ def write_submissions(
         for entry in entries:
             polygons = image.detector.detect(entry.thresholds).polygons
             found[entry.name][relative_name(image.path, images)] = polygons
-    lines = []
-    for name, of_entry in found.items():
-        lines += write_checked(of_entry, named, folder / submission_name(name))[:1]
-    return lines
+    for entry in entries:
+        yield entry, write_checked(found[entry.name], named, folder / submission_name(entry.name))
 
 
 def submission_name(label: str) -> str:

@@ -33,6 +33,7 @@ from optdet.study_config import StudyConfig
 from optdet.tuning import attributes as attr
 from optdet.tuning.notes import write_study_note
 from optdet.tuning.study import Database, OpenStudy
+from optdet.tuning.submission_copy import copy_submissions
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Copied:
     name: str
     n_trials: int
     n_inner_studies: int
+    n_submissions: int
     shares_files: bool
 
 
@@ -73,12 +75,14 @@ def copy_study(study: OpenStudy, target: Database, name: str | None = None) -> C
             )
         with named_lock(target.storage, f"optdet:create:{name}"):
             write_rows(target.storage, _as_copy(rows, study, target, name, new_uuid))
+            uuids = {str(row.attributes.get(attr.UUID)) for row in _all_studies(target.storage)}
+            n_submissions = copy_submissions(study, target, name=name, uuid=new_uuid, known_uuids=uuids)
             if not shares_files:
                 os.rename(staged, target.places.runs_of(name))
             copy = optuna.load_study(storage=target.storage, study_name=name)
             copy.set_user_attr(attr.READY, True)
         _marker(target.places.runs_of(name), new_uuid).unlink(missing_ok=True)
-    return Copied(name, len(rows[0].trials), len(rows) - 1, shares_files)
+    return Copied(name, len(rows[0].trials), len(rows) - 1, n_submissions, shares_files)
 
 
 def _refuse_workers(study: OpenStudy) -> None:

@@ -422,7 +422,7 @@ def test_what_was_written_before_a_failure_is_said(pages, run_in, tmp_path, monk
     def broken(*_, **__):
         raise OptdetError("the disk is full", where="out")
 
-    monkeypatch.setattr("optdet.tuning.postprocess_output.write_submissions", broken)
+    monkeypatch.setattr("optdet.tuning.submission_predict.write_submissions", broken)
     ran = run_in(pages)(
         *("postprocess", "tune", "maps", *LABELLED, "-s", "space.thresh={type: categorical, choices: [0.3]}"),
         *("--out", tmp_path / "out", "--write", tmp_path / "tuned.yaml", "--test-images", "images"),

@@ -39,7 +39,7 @@ def test_round_trip(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("a.jpg,1 2 3", r"out\.csv:2: polygon 1: 3 numbers, expected pairs"),
+        ("a.jpg,1 2 3", r"out\.csv:2, a.jpg: polygon 1: 3 numbers, expected pairs"),
         ("a.jpg,1 2 3 4||1 2", "polygon 2: 0 numbers"),
         ("a.jpg,1 2 x 4", "polygon 1: could not convert"),
         ("a.jpg,1 2 nan 4", "polygon 1: point 1 holds nan, not a coordinate"),

@@ -61,7 +61,7 @@ def test_no_score_of_the_board_yet(result_of):
 
 def test_a_config_is_there_and_detectors_were_trained(result_of, tmp_path):
     written = tmp_path / "best.yaml"
-    result = result_of(0.9, config=str(written), n_members=5)
+    result = result_of(0.9, config=str(written), members=tuple("abcde"))
 
     assert tick({"config": True}, [result]) == (False, "0.9000, not there")
     written.touch()

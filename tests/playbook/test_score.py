@@ -33,7 +33,7 @@ def test_the_board_is_asked_for_the_results_own_file_first(result_of):
 
 def test_a_result_is_the_same_after_json(result_of):
     result = result_of(
-        0.9, crossfit=0.89, files=("own.csv",), lines=("a line",), config="c.yaml", n_members=5
+        0.9, crossfit=0.89, files=("own.csv",), lines=("a line",), config="c.yaml", members=("a", "b")
     )
 
     assert StageResult.from_json(json.loads(json.dumps(result.as_json()))) == result

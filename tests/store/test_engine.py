@@ -104,7 +104,7 @@ def test_six_processes_create_it_at_once(workers, file):
     outcomes = [done.outcome for done in workers.run(storage_url(file), "open", n=6)]
     assert outcomes == ["opened"] * 6
     with sqlite3.connect(file) as connection:
-        assert connection.execute("SELECT version FROM optdet_version").fetchall() == [(1,)]
+        assert connection.execute("SELECT version FROM optdet_version").fetchall() == [(2,)]
     connection.close()
 
 

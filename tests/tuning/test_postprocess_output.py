@@ -51,8 +51,8 @@ def test_submissions_hold_one_map_at_a_time(images, tmp_path):
         SimpleNamespace(name="finds", thresholds=replace(USUAL, box_thresh=0.4)),
         SimpleNamespace(name="misses", thresholds=replace(USUAL, box_thresh=0.6)),
     ]
-    lines = write_submissions(entries, source, images, tmp_path)
-    assert [line.split("/")[-1] for line in lines] == [
+    written = [each for _, each in write_submissions(entries, source, images, tmp_path)]
+    assert [each.lines()[0].split("/")[-1] for each in written] == [
         "finds.csv: 6 images, checked",
         "misses.csv: 6 images, checked",
     ]

@@ -1,0 +1,96 @@
+"""A prediction file as a leaderboard will meet it: everything that is wrong with it, and what it holds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optdet.data.files import require_folder
+from optdet.data.images import image_size, list_images, relative_name
+from optdet.data.labels import read_labels
+from optdet.data.names import NameIndex, stem
+from optdet.data.prediction_check import PredictionSummary, check_predictions, summarize_predictions
+from optdet.data.predictions import PredictionFile, scan_predictions
+from optdet.errors import OptdetError
+from optdet.phrases import counted
+from optdet.structures import Problem
+
+Sizes = Mapping[str, tuple[int, int] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedFile:
+    """``knows_images``: it was told which images the file has to hold."""
+
+    path: Path
+    sha256: str
+    found: PredictionFile
+    problems: tuple[Problem, ...]
+    summary: PredictionSummary
+    knows_images: bool
+
+    def require_sound(self) -> None:
+        """OptdetError where a leaderboard could refuse the file, or read it otherwise than it is meant."""
+        if self.problems:
+            faults = counted(len(self.problems), "fault")
+            first = self.problems[0]
+            raise OptdetError(
+                f"{faults}, the first: {first.reason}",
+                where=f"{first.file}:{first.where}",
+                fix="write it again",
+            )
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "file": str(self.path),
+            "sha256": self.sha256,
+            **self.summary.as_json(),
+            "problems": [{"where": problem.where, "reason": problem.reason} for problem in self.problems],
+        }
+
+
+def check_file(path: Path, *, images: Path | None = None, labels: Path | None = None) -> CheckedFile:
+    """Check a file against a folder of ``images``, the images that a label file names, or both.
+
+    Without either, whether an image is missing cannot be told, nor whether a polygon leaves its image.
+    OptdetError for what is no prediction file.
+    """
+    found = scan_predictions(path)
+    content = path.read_bytes()
+    expected = _expected(found, images, labels)
+    # A row that cannot be read is a problem of its own: its image is not missing.
+    unreadable = found.places.keys() - found.polygons.keys()
+    sizes = {name: size for name, size in expected.items() if name not in unreadable}
+    problems = check_predictions(found.polygons, sizes, file=str(path), places=found.places)
+    return CheckedFile(
+        path=path,
+        sha256=hashlib.sha256(content).hexdigest(),
+        found=found,
+        problems=(*found.problems, *problems),
+        summary=summarize_predictions(found.polygons, n_bytes=len(content)),
+        knows_images=images is not None or labels is not None,
+    )
+
+
+def _expected(found: PredictionFile, images: Path | None, labels: Path | None) -> Sizes:
+    """Names and sizes of the images that the file has to hold."""
+    if images is None and labels is None:
+        return dict.fromkeys(found.polygons)
+    if labels is None:
+        assert images is not None
+        return _sizes(images, None)
+    label_file = read_labels(labels)
+    if images is not None:
+        return _sizes(images, NameIndex(label_file.words, by_stem=label_file.names_are_stems))
+    # A leaderboard knows names letter by letter; but a label file named after its image has no extension.
+    by_stem = {stem(name): name for name in found.places} if label_file.names_are_stems else {}
+    return {by_stem.get(name, name): label_file.sizes.get(name) for name in label_file.words}
+
+
+def _sizes(images: Path, index: NameIndex | None) -> Sizes:
+    paths = list_images(require_folder(images, what="images folder"))
+    named = {relative_name(path, images): path for path in paths}
+    return {name: image_size(path) for name, path in named.items() if index is None or index.find(name)}
