@@ -12,12 +12,12 @@ from optdet.cli import options
 from optdet.cli.again import Given
 from optdet.cli.running import run_and_report, run_as_worker, run_with_workers
 from optdet.cli.study_copy import copy
+from optdet.cli.study_folds import study_of_folds
 from optdet.errors import OptdetError
 from optdet.phrases import counted, parse_duration
 
 if TYPE_CHECKING:
-    from optdet.study_config import StudyConfig
-    from optdet.tuning.study import Database, OpenStudy
+    from optdet.tuning.study import OpenStudy
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(copy)
@@ -74,7 +74,7 @@ def create(
         raise typer.BadParameter("--from is for --folds", param_hint="--from")
     database = open_database(storage, root, create=True)
     if folds is not None:
-        study = _of_folds(database, folds, file, from_, given, name=name, data_root=data_root)
+        study = study_of_folds(database, folds, file, from_, given, name=name, data_root=data_root)
     else:
         path = Path(file) if file is not None else quickstart_file()
         study = read_study(path, given, name=name)
@@ -292,44 +292,6 @@ def export(
     else:
         write_atomically(out, text.encode())
         typer.echo(f"wrote {out}", err=True)
-
-
-def _of_folds(
-    database: Database,
-    folds: Path,
-    file: str | None,
-    source: str | None,
-    overrides: list[str],
-    *,
-    name: str | None,
-    data_root: str | None,
-) -> StudyConfig:
-    from optdet.tuning.fold_study import base_of_config, base_of_trial, plan_fold_study
-    from optdet.tuning.study_source import find_source
-
-    if (file is None) == (source is None):
-        raise typer.BadParameter("give either --from STUDY or a config file", param_hint="--folds")
-    root, data_dir = Path(data_root or ""), database.places.data_dir
-    if source is not None:
-        study, trial = find_source(database, source)
-        base, stem = base_of_trial(study, trial), study.name
-    else:
-        base, stem = (
-            base_of_config(Path(file or ""), data_root=root, data_dir=data_dir),
-            Path(file or "").stem,
-        )
-    for note in base.notes:
-        typer.echo(f"note: {note}", err=True)
-    planned = plan_fold_study(
-        folds,
-        base,
-        name=name or f"{stem}-folds",
-        data_root=root,
-        data_dir=data_dir,
-        overrides=overrides,
-    )
-    typer.echo(f"{planned.description}, {counted(planned.config.train.epochs, 'epoch')} at most", err=True)
-    return planned
 
 
 def _smoke(study: OpenStudy, device: str | None, trials: int | None) -> None:

@@ -1,4 +1,4 @@
-"""``optdet study folds``: the folds of a study side by side."""
+"""``optdet study folds``, the folds of a study side by side; and what ``study create --folds`` makes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from optdet.phrases import counted, numbers
 
 if TYPE_CHECKING:
     from optdet.structures import Thresholds
+    from optdet.study_config import StudyConfig
     from optdet.tuning.fold_report import FoldReport, Ranked
     from optdet.tuning.fold_scores import PooledScores
     from optdet.tuning.fold_source import OutOfFold
+    from optdet.tuning.study import Database
 
 _CHOSEN = {
     "fixed": "weights are those of the last update: no image had a say in when to stop "
@@ -30,6 +32,45 @@ _NOT_RANKED = (
 )
 _MAX_WORKERS = 4
 """Threads over maps: more of them would wait for the interpreter."""
+
+
+def study_of_folds(
+    database: Database,
+    folds: Path,
+    file: str | None,
+    source: str | None,
+    overrides: list[str],
+    *,
+    name: str | None,
+    data_root: str | None,
+) -> StudyConfig:
+    """What ``study create --folds`` makes: of the settings of a study's trial, or of a config file."""
+    from optdet.tuning.fold_study import base_of_config, base_of_trial, plan_fold_study
+    from optdet.tuning.study_source import find_source
+
+    if (file is None) == (source is None):
+        raise typer.BadParameter("give either --from STUDY or a config file", param_hint="--folds")
+    root, data_dir = Path(data_root or ""), database.places.data_dir
+    if source is not None:
+        study, trial = find_source(database, source)
+        base, stem = base_of_trial(study, trial), study.name
+    else:
+        base, stem = (
+            base_of_config(Path(file or ""), data_root=root, data_dir=data_dir),
+            Path(file or "").stem,
+        )
+    for note in base.notes:
+        typer.echo(f"note: {note}", err=True)
+    planned = plan_fold_study(
+        folds,
+        base,
+        name=name or f"{stem}-folds",
+        data_root=root,
+        data_dir=data_dir,
+        overrides=overrides,
+    )
+    typer.echo(f"{planned.description}, {counted(planned.config.train.epochs, 'epoch')} at most", err=True)
+    return planned
 
 
 def folds(

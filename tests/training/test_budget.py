@@ -159,6 +159,10 @@ def test_a_fixed_run_ends_with_its_last_update_wherever_it_is_killed(
     epochs = [[f"best {n}", f"last {n}", f"epoch {n}"] for n in (1, 2, 3)]
     assert heard == [*EPOCH, *epochs[0], *EPOCH, *epochs[1], "batch 1/1", *epochs[2]]
     assert [record.updates for record in whole.history] == [2, 4, 5]
+    rates = [
+        learning_rate(fixed.scheduler, fixed.optimizer.lr, before / 1.6, 5 / 1.6) for before in (1, 3, 4)
+    ]
+    assert [record.lr for record in whole.history] == rates
     hmeans = [record.hmean for record in whole.history]
     assert hmeans[-1] < max(hmeans)  # so the last one is not the best
     assert whole.best.epoch == 3
