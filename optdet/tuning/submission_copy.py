@@ -21,7 +21,7 @@ from optdet.store.submissions import (
     submission_of,
 )
 from optdet.tuning.study import Database, OpenStudy
-from optdet.tuning.submissions import stored_path
+from optdet.tuning.submission_places import file_at, stored_path
 
 
 def copy_submissions(
@@ -60,5 +60,5 @@ def _renamed(source: SubmissionSource, study: OpenStudy, name: str, uuid: str) -
 def _moved(
     record: SubmissionRecord, sources: tuple[SubmissionSource, ...], places: Places, target: Places
 ) -> SubmissionRecord:
-    paths = tuple(stored_path(target, places.absolute(path)) for path in record.paths)
+    paths = tuple(stored_path(target, file_at(places, path)) for path in record.paths)
     return replace(record, paths=paths, sources=sources)

@@ -17,7 +17,7 @@ from optdet.store.submissions import (
     list_submissions,
 )
 from optdet.tuning.study import Database
-from optdet.tuning.submissions import shown_path, state_of
+from optdet.tuning.submission_places import shown_path, state_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ from optdet.phrases import counted
 from optdet.structures import FloatArray
 from optdet.tuning.study import Database
 from optdet.tuning.submission_list import SubmissionRow, of_images, submission_rows
-from optdet.tuning.submissions import content_of, image_set
+from optdet.tuning.submission_places import content_of
+from optdet.tuning.submissions import image_set
 
 SAME: Final = 0.98
 """Agreement from which two files may be one group."""

@@ -6,9 +6,7 @@ command registers when it is run again. A database that cannot be written costs 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +20,7 @@ from optdet.data.predictions import read_predictions
 from optdet.digest import file_sha256
 from optdet.errors import OptdetError
 from optdet.inference.folder import WrittenPredictions
+from optdet.store.engine import close_storage
 from optdet.store.places import Places
 from optdet.store.submissions import (
     BOARDS,
@@ -30,7 +29,6 @@ from optdet.store.submissions import (
     LocalScores,
     SubmissionRecord,
     SubmissionSource,
-    kept_content,
     list_board_scores,
     list_submissions,
     move_submission,
@@ -39,6 +37,7 @@ from optdet.store.submissions import (
     submission_of,
 )
 from optdet.tuning.study import Database, open_database
+from optdet.tuning.submission_places import content_of, stored_path
 
 _MIN_DIGITS = 6
 
@@ -91,7 +90,11 @@ def try_to_register(
 ) -> str | None:
     """The same in the database that a command names; the reason, where it cannot be written."""
     try:
-        register(open_database(storage, root, create=True), written, about)
+        database = open_database(storage, root, create=True)
+        try:
+            register(database, written, about)
+        finally:
+            close_storage(database.storage)
     except OptdetError as error:
         return f"{written.path} is not in the registry of submissions: {error}"
     return None
@@ -101,21 +104,6 @@ def _as_stored(source: SubmissionSource, places: Places) -> SubmissionSource:
     if source.study_uuid is not None or not Path(source.source).exists():
         return source
     return SubmissionSource(stored_path(places, Path(source.source)))
-
-
-def stored_path(places: Places, path: Path) -> str:
-    """A file's place as it is stored: relative to the root where it lies in that, or in the folder that the
-    root lies in, so that the whole may be moved; else absolute."""
-    beside = Places(places.root.parent).relative(path)
-    if Path(beside).is_absolute() or not Path(places.relative(path)).is_absolute():
-        return places.relative(path)
-    return f"../{beside}"
-
-
-def shown_path(database: Database, record: SubmissionRecord) -> str:
-    """Where a file is, for people: from the working directory where it lies in that."""
-    path = Path(os.path.normpath(database.places.absolute(place_of(database, record) or record.path)))
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def image_set(names: Sequence[str]) -> str:
@@ -194,32 +182,6 @@ def _unknown(path: Path, overwritten: Sequence[SubmissionRecord]) -> OptdetError
     return OptdetError(
         "the registry does not know this file", where=str(path), fix="--adopt registers it as it is"
     )
-
-
-def state_of(database: Database, record: SubmissionRecord) -> str:
-    """``there``, ``gone``, or ``changed`` where other bytes have its latest place."""
-    if place_of(database, record) is not None:
-        return "there"
-    return "changed" if database.places.absolute(record.path).is_file() else "gone"
-
-
-def place_of(database: Database, record: SubmissionRecord) -> str | None:
-    """The latest place that still has the file's bytes; None where none has."""
-    for path in record.paths:
-        with contextlib.suppress(OSError):
-            if file_sha256(database.places.absolute(path)) == record.sha256:
-                return path
-    return None
-
-
-def content_of(database: Database, record: SubmissionRecord) -> bytes | None:
-    """The file's bytes, from one of its places, else as they are kept; None where they are lost."""
-    place = place_of(database, record)
-    if place is not None:
-        content = database.places.absolute(place).read_bytes()
-        if hashlib.sha256(content).hexdigest() == record.sha256:
-            return content
-    return kept_content(database.storage, record.sha256)
 
 
 def _names(record: SubmissionRecord) -> set[str]:

@@ -98,6 +98,28 @@ def test_a_threshold_can_be_replaced(trained, best, optdet, tmp_path):
     assert "box_thresh 0.99" in said
 
 
+@pytest.mark.parametrize("score", ["--score", "--no-score"])
+def test_a_trial_at_its_thresholds_has_its_own_scores_in_the_registry(trained, best, optdet, tmp_path, score):
+    copy = tmp_path / "copy"
+    shutil.copytree(trained[0], copy)
+    shown = json.loads(optdet("study", "best", "--json", cwd=copy).out)
+    command = ("predict", "learns", "--images", shown["val"]["images"], score)
+    assert optdet(*command, "--out", "own.csv", cwd=copy).code == 0
+    assert optdet(*command, "--out", "other.csv", "-t", "box_thresh=0.9", cwd=copy).code == 0
+    listed = json.loads(optdet("submission", "list", "--json", cwd=copy).out)["submissions"]
+    rows = {row["file"]: row for row in listed}
+    own, other = rows["own.csv"], rows["other.csv"]
+    assert {key: own["local"][key] for key in best["scores"]} == best["scores"]
+    assert own["local"]["hmean_crossfit"] == best["hmean_crossfit"]
+    assert own["local"]["images"] == (4 if score == "--score" else None)
+    assert own["sources"] == [f"learns:{best['number']}"]
+    if score == "--no-score":
+        assert other["local"] is None
+    else:
+        assert other["local"]["hmean_crossfit"] is None
+        assert other["local"]["competition"]["macro"]["hmean"] < best["value"]
+
+
 def test_only_the_images_of_a_label_file(trained, best, optdet, tmp_path):
     labels = json.loads((trained[0] / best["val"]["labels"]).read_text())
     first = sorted(labels["images"])[0]

@@ -23,6 +23,16 @@ from optdet.store.registry import (
     record_checkpoint,
     save_inner_trials,
 )
+from optdet.store.submissions import (
+    BoardScore,
+    SubmissionRecord,
+    SubmissionSource,
+    kept_content,
+    list_board_scores,
+    list_submissions,
+    record_board_score,
+    save_submission,
+)
 from optdet.structures import Thresholds
 from optdet.tuning import attributes as attr
 from optdet.tuning import study_copy as module
@@ -77,7 +87,29 @@ def original(database, define):
             )
         )
     study.study.enqueue_trial({"optimizer.lr": 0.005})
+    for sha256, sources in SUBMITTED.items():
+        save_submission(study.storage, submission(sha256, [(name, study.uuid) for name in sources]))
+        record_board_score(study.storage, sha256, "public", BoardScore(0.96), content=sha256.encode())
     return study
+
+
+SUBMITTED = {"a" * 64: ["mine:0"], "b" * 64: []}
+"""Submissions by their SHA-256, with the trials that detected; one is of another source."""
+
+
+def submission(sha256, sources):
+    return SubmissionRecord(
+        sha256=sha256,
+        paths=(f"../{sha256[0]}.csv",),
+        command="predict",
+        created=1.5,
+        written=2.5,
+        n_images=3,
+        n_polygons=4,
+        n_bytes=5,
+        image_set="i" * 64,
+        sources=(*(SubmissionSource(*source) for source in sources), SubmissionSource("maps")),
+    )
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -128,6 +160,12 @@ def check_copy(study, original):
     record = checkpoint_of(study.storage, study.uuid, 0, "best")
     assert record.created == checkpoint_of(original.storage, original.uuid, 0, "best").created
     assert record.path == study.study.trials[0].user_attrs[attr.CHECKPOINT]
+    (submitted,) = list_submissions(study.storage)
+    assert submitted.sources == (SubmissionSource(f"{study.name}:0", study.uuid), SubmissionSource("maps"))
+    places = study.places.absolute(submitted.path), original.places.absolute("../a.csv")
+    assert os.path.normpath(places[0]) == os.path.normpath(places[1])
+    assert list_board_scores(study.storage) == {submitted.sha256: {"public": BoardScore(0.96)}}
+    assert kept_content(study.storage, submitted.sha256) == submitted.sha256.encode()
     assert record.path == f"runs/{study.name}/t0000/checkpoints/best.pt"
     assert study.places.absolute(record.path).read_bytes() == b"weights"
     (artifact,) = get_all_artifact_meta(study.study.trials[0], storage=study.storage)
@@ -140,12 +178,8 @@ def check_copy(study, original):
 def test_it_goes_there_and_back_and_stays_the_same(original, target, tmp_path):
     before = contents(original)
     copied = copy_study(original, target)
-    assert (copied.name, copied.n_trials, copied.n_inner_studies, copied.shares_files) == (
-        "mine",
-        5,
-        1,
-        False,
-    )
+    assert (copied.name, copied.n_trials, copied.n_inner_studies) == ("mine", 5, 1)
+    assert (copied.n_submissions, copied.shares_files) == (1, False)
     there = load_study(target, "mine")
     check_copy(there, original)
     back = open_database(str(tmp_path / "back" / "optdet.db"), create=True)
@@ -172,6 +206,8 @@ def test_within_one_root_under_another_name(original):
     copy_study(original, original.database, "mine-2")
     study = load_study(original.database, "mine-2")
     assert contents(study) == contents(original)
+    sources = [source.source for each in list_submissions(original.storage) for source in each.sources]
+    assert sorted(sources) == ["maps", "maps", "mine:0"]  # of the same bytes there is one submission
     assert study.places.run_dir("mine-2", 0).is_dir()
     assert study.places.run_dir("mine", 0).is_dir()
 
@@ -238,7 +274,15 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize(
-    "name", ["shutil.copytree", "_copy_artifacts", "write_rows", "os.rename", "optuna.Study.set_user_attr"]
+    "name",
+    [
+        "shutil.copytree",
+        "_copy_artifacts",
+        "write_rows",
+        "copy_submissions",
+        "os.rename",
+        "optuna.Study.set_user_attr",
+    ],
 )
 def test_a_copy_that_is_cut_short_is_made_again(original, target, monkeypatch, name, after):
     holder = module
