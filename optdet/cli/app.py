@@ -24,6 +24,7 @@ from optdet.cli import (
     predict,
     study,
     study_life,
+    study_queue,
     train,
     trial,
 )
@@ -44,6 +45,7 @@ app = typer.Typer(
 study.app.command("backup")(study_life.backup)
 study.app.command("clean")(study_life.clean)
 study.app.command("delete")(study_life.delete)
+study.app.command("enqueue")(study_queue.enqueue)
 study.app.command("extend")(study_life.extend)
 app.add_typer(study.app, name="study", help="Create, run and look at studies.")
 app.add_typer(trial.app, name="trial", help="Take one trial out of its study.")

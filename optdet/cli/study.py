@@ -1,4 +1,4 @@
-"""``optdet study``: create, run, list, show, best, enqueue, export, copy."""
+"""``optdet study``: create, run, list, show, best, export, copy."""
 
 from __future__ import annotations
 
@@ -10,8 +10,16 @@ import typer
 
 from optdet.cli import options
 from optdet.cli.again import Given
+from optdet.cli.opening import open_study
 from optdet.cli.running import run_and_report, run_as_worker, run_with_workers
 from optdet.cli.study_copy import copy
+from optdet.cli.study_queue import (
+    WarmStartOption,
+    WarmStartStorage,
+    WarmStartTop,
+    say_warm_start,
+    warm_start_wish,
+)
 from optdet.errors import OptdetError
 from optdet.phrases import counted, parse_duration
 
@@ -34,6 +42,9 @@ def create(
     ] = None,
     overrides: options.Overrides = None,
     name: Annotated[str | None, typer.Option("--name", help="Another name than the file's.")] = None,
+    warm_start: WarmStartOption = None,
+    warm_start_top: WarmStartTop = 3,
+    warm_start_storage: WarmStartStorage = None,
     storage: options.Storage = None,
     root: options.Root = None,
     data_root: options.DataRoot = None,
@@ -45,21 +56,26 @@ def create(
       optdet study create
 
       optdet study create studies/mine.yaml train.epochs=30 trials=40
+
+      optdet study create studies/mine.yaml --name mine-2 --warm-start mine
     """
     from optdet.config_io import load_study as read_study
     from optdet.shipped import quickstart_file
-    from optdet.tuning.study import create_study, open_database
+    from optdet.tuning.study import create_study, load_study, open_database
 
-    given = list(overrides or [])
+    words = list(overrides or [])
     if file is not None and "=" in file and not Path(file).exists():
-        given, file = [file, *given], None
+        words, file = [file, *words], None
     path = Path(file) if file is not None else quickstart_file()
-    study = read_study(path, given, name=name)
+    study = read_study(path, words, name=name)
     database = open_database(storage, root, create=True)
-    state = create_study(database, study, data_root=Path(data_root) if data_root else None)
+    wish = warm_start_wish(database, warm_start, warm_start_top, warm_start_storage)
+    base = Path(data_root) if data_root else None
+    state = create_study(database, study, data_root=base, warm_start=wish)
     typer.echo(f"{state}: study {study.name}, {counted(study.trials, 'trial')}, in {database.shown}")
-    # Where its data paths begin is stored in the study.
-    typer.echo(f"run it: {Given(storage=storage, root=root).run_again(study.name)}")
+    given = Given(storage=storage, root=root)  # where its data paths begin is stored in the study
+    say_warm_start(load_study(database, study.name), given)
+    typer.echo(f"run it: {given.run_again(study.name)}")
 
 
 @app.command()
@@ -111,7 +127,7 @@ def run(
       optdet study run mine --workers auto
     """
     seconds = None if timeout is None else _seconds(timeout)
-    study = _open(name, storage, root, data_root)
+    study = open_study(name, storage, root, data_root)
     if smoke:
         _smoke(study, device, trials)
         return
@@ -167,7 +183,7 @@ def show(
     from optdet.cli.tables import print_json, study_table
     from optdet.tuning.results import study_json
 
-    study = _open(name, storage, root, None, say=not json)
+    study = open_study(name, storage, root, None, say=not json)
     shown = study_json(study)
     if json:
         print_json(shown)
@@ -198,7 +214,7 @@ def best(
     from optdet.cli.tables import best_table, print_json
     from optdet.tuning.results import best_json, write_best
 
-    study = _open(name, storage, root, None, say=not json)
+    study = open_study(name, storage, root, None, say=not json)
     shown = best_json(study)
     if write is not None:
         write_best(study, write, force=force)
@@ -207,37 +223,6 @@ def best(
         print_json(shown)
     else:
         best_table(shown)
-
-
-@app.command()
-def enqueue(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The study.")],
-    params: Annotated[
-        list[str], typer.Argument(metavar="NAME=VALUE...", help="Values of the study's space.")
-    ],
-    storage: options.Storage = None,
-    root: options.Root = None,
-) -> None:
-    """Queue a trial with fixed values; what is left out is sampled. It runs before sampled trials.
-
-    Example:
-
-      optdet study enqueue mine optimizer.lr=0.00025
-    """
-    from optdet.search_space import is_within
-    from optdet.tuning.queue import enqueue_trial, trials_needed
-
-    study = _open(name, storage, root, None)
-    values = enqueue_trial(study, params)
-    shown = ", ".join(f"{key}={value}" for key, value in values.items())
-    typer.echo(f"queued in {study.name}: {shown}")
-    outside = [key for key, value in values.items() if not is_within(study.config.space, {key: value})]
-    if outside:
-        typer.echo(f"outside of the study's space: {', '.join(outside)}", err=True)
-    needed = trials_needed(study)
-    if needed > study.config.trials:
-        again = Given(storage=storage, root=root).run_again(study.name, trials=needed)
-        typer.echo(f"its {study.config.trials} trials leave no room for it; run it with: {again}")
 
 
 @app.command()
@@ -258,7 +243,7 @@ def export(
     from optdet.data.files import write_atomically
     from optdet.tuning.export import export_text
 
-    study = _open(name, storage, root, None, say=out is not None)
+    study = open_study(name, storage, root, None, say=out is not None)
     as_json = out is not None and out.suffix.lower() == ".json"
     if out is not None and out.suffix.lower() not in {".csv", ".json"}:
         raise OptdetError(
@@ -277,18 +262,6 @@ def _smoke(study: OpenStudy, device: str | None, trials: int | None) -> None:
 
     for line in smoke_test(study, device=device, trials=trials):
         typer.echo(line)
-
-
-def _open(
-    name: str | None, storage: str | None, root: str | None, data_root: str | None, *, say: bool = True
-) -> OpenStudy:
-    from optdet.tuning.study import find_study, load_study, open_database
-
-    database = open_database(storage, root)
-    found = find_study(database, name)
-    if name is None and say:
-        typer.echo(f"study {found}", err=True)
-    return load_study(database, found, data_root=Path(data_root) if data_root else None)
 
 
 def _seconds(text: str) -> float:
