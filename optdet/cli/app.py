@@ -23,6 +23,7 @@ from optdet.cli import (
     postprocess,
     predict,
     study,
+    study_background,
     study_life,
     study_queue,
     train,
@@ -46,6 +47,8 @@ study.app.command("backup")(study_life.backup)
 study.app.command("clean")(study_life.clean)
 study.app.command("delete")(study_life.delete)
 study.app.command("enqueue")(study_queue.enqueue)
+study.app.command("log")(study_background.log)
+study.app.command("stop")(study_background.stop)
 study.app.command("extend")(study_life.extend)
 app.add_typer(study.app, name="study", help="Create, run and look at studies.")
 app.add_typer(trial.app, name="trial", help="Take one trial out of its study.")

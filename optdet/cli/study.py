@@ -11,7 +11,8 @@ import typer
 from optdet.cli import options
 from optdet.cli.again import Given
 from optdet.cli.opening import open_study
-from optdet.cli.running import run_and_report, run_as_worker, run_with_workers
+from optdet.cli.running import run_as_worker, run_here
+from optdet.cli.study_background import start_in_background
 from optdet.cli.study_copy import copy
 from optdet.cli.study_queue import (
     WarmStartOption,
@@ -105,6 +106,10 @@ def run(
             help="Processes that share the study; auto is one a GPU (CUDA_VISIBLE_DEVICES), one without any.",
         ),
     ] = "1",
+    background: Annotated[
+        bool,
+        typer.Option("--background", help="Start it and come back: `study log` shows what it says."),
+    ] = False,
     device: options.Device = None,
     storage: options.Storage = None,
     root: options.Root = None,
@@ -112,6 +117,9 @@ def run(
     accept_changed_data: options.AcceptChangedData = False,
     worker: Annotated[
         int | None, typer.Option("--worker", hidden=True, help="Which of several this one is.")
+    ] = None,
+    log_to: Annotated[
+        str | None, typer.Option("--log-to", hidden=True, help="The folder of this run in the background.")
     ] = None,
 ) -> None:
     """Run trials until the study is full. After a kill, the same command goes on.
@@ -125,20 +133,24 @@ def run(
       optdet study run mine --timeout 8h
 
       optdet study run mine --workers auto
+
+      optdet study run mine --background
     """
+    if smoke and background:
+        raise typer.BadParameter("--smoke is over in a minute: run it here", param_hint="--background")
     seconds = None if timeout is None else _seconds(timeout)
     study = open_study(name, storage, root, data_root)
     if smoke:
         _smoke(study, device, trials)
         return
     several = workers if workers != "1" else None
-    given = Given(storage, root, data_root, device, timeout, trials, several, accept_changed_data)
-    if worker is not None:
+    given = Given(storage, root, data_root, device, timeout, trials, several, accept_changed_data, log_to)
+    if background:
+        start_in_background(study, given)
+    elif worker is not None:
         run_as_worker(study, given, timeout_s=seconds)
-    elif workers == "1":
-        run_and_report(study, given, timeout_s=seconds)
     else:
-        run_with_workers(study, workers, given)
+        run_here(study, given, timeout_s=seconds)
 
 
 @app.command("list")

@@ -167,9 +167,9 @@ def test_another_wish_is_another_definition(make_source, database, define, made,
 def test_another_file_is_another_definition_whatever_was_queued(make_source, warm):
     make_source(BEST)
     warm(queue=({LR: 0.5},))
-    with pytest.raises(OptdetError, match="another definition .*queue"):
+    with pytest.raises(OptdetError, match=r"another definition .*queue"):
         warm(queue=({LR: 0.4},))
-    with pytest.raises(OptdetError, match="another definition .*trials: 3 there, 9 here"):
+    with pytest.raises(OptdetError, match=r"another definition .*trials: 3 there, 9 here"):
         warm(queue=({LR: 0.5},), trials=9)
 
 
@@ -182,9 +182,10 @@ def test_one_that_was_cut_off_is_completed_with_what_holds_then(
     def killed(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr("optdet.tuning.notes.write_study_note", killed)
-        warm()
+        with pytest.raises(KeyboardInterrupt):
+            warm()
     expected = [BEST[0][1], BEST[1][1]]
     if other_moves_on:
         newest = {LR: 0.03, BATCH: 1, RATIO: 1.0}
