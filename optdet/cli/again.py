@@ -18,6 +18,8 @@ class Given:
     trials: int | None = None
     workers: str | None = None
     accept_changed_data: bool = False
+    log_to: str | None = None
+    """The folder of a run in the background, for that run and its workers."""
 
     def run_again(self, name: str, *, trials: int | None = None) -> str:
         """The command; ``trials`` takes the place of the number given. A password is not shown."""
@@ -25,9 +27,23 @@ class Given:
 
         storage = shown_url(self.storage) if self.storage else None
         # What changed once was accepted once: the next change is to be said again.
-        shown = replace(self, storage=storage, trials=trials or self.trials, accept_changed_data=False)
-        workers = ["--workers", self.workers] if self.workers else []
-        return shlex.join(["optdet", *shown.run_words(name), *workers])
+        shown = replace(
+            self, storage=storage, trials=trials or self.trials, accept_changed_data=False, log_to=None
+        )
+        background = ["--background"] if self.log_to else []
+        return shlex.join(["optdet", *shown.run_words(name), *self.worker_words(), *background])
+
+    def words_of(self, command: str, name: str, *more: str) -> str:
+        """Another ``optdet study`` command on the same study, as one copies it."""
+        from optdet.store.url import shown_url
+
+        places = {"--storage": self.storage and shown_url(self.storage), "--root": self.root}
+        words = [word for key, value in places.items() if value for word in (key, value)]
+        return shlex.join(["optdet", "study", command, name, *words, *more])
+
+    def worker_words(self) -> list[str]:
+        """What ``run_words`` lack for all workers of the study."""
+        return ["--workers", self.workers] if self.workers else []
 
     def of_study(self, command: str, name: str) -> str:
         """Another command of ``optdet study`` on the same database."""
@@ -46,6 +62,7 @@ class Given:
             "--device": self.device,
             "--timeout": self.timeout,
             "--trials": self.trials,
+            "--log-to": self.log_to,
         }
         words = [word for key, value in options.items() if value for word in (key, str(value))]
         flags = ["--accept-changed-data"] if self.accept_changed_data else []

@@ -26,8 +26,10 @@ from optdet.cli import (
     postprocess,
     predict,
     study,
+    study_background,
     study_folds,
     study_life,
+    study_queue,
     submission,
     train,
     trial,
@@ -49,6 +51,9 @@ app = typer.Typer(
 study.app.command("backup")(study_life.backup)
 study.app.command("clean")(study_life.clean)
 study.app.command("delete")(study_life.delete)
+study.app.command("enqueue")(study_queue.enqueue)
+study.app.command("log")(study_background.log)
+study.app.command("stop")(study_background.stop)
 study.app.command("extend")(study_life.extend)
 study.app.command("folds")(study_folds.folds)
 data.app.command("split")(data_split.split)

@@ -18,9 +18,11 @@ from optdet.tuning.progress import Progress, TrialOutcome
 _EVERY_S = 5.0
 
 
-def choose_progress(best_of: str | None = "this run") -> PlainProgress:
+def choose_progress(
+    best_of: str | None = "this run", on_begun: Callable[[], None] | None = None
+) -> PlainProgress:
     """Bars where stderr is a terminal. Both print to stderr: stdout is for results."""
-    return LiveProgress(best_of) if sys.stderr.isatty() else PlainProgress(best_of)
+    return LiveProgress(best_of) if sys.stderr.isatty() else PlainProgress(best_of, on_begun)
 
 
 class CountedLines:
@@ -45,12 +47,13 @@ class CountedLines:
 class PlainProgress(Progress):
     """Lines, each complete in itself; ``best_of`` says whose best value they name, None to name none."""
 
-    def __init__(self, best_of: str | None = "this run") -> None:
+    def __init__(self, best_of: str | None = "this run", on_begun: Callable[[], None] | None = None) -> None:
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._epochs = 0
         self._number = 0
         self._best: float | None = None
         self._best_of = best_of
+        self._on_begun = on_begun
         self._preparing = CountedLines(self.say, ends=True)
         self._tuning = CountedLines(self.say, ends=False)
 
@@ -62,6 +65,11 @@ class PlainProgress(Progress):
 
     def tuning(self, done: int, total: int) -> None:
         self._tuning.count(f"trial {self._number}: tuning thresholds", done, total)
+
+    def begun(self) -> None:
+        if self._on_begun is not None:
+            self._on_begun()
+            self._on_begun = None
 
     def trial_started(self, number: int, params: Mapping[str, Any], epochs: int, *, taken_over: bool) -> None:
         self._number, self._epochs = number, epochs

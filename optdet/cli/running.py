@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -18,13 +22,25 @@ if TYPE_CHECKING:
     from optdet.tuning.worker import RunResult
 
 
+def run_here(study: OpenStudy, given: Given, *, timeout_s: float | None = None) -> None:
+    """Run a study as it was asked for; where that is in the background, this is the run that was started."""
+    from optdet.tuning.background import recorded
+
+    recording = nullcontext() if given.log_to is None else recorded(Path(given.log_to), study.uuid)
+    with recording:
+        if given.workers is None:
+            run_and_report(study, given, timeout_s=timeout_s)
+        else:
+            run_with_workers(study, given.workers, given)
+
+
 def run_and_report(study: OpenStudy, given: Given, *, timeout_s: float | None = None) -> None:
     """Run a study and say what came of it; exit 1 after too many failures, 130 when interrupted."""
     from optdet.cli.progress import choose_progress
     from optdet.cli.tables import run_summary
 
     try:
-        with choose_progress(_best_of(study, "this run")) as progress:
+        with choose_progress(_best_of(study, "this run"), _on_begun(given)) as progress:
             result = _run(study, progress, given, timeout_s)
         run_summary(study, result, given)
     except KeyboardInterrupt:
@@ -39,7 +55,8 @@ def run_as_worker(study: OpenStudy, given: Given, *, timeout_s: float | None = N
 
     end_with_starter()
     try:
-        result = _run(study, PlainProgress(_best_of(study, "this worker")), given, timeout_s)
+        progress = PlainProgress(_best_of(study, "this worker"), _on_begun(given))
+        result = _run(study, progress, given, timeout_s)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     _check(study, result, given)
@@ -66,6 +83,13 @@ def run_with_workers(study: OpenStudy, workers: str, given: Given) -> None:
     if finished < total and ended.errors:
         raise OptdetError("; ".join(ended.errors))
     run_summary(study, RunResult("full" if finished >= total else "timeout", finished, total), given)
+
+
+def _on_begun(given: Given) -> Callable[[], None] | None:
+    """Of a run in the background: whoever started it waits to hear that its trials begin."""
+    from optdet.tuning.background import mark_begun
+
+    return None if given.log_to is None else partial(mark_begun, Path(given.log_to))
 
 
 def _run(study: OpenStudy, progress: Progress, given: Given, timeout_s: float | None) -> RunResult:

@@ -1,4 +1,4 @@
-"""``optdet study``: create, run, list, show, best, enqueue, export, copy."""
+"""``optdet study``: create, run, list, show, best, export, copy."""
 
 from __future__ import annotations
 
@@ -10,9 +10,18 @@ import typer
 
 from optdet.cli import options
 from optdet.cli.again import Given
-from optdet.cli.running import run_and_report, run_as_worker, run_with_workers
+from optdet.cli.opening import open_study
+from optdet.cli.running import run_as_worker, run_here
+from optdet.cli.study_background import start_in_background
 from optdet.cli.study_copy import copy
 from optdet.cli.study_folds import study_of_folds
+from optdet.cli.study_queue import (
+    WarmStartOption,
+    WarmStartStorage,
+    WarmStartTop,
+    say_warm_start,
+    warm_start_wish,
+)
 from optdet.errors import OptdetError
 from optdet.phrases import counted, parse_duration
 
@@ -47,6 +56,9 @@ def create(
             "--from", metavar="STUDY[:TRIAL]", help="The trial whose settings the folds take; its best one."
         ),
     ] = None,
+    warm_start: WarmStartOption = None,
+    warm_start_top: WarmStartTop = 3,
+    warm_start_storage: WarmStartStorage = None,
     storage: options.Storage = None,
     root: options.Root = None,
     data_root: options.DataRoot = None,
@@ -62,26 +74,31 @@ def create(
       optdet study create --folds folds/folds.json --from mine
 
       optdet study create configs/mine.yaml --folds folds/folds.json --name mine-folds
+
+      optdet study create studies/mine.yaml --name mine-2 --warm-start mine
     """
     from optdet.config_io import load_study as read_study
     from optdet.shipped import quickstart_file
-    from optdet.tuning.study import create_study, open_database
+    from optdet.tuning.study import create_study, load_study, open_database
 
-    given = list(overrides or [])
+    words = list(overrides or [])
     if file is not None and "=" in file and not Path(file).exists():
-        given, file = [file, *given], None
+        words, file = [file, *words], None
     if folds is None and from_ is not None:
         raise typer.BadParameter("--from is for --folds", param_hint="--from")
     database = open_database(storage, root, create=True)
     if folds is not None:
-        study = study_of_folds(database, folds, file, from_, given, name=name, data_root=data_root)
+        study = study_of_folds(database, folds, file, from_, words, name=name, data_root=data_root)
     else:
         path = Path(file) if file is not None else quickstart_file()
-        study = read_study(path, given, name=name)
-    state = create_study(database, study, data_root=Path(data_root) if data_root else None)
+        study = read_study(path, words, name=name)
+    wish = warm_start_wish(database, warm_start, warm_start_top, warm_start_storage)
+    base = Path(data_root) if data_root else None
+    state = create_study(database, study, data_root=base, warm_start=wish)
     typer.echo(f"{state}: study {study.name}, {counted(study.trials, 'trial')}, in {database.shown}")
-    # Where its data paths begin is stored in the study.
-    typer.echo(f"run it: {Given(storage=storage, root=root).run_again(study.name)}")
+    given = Given(storage=storage, root=root)  # where its data paths begin is stored in the study
+    say_warm_start(load_study(database, study.name), given)
+    typer.echo(f"run it: {given.run_again(study.name)}")
 
 
 @app.command()
@@ -111,6 +128,10 @@ def run(
             help="Processes that share the study; auto is one a GPU (CUDA_VISIBLE_DEVICES), one without any.",
         ),
     ] = "1",
+    background: Annotated[
+        bool,
+        typer.Option("--background", help="Start it and come back: `study log` shows what it says."),
+    ] = False,
     device: options.Device = None,
     storage: options.Storage = None,
     root: options.Root = None,
@@ -118,6 +139,9 @@ def run(
     accept_changed_data: options.AcceptChangedData = False,
     worker: Annotated[
         int | None, typer.Option("--worker", hidden=True, help="Which of several this one is.")
+    ] = None,
+    log_to: Annotated[
+        str | None, typer.Option("--log-to", hidden=True, help="The folder of this run in the background.")
     ] = None,
 ) -> None:
     """Run trials until the study is full. After a kill, the same command goes on.
@@ -131,20 +155,24 @@ def run(
       optdet study run mine --timeout 8h
 
       optdet study run mine --workers auto
+
+      optdet study run mine --background
     """
+    if smoke and background:
+        raise typer.BadParameter("--smoke is over in a minute: run it here", param_hint="--background")
     seconds = None if timeout is None else _seconds(timeout)
-    study = _open(name, storage, root, data_root)
+    study = open_study(name, storage, root, data_root)
     if smoke:
         _smoke(study, device, trials)
         return
     several = workers if workers != "1" else None
-    given = Given(storage, root, data_root, device, timeout, trials, several, accept_changed_data)
-    if worker is not None:
+    given = Given(storage, root, data_root, device, timeout, trials, several, accept_changed_data, log_to)
+    if background:
+        start_in_background(study, given)
+    elif worker is not None:
         run_as_worker(study, given, timeout_s=seconds)
-    elif workers == "1":
-        run_and_report(study, given, timeout_s=seconds)
     else:
-        run_with_workers(study, workers, given)
+        run_here(study, given, timeout_s=seconds)
 
 
 @app.command("list")
@@ -189,7 +217,7 @@ def show(
     from optdet.cli.tables import print_json, study_table
     from optdet.tuning.results import study_json
 
-    study = _open(name, storage, root, None, say=not json)
+    study = open_study(name, storage, root, None, say=not json)
     shown = study_json(study)
     if json:
         print_json(shown)
@@ -220,7 +248,7 @@ def best(
     from optdet.cli.tables import best_table, print_json
     from optdet.tuning.results import best_json, write_best
 
-    study = _open(name, storage, root, None, say=not json)
+    study = open_study(name, storage, root, None, say=not json)
     shown = best_json(study)
     if write is not None:
         write_best(study, write, force=force)
@@ -229,37 +257,6 @@ def best(
         print_json(shown)
     else:
         best_table(shown)
-
-
-@app.command()
-def enqueue(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The study.")],
-    params: Annotated[
-        list[str], typer.Argument(metavar="NAME=VALUE...", help="Values of the study's space.")
-    ],
-    storage: options.Storage = None,
-    root: options.Root = None,
-) -> None:
-    """Queue a trial with fixed values; what is left out is sampled. It runs before sampled trials.
-
-    Example:
-
-      optdet study enqueue mine optimizer.lr=0.00025
-    """
-    from optdet.search_space import is_within
-    from optdet.tuning.queue import enqueue_trial, trials_needed
-
-    study = _open(name, storage, root, None)
-    values = enqueue_trial(study, params)
-    shown = ", ".join(f"{key}={value}" for key, value in values.items())
-    typer.echo(f"queued in {study.name}: {shown}")
-    outside = [key for key, value in values.items() if not is_within(study.config.space, {key: value})]
-    if outside:
-        typer.echo(f"outside of the study's space: {', '.join(outside)}", err=True)
-    needed = trials_needed(study)
-    if needed > study.config.trials:
-        again = Given(storage=storage, root=root).run_again(study.name, trials=needed)
-        typer.echo(f"its {study.config.trials} trials leave no room for it; run it with: {again}")
 
 
 @app.command()
@@ -280,7 +277,7 @@ def export(
     from optdet.data.files import write_atomically
     from optdet.tuning.export import export_text
 
-    study = _open(name, storage, root, None, say=out is not None)
+    study = open_study(name, storage, root, None, say=out is not None)
     as_json = out is not None and out.suffix.lower() == ".json"
     if out is not None and out.suffix.lower() not in {".csv", ".json"}:
         raise OptdetError(
@@ -299,18 +296,6 @@ def _smoke(study: OpenStudy, device: str | None, trials: int | None) -> None:
 
     for line in smoke_test(study, device=device, trials=trials):
         typer.echo(line)
-
-
-def _open(
-    name: str | None, storage: str | None, root: str | None, data_root: str | None, *, say: bool = True
-) -> OpenStudy:
-    from optdet.tuning.study import find_study, load_study, open_database
-
-    database = open_database(storage, root)
-    found = find_study(database, name)
-    if name is None and say:
-        typer.echo(f"study {found}", err=True)
-    return load_study(database, found, data_root=Path(data_root) if data_root else None)
 
 
 def _seconds(text: str) -> float:

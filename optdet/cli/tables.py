@@ -55,6 +55,11 @@ def study_table(shown: dict[str, Any]) -> None:
     for worker in shown["workers"]:
         state = "works on" if worker["alive"] else "died at"
         typer.echo(f"process {worker['pid']} on {worker['host']} {state} trial {worker['number']}")
+    for run in shown["background"]:
+        since = run["since"].replace("T", " ")[:16]
+        doubt = "" if run["is_here"] else ", as far as can be told from here"
+        typer.echo(f"process {run['pid']} on {run['host']} runs it in the background since {since}{doubt}")
+        typer.echo(f"  log {run['log']}")
     at_work = {worker["number"] for worker in shown["workers"] if worker["alive"]}
     idle = [row["number"] for row in trials if row["state"] == "running" and row["number"] not in at_work]
     if idle and None not in at_work:  # which is a worker that has just asked for a trial

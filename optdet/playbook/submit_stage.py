@@ -11,7 +11,8 @@ from optdet.playbook.definition import SubmitStage
 from optdet.playbook.measure import Measured, as_it_is, submission_path, submitted
 from optdet.playbook.result import StageResult, WrittenFile
 from optdet.playbook.stages import stage_of
-from optdet.tuning.submissions import find_submission, reissue, shown_path
+from optdet.tuning.submission_places import shown_path
+from optdet.tuning.submissions import find_submission, reissue
 
 
 def run_submit(context: Context, name: str) -> StageResult:

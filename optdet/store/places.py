@@ -1,8 +1,9 @@
 """Where a study's files lie, under one root.
 
-``<root>/runs/<study>/t0007/`` for a trial, ``<root>/cache/``, ``<root>/data/``, ``<root>/artifacts/``. A path
-that is stored is relative to the root where it lies inside, so that the folder can be moved, and absolute
-otherwise; its separators are ``/``. Nothing here makes a folder.
+``<root>/runs/<study>/t0007/`` for a trial, ``logs/`` beside it for runs in the background, and
+``<root>/cache/``, ``<root>/data/``, ``<root>/artifacts/``. A path that is stored is relative to the root
+where it lies inside, so that the folder can be moved, and absolute otherwise; its separators are ``/``.
+Nothing here makes a folder.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from pathlib import Path
 
 from optdet.errors import OptdetError
 
+LOGS = "logs"
+"""Beside the trials in a study's run folder."""
 _STUDY_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _MAX_NAME_LENGTH = 200  # file systems take 255 bytes, and an inner study's name adds to the outer one's
 
@@ -57,6 +60,10 @@ class Places:
 
     def runs_of(self, study: str) -> Path:
         return self.runs_dir / valid_study_name(study)
+
+    def logs_of(self, study: str) -> Path:
+        """What runs of a study in the background have said."""
+        return self.runs_of(study) / LOGS
 
     def run_dir(self, study: str, number: int) -> Path:
         return self.runs_of(study) / f"t{number:04d}"

@@ -14,10 +14,14 @@ INNER_OF = "optdet:inner_of"
 SEARCH = "optdet:search"
 DATA_STATES = "optdet:data:"  # and a digest of the sources: the states that they were in, the newest last
 OUT_OF_FOLD = "optdet:out_of_fold"  # what tuning on the pooled maps of a fold study gave
+WARM_START = "optdet:warm_start"  # what of another study was queued behind the file's own queue
 COPIED_FROM = "optdet:copied_from"  # the UUID there; on a study that is not ready: the copy was cut short
 
 # Of a trial that goes on with the weights of another, from the moment it is queued, beside its config.
 EXTENDED_FROM = "extended_from"
+
+# Of a trial that was queued with the parameters of another study's: STUDY:TRIAL.
+WARM_START_FROM = "warm_start_from"
 
 # Of a trial, from its start.
 CONFIG = "config"

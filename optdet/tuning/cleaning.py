@@ -24,19 +24,21 @@ from optdet.in_use import last_written, remove_unused
 from optdet.inference.cache_listing import CacheEntry, evict, list_cache
 from optdet.store.engine import named_lock, sqlite_file
 from optdet.store.owners import process_started
-from optdet.store.places import Places
+from optdet.store.places import LOGS, Places
 from optdet.store.references import NOTHING, References, references_of, references_of_others
 from optdet.store.registry import forget_study, stored_studies
 from optdet.store.study_trials import RETIRED
 from optdet.tuning import attributes as attr
+from optdet.tuning.background import read_run, run_folders
 from optdet.tuning.housekeeping import best_trials
 from optdet.tuning.removal import n_bytes, remove, remove_empty
 from optdet.tuning.study import Database, OpenStudy, all_studies, load_study, outer_studies
 
-MAPS, RUNS, PICTURES, UNFINISHED, BEYOND, ROWS = (
+MAPS, RUNS, PICTURES, OLD_LOGS, UNFINISHED, BEYOND, ROWS = (
     "maps of trials that are not among the best",
     "run folders of trials that are gone",
     "pictures of trials that are gone",
+    "logs of runs in the background that ended before the last",
     "files that a killed process left unfinished",
     "maps and images beyond cache.max_gb",
     "rows and inner studies of studies that are gone",
@@ -76,12 +78,16 @@ def clean(
     places = database.places
     entries = list_cache(places.cache_dir)
     runs, pictures = _run_dirs(places, name), _pictures(places) if name is None else []
+    logs = _ended_logs(places, name)
     unfinished = [path for path in _unfinished(places, name) if _is_abandoned(path)]
     own = references_of(database.storage, map_key=attr.MAP_KEY)
     known = references_of_others(places.root, database.storage, map_key=attr.MAP_KEY)
     others = reduce(or_, known.values(), NOTHING)
     runs = [path for path in runs if not _is_known(path, own | others)]
     pictures = [path for path in pictures if path.name not in (own | others).artifacts]
+    nobodys = {path for path in logs if path.parent.parent.name not in (own | others).trials}
+    newest = {path.parent: path for path in logs}  # the last of each
+    logs = [path for path in logs if path in nobodys or path != newest[path.parent]]
     is_certain = unknown or _is_own_root(database)
     studies = [load_study(database, row.name) for row in outer_studies(database)]
     maps = [entry.path for entry in _idle_maps(entries, studies, own, others, name)]
@@ -89,10 +95,12 @@ def clean(
         *_remove(MAPS, maps, dry_run=dry_run),
         *_remove(RUNS, runs if is_certain else [], dry_run=dry_run),
         *_remove(PICTURES, pictures if is_certain else [], dry_run=dry_run),
+        *_remove(OLD_LOGS, [path for path in logs if is_certain or path not in nobodys], dry_run=dry_run),
         *_remove(UNFINISHED, unfinished, dry_run=dry_run),
     ]
     if not dry_run:
-        remove_empty({path.parent for path in runs})
+        remove_empty({path.parent for path in logs})
+        remove_empty({path.parent for path in runs} | {path.parent.parent for path in nobodys})
     if name is None:
         gone = {each.name for each in waste}
         left = [entry for entry in list_cache(places.cache_dir) if str(entry.path) not in gone]
@@ -100,7 +108,7 @@ def clean(
         evicted = evict(left, max(bounds, default=CacheConfig().max_gb), only_say=dry_run)
         waste += [Waste(BEYOND, str(entry.path), entry.n_bytes) for entry in evicted]
         waste += _drop_rows(database, dry_run=dry_run)
-    return Cleaned(tuple(waste), () if is_certain else (*runs, *pictures))
+    return Cleaned(tuple(waste), () if is_certain else (*runs, *pictures, *sorted(nobodys)))
 
 
 def _remove(what: str, paths: Sequence[Path], *, dry_run: bool) -> Iterator[Waste]:
@@ -119,17 +127,35 @@ def _is_own_root(database: Database) -> bool:
     return file is not None and file.parent.resolve() == database.places.root.resolve()
 
 
-def _run_dirs(places: Places, name: str | None) -> list[Path]:
+def _study_dirs(places: Places, name: str | None) -> list[Path]:
     if not places.runs_dir.is_dir():
         return []
     studies = places.runs_dir.iterdir() if name is None else [places.runs_of(name)]
+    return [study for study in sorted(studies) if study.is_dir()]
+
+
+def _run_dirs(places: Places, name: str | None) -> list[Path]:
     return [
         path
-        for study in sorted(studies)
-        if study.is_dir()
+        for study in _study_dirs(places, name)
         for path in sorted(study.iterdir())
         if _RUN_DIR.fullmatch(path.name)
     ]
+
+
+def _ended_logs(places: Places, name: str | None) -> list[Path]:
+    """Folders of runs in the background that do not work, oldest first in each study."""
+    return [
+        folder
+        for study in _study_dirs(places, name)
+        for folder in run_folders(study / LOGS)
+        if _has_ended(folder)
+    ]
+
+
+def _has_ended(folder: Path) -> bool:
+    run = read_run(folder)
+    return _is_abandoned(folder) if run is None else not run.works
 
 
 def _is_known(run_dir: Path, known: References) -> bool:

@@ -22,10 +22,12 @@ from optdet.errors import OptdetError
 from optdet.inference.map_cache import maps_dir, read_note
 from optdet.store.engine import named_lock
 from optdet.store.leases import Leases, LiveSlot
+from optdet.store.places import LOGS
 from optdet.store.references import NOTHING, References, references_of, references_of_others
 from optdet.store.registry import forget_study
 from optdet.store.study_trials import RETIRED
 from optdet.tuning import attributes as attr
+from optdet.tuning.background import processes, runs_in
 from optdet.tuning.removal import n_bytes, remove, remove_empty
 from optdet.tuning.study import Database, all_studies
 
@@ -76,6 +78,13 @@ def delete_study(database: Database, name: str) -> Doomed:
     study = optuna.load_study(storage=database.storage, study_name=name)
     uuid = study.user_attrs.get(attr.UUID)
     if uuid is not None and not uuid.startswith(RETIRED):
+        at_work = [run for run in runs_in(database.places, name, uuid) if run.is_here and run.works]
+        if at_work:
+            raise OptdetError(
+                f"{name} is run in the background by {processes(at_work)}",
+                where="study delete",
+                fix=f"stop it first: optdet study stop {name}",
+            )
         live = Leases(database.storage, study._study_id, uuid).retire()
         if live:
             raise _at_work(name, live)
@@ -108,8 +117,9 @@ def _files(database: Database, study: optuna.Study, others: References) -> Itera
     places, name = database.places, study.study_name
     runs = places.runs_of(name)
     known = others.trials.get(name)
+    kept = set() if known is None else {LOGS, *(places.run_dir(name, number).name for number in known)}
     for path in sorted(runs.iterdir()) if runs.is_dir() else []:
-        if known is None or path.name not in {places.run_dir(name, number).name for number in known}:
+        if path.name not in kept:
             yield path
     own = references_of(database.storage, map_key=attr.MAP_KEY)
     for artifact, owners in sorted(own.artifacts.items()):

@@ -31,6 +31,9 @@ class Progress:
     def preparing(self, done: int, total: int) -> None:
         """Images made or cached so far."""
 
+    def begun(self) -> None:
+        """Data and networks can be used and there are trials to be run; said before each."""
+
     def trial_started(self, number: int, params: Mapping[str, Any], epochs: int, *, taken_over: bool) -> None:
         """A trial begins, or goes on."""
 

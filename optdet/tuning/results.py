@@ -19,6 +19,7 @@ from optdet.store.registry import checkpoint_of
 from optdet.structures import Thresholds
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
+from optdet.tuning.background import runs_of
 from optdet.tuning.data_state import trials_of_other_data
 from optdet.tuning.fold_members import is_fold_study
 from optdet.tuning.housekeeping import best_trials
@@ -168,6 +169,7 @@ def study_json(study: OpenStudy) -> dict[str, Any]:
             {"number": slot.trial_number, "host": slot.host, "pid": slot.pid, "alive": slot.alive}
             for slot in leases.live()
         ],
+        "background": [run.as_json() for run in runs_of(study) if run.works],
     }
 
 

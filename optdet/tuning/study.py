@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError
@@ -23,7 +23,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from optdet.config import Config
-from optdet.config_io import dotted, fingerprint, one_trial_study, validate
+from optdet.config_io import one_trial_study, validate
 from optdet.errors import OptdetError
 from optdet.store.engine import named_lock, open_storage
 from optdet.store.places import Places, valid_study_name
@@ -34,8 +34,18 @@ from optdet.store.study_trials import RETIRED
 from optdet.store.url import root_of, shown_url, storage_url
 from optdet.study_config import StudyConfig
 from optdet.tuning import attributes as attr
+from optdet.tuning.definition import (
+    can_be_completed,
+    check_grid,
+    difference_to,
+    links_of_queue,
+    with_queue_of,
+)
 from optdet.tuning.pruner import build_pruner
-from optdet.tuning.sampler import build_sampler, count_grid
+from optdet.tuning.sampler import build_sampler
+
+if TYPE_CHECKING:
+    from optdet.tuning.warm_start import WarmStart
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,29 +102,41 @@ def open_database(storage: str | None, root: str | None = None, *, create: bool 
 
 
 def create_study(
-    database: Database, config: StudyConfig, *, data_root: Path | None = None
+    database: Database,
+    config: StudyConfig,
+    *,
+    data_root: Path | None = None,
+    warm_start: WarmStart | None = None,
 ) -> Literal["created", "exists"]:
-    """Make a study, or find the same one there; OptdetError where another has its name."""
+    """Make a study, or find the same one there; OptdetError where another has its name.
+
+    What ``warm_start`` queues is chosen when the study is made, and never again.
+    """
     # Not above: reading a study needs no torch, which this brings.
     from optdet.tuning.preflight import check_backbones
 
     valid_study_name(config.name)
-    _check_grid(config)
+    if warm_start is None:
+        check_grid(config)
     check_backbones(config)
     database.places.root.mkdir(parents=True, exist_ok=True)
     note_database(database.places.root, database.storage)
     with named_lock(database.storage, f"optdet:create:{config.name}"):
         _refuse_files_of_another(database, config.name)
+        warmed = None
+        if warm_start is not None and config.name not in {row.name for row in outer_studies(database)}:
+            warmed = warm_start.choose(config, database)
+            check_grid(with_queue_of(config, warmed))
         study = _new_or_there(database, config.name)
         _require_ours(study, config.name, database)
         if study.user_attrs.get(attr.READY):
-            _require_same(study, config, database)
+            _require_same(study, config, database, warm_start)
             return "exists"
-        if study.user_attrs.get(attr.DEFINITION) not in (None, config.as_dict()):
+        if not can_be_completed(study.user_attrs, config, warmed):
             # Half made, and of another definition, whose queue it may have: nothing was run in it yet.
             optuna.delete_study(storage=database.storage, study_name=config.name)
             study = _new_or_there(database, config.name)
-        _complete(study, config, database, data_root or Path())
+        _complete(study, config, database, data_root or Path(), warmed)
     return "created"
 
 
@@ -172,27 +194,39 @@ def _require_whole(stored: Mapping[str, Any], name: str) -> None:
         )
 
 
-def _complete(study: optuna.Study, config: StudyConfig, database: Database, data_root: Path) -> None:
+def _complete(
+    study: optuna.Study,
+    config: StudyConfig,
+    database: Database,
+    data_root: Path,
+    warmed: Mapping[str, Any] | None,
+) -> None:
     """Everything that a study needs before its first trial; safe to repeat after a kill at any point."""
     # Not above: it brings the dashboard, which takes a tenth of a second.
     from optdet.tuning.notes import write_study_note
 
     stored = os.path.relpath(data_root.absolute(), database.places.root.absolute())
     study.set_user_attr(attr.UUID, study.user_attrs.get(attr.UUID) or str(uuid.uuid4()))
-    study.set_user_attr(attr.DEFINITION, config.as_dict())
+    if warmed is not None:
+        study.set_user_attr(attr.WARM_START, dict(warmed))
+    whole = with_queue_of(config, warmed)
+    study.set_user_attr(attr.DEFINITION, whole.as_dict())
     study.set_user_attr(attr.DATA_ROOT, Path(stored).as_posix())
-    for params in config.queue[len(study.get_trials(deepcopy=False)) :]:
-        study.enqueue_trial(dict(params))
-    write_study_note(study, config, database.shown, database.places)
+    links = links_of_queue(config, warmed)
+    for number in range(len(study.get_trials(deepcopy=False)), len(whole.queue)):
+        study.enqueue_trial(dict(whole.queue[number]), user_attrs=links[number])
+    write_study_note(study, whole, database.shown, database.places)
     study.set_user_attr(attr.READY, True)
 
 
-def _require_same(study: optuna.Study, config: StudyConfig, database: Database) -> None:
-    stored = validate(StudyConfig, study.user_attrs[attr.DEFINITION], f"study {config.name}")
-    if fingerprint(stored) == fingerprint(config):
+def _require_same(
+    study: optuna.Study, config: StudyConfig, database: Database, warm_start: WarmStart | None
+) -> None:
+    difference = difference_to(study.user_attrs, config, warm_start)
+    if difference is None:
         return
     raise OptdetError(
-        f"a study named {config.name!r} exists with another definition ({_first_difference(stored, config)})",
+        f"a study named {config.name!r} exists with another definition ({difference})",
         where="study create",
         fix=f"give this one a name of its own: --name {_free_name(database, config.name)}",
     )
@@ -204,26 +238,6 @@ def _free_name(database: Database, name: str) -> str:
     bare = re.sub(r"-\d+$", "", name)
     stem = bare if bare in taken else name
     return next(free for number in count(2) if (free := f"{stem}-{number}") not in taken)
-
-
-def _first_difference(stored: StudyConfig, new: StudyConfig) -> str:
-    old_tree, new_tree = dotted(stored.as_dict()), dotted(new.as_dict())
-    for name in sorted({*old_tree, *new_tree}):
-        if old_tree.get(name) != new_tree.get(name):
-            return f"{name.removeprefix('config.')}: {old_tree.get(name)} there, {new_tree.get(name)} here"
-    return "other values"
-
-
-def _check_grid(config: StudyConfig) -> None:
-    if config.sampler.name != "grid":
-        return
-    n_points = count_grid(config.space)
-    if config.trials > n_points + len(config.queue):
-        raise OptdetError(
-            f"the grid has {n_points} points, the queue {len(config.queue)}, but trials is {config.trials}",
-            where=f"study {config.name}",
-            fix=f"set trials={n_points + len(config.queue)}",
-        )
 
 
 def find_study(database: Database, name: str | None) -> str:

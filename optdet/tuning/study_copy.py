@@ -3,7 +3,7 @@
 The files come first, into a folder beside their place; then all rows in one transaction, as a study that is
 not ready; then the folder gets its name, and the study is ready. A copy that is killed on the way has changed
 nothing that can be used, and the same command makes it again. What can be made again is not copied: caches,
-synthetic images.
+synthetic images; nor are logs, which are of runs of the original.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from optdet.atomic import SUFFIX, atomic_file
 from optdet.errors import OptdetError
 from optdet.store.engine import named_lock
 from optdet.store.leases import Leases
-from optdet.store.places import Places, valid_study_name
+from optdet.store.places import LOGS, Places, valid_study_name
 from optdet.store.registry import forget_study
 from optdet.store.root_users import note_database
 from optdet.store.study_index import StudyRow, list_studies
@@ -142,7 +142,7 @@ def _stage_runs(study: OpenStudy, rows: StudyRows, final: Path, staged: Path) ->
             "the run folder of another study", where=str(final), fix="name another --root, or --name"
         )
     if source.is_dir():
-        shutil.copytree(source, staged, ignore=shutil.ignore_patterns(f".*{SUFFIX}"))
+        shutil.copytree(source, staged, ignore=shutil.ignore_patterns(f".*{SUFFIX}", LOGS))
     elif not rows.has_checkpoints:
         staged.mkdir()
     else:

@@ -107,6 +107,7 @@ class Worker:
             slot = leases.reserve(self.total)
             if isinstance(slot, Full):
                 return RunResult("full", slot.finished, self.total)
+            self.progress.begun()
             if isinstance(slot, Wait):
                 if not waited:
                     left = counted(slot.live, "trial")
