@@ -49,6 +49,8 @@ class DataConfig(Section):
     synthetic: SyntheticConfig | None = None
     size: Annotated[int, Field(ge=64, le=4096, multiple_of=32)] = 640
     pad: Literal["center", "topleft"] = "center"
+    interpolation: Literal["area", "bilinear"] = "area"
+    """How an image is made smaller: by the mean of the pixels, or by four of them, as other programs do."""
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
     workers: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
@@ -145,6 +147,8 @@ class SchedulerConfig(Section):
 class TrainConfig(Section):
     """The loop."""
 
+    start: str | None = None
+    """A checkpoint of optdet's, as `import` and `trial pack` write it, whose weights training begins with."""
     epochs: Annotated[int, Field(ge=1)] = 20
     batch_size: Annotated[int, Field(ge=1)] = 8
     accumulate: Annotated[int, Field(ge=1)] = 1

@@ -1,4 +1,4 @@
-"""``optdet study``: create, run, list, show, best, enqueue, export, copy."""
+"""``optdet study``: run, list, show, best, enqueue, export; create and copy have files of their own."""
 
 from __future__ import annotations
 
@@ -10,56 +10,19 @@ import typer
 
 from optdet.cli import options
 from optdet.cli.again import Given
+from optdet.cli.overrides import in_our_names
 from optdet.cli.running import run_and_report, run_as_worker, run_with_workers
 from optdet.cli.study_copy import copy
+from optdet.cli.study_create import create
 from optdet.errors import OptdetError
-from optdet.phrases import counted, parse_duration
+from optdet.phrases import parse_duration
 
 if TYPE_CHECKING:
     from optdet.tuning.study import OpenStudy
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(create)
 app.command()(copy)
-
-
-@app.command()
-def create(
-    file: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="FILE",
-            help="A study or config file. Default: the quickstart study.",
-            show_default=False,
-        ),
-    ] = None,
-    overrides: options.Overrides = None,
-    name: Annotated[str | None, typer.Option("--name", help="Another name than the file's.")] = None,
-    storage: options.Storage = None,
-    root: options.Root = None,
-    data_root: options.DataRoot = None,
-) -> None:
-    """Create a study; creating the same one again changes nothing.
-
-    Examples:
-
-      optdet study create
-
-      optdet study create studies/mine.yaml train.epochs=30 trials=40
-    """
-    from optdet.config_io import load_study as read_study
-    from optdet.shipped import quickstart_file
-    from optdet.tuning.study import create_study, open_database
-
-    given = list(overrides or [])
-    if file is not None and "=" in file and not Path(file).exists():
-        given, file = [file, *given], None
-    path = Path(file) if file is not None else quickstart_file()
-    study = read_study(path, given, name=name)
-    database = open_database(storage, root, create=True)
-    state = create_study(database, study, data_root=Path(data_root) if data_root else None)
-    typer.echo(f"{state}: study {study.name}, {counted(study.trials, 'trial')}, in {database.shown}")
-    # Where its data paths begin is stored in the study.
-    typer.echo(f"run it: {Given(storage=storage, root=root).run_again(study.name)}")
 
 
 @app.command()
@@ -228,7 +191,7 @@ def enqueue(
     from optdet.tuning.queue import enqueue_trial, trials_needed
 
     study = _open(name, storage, root, None)
-    values = enqueue_trial(study, params)
+    values = enqueue_trial(study, in_our_names(params))
     shown = ", ".join(f"{key}={value}" for key, value in values.items())
     typer.echo(f"queued in {study.name}: {shown}")
     outside = [key for key, value in values.items() if not is_within(study.config.space, {key: value})]
