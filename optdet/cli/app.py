@@ -19,6 +19,7 @@ from optdet.cli import (
     dashboard,
     data,
     evaluate,
+    import_checkpoint,
     init,
     postprocess,
     predict,
@@ -55,6 +56,7 @@ app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("import")(import_checkpoint.import_)
 app.command("dashboard")(dashboard.dashboard)
 
 

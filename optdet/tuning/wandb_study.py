@@ -12,6 +12,7 @@ from optdet.config_io import differences, dump_yaml, load_config, study_from, wi
 from optdet.data.files import write_atomically
 from optdet.errors import OptdetError
 from optdet.study_config import StudyConfig
+from optdet.tuning.sweep_space import lattices
 from optdet.tuning.wandb_sweep import Sweep
 
 
@@ -41,6 +42,11 @@ def study_of_sweep(
     if name is not None:
         settings["name"] = name
     study = study_from(settings, place, overrides)
+    searched = study.base_config().postprocess
+    if searched.tune.method == "exhaustive":
+        lattices(
+            searched.tune, searched.thresholds()
+        )  # what is too fine is refused before anything is trained
     for override in overrides:
         settings = with_override(settings, override)
     head = [

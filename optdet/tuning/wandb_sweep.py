@@ -2,8 +2,8 @@
 
 Names are translated by :mod:`optdet.baseline_names`, distributions by
 :mod:`optdet.tuning.wandb_distributions`. Thresholds of post-processing are no training parameters here: their
-ranges go to the inner loop, which tunes them for every trial. Nothing is left out without a line that says so,
-and a name that has no setting of ours stops the reading unless it may be ignored.
+ranges go to the inner loop, which tunes them for every trial. Nothing is left out without a line that says
+so, and a name that has no setting of ours stops the reading unless it may be ignored.
 """
 
 from __future__ import annotations
@@ -192,6 +192,8 @@ def _tune_inside(reading: _Reading, theirs: str, name: str, read: ReadParameter,
         notes.append("kept: the inner loop tunes the others")
     else:
         notes.append("tuned in the inner loop, on each trial's maps")
+        if not isinstance(dimension, Choice) and dimension.log:
+            notes.append("swept in even steps: an exhaustive search draws nothing")
         dimension = _within_unit(dimension, notes) if name in ("thresh", "box_thresh") else dimension
     if theirs.endswith("polygon_unclip_ratio"):
         notes.append("for quads too: add use_polygon to keep to polygons")
