@@ -81,10 +81,8 @@ def create(
         study = _read(file, given, name)
     else:
         found = _from_sweep(from_wandb, file, given, name, ignore_unknown=ignore_unknown, place=write)
-        if write is not None:
-            _write(found, write, force=force)
+        _keep(found, write, force=force, dry_run=dry_run)
         if dry_run:
-            typer.echo(found.text, nl=False)
             return
         study = found.study
     _create(study, storage=storage, root=root, data_root=data_root)
@@ -120,11 +118,17 @@ def _from_sweep(
     )
 
 
-def _write(found: SweepStudy, out: Path, *, force: bool) -> None:
-    from optdet.tuning.wandb_study import write_study
+def _keep(found: SweepStudy, write: Path | None, *, force: bool, dry_run: bool) -> None:
+    """Write and print the study file, as far as asked for; refuse a study that could not be run."""
+    from optdet.tuning.wandb_study import require_images, write_study
 
-    write_study(found.text, out, force=force)
-    typer.echo(f"wrote {out}", err=True)
+    if dry_run:
+        typer.echo(found.text, nl=False)
+    else:
+        require_images(found.study)
+    if write is not None:
+        write_study(found.text, write, force=force)
+        typer.echo(f"wrote {write}", err=True)
 
 
 def _create(study: StudyConfig, *, storage: str | None, root: str | None, data_root: str | None) -> None:

@@ -28,6 +28,7 @@ _HOME: Final = {"data.size": 640, "data.interpolation": "bilinear", "data.pad": 
 _HOME_ORIGIN: Final = "the baseline's"
 _SIDE: Final = "max_size"
 """The baseline's transform names the canvas's side so."""
+_PYTHONS_OWN: Final = {"builtins", "collections", "typing"}
 _N_TWINS: Final = 3
 OnNetwork = Callable[[int, int], None]
 
@@ -200,8 +201,9 @@ def _notes(
         notes.append(f"left out, behind {name}'s last level: {_few(behind)}")
     if tensors.outside:
         notes.append(f"left out, no part of the model: {_few(tensors.outside)}")
-    if read.unread:
-        notes.append(f"not read beyond plain values, and not run: {_few(read.unread)}")
+    packages = sorted({other.partition(".")[0] for other in read.unread} - _PYTHONS_OWN)
+    if packages:
+        notes.append(f"of objects of {_few(packages)} the plain values were read, and nothing was run")
     if not any(setting.startswith("postprocess.") for setting in taken):
         notes.append(
             "it says no thresholds: they are the defaults; `optdet postprocess tune` finds better ones"

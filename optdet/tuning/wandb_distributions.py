@@ -151,13 +151,13 @@ def _normal(*, logarithmic: bool, quantised: bool) -> Callable[[Mapping[str, Any
 
 def _beta(*, quantised: bool) -> Callable[[Mapping[str, Any], str], ReadParameter]:
     def read(spec: Mapping[str, Any], where: str) -> ReadParameter:
-        # Not above: it takes a second, and is hardly ever asked for.
-        from scipy.stats import beta
+        # Not above: it is hardly ever asked for.
+        from scipy.special import betaincinv
 
         a, b = (_number(spec.get(key, 1), key, where) for key in ("a", "b"))
         if a <= 0 or b <= 0:
             raise OptdetError("a and b of a beta distribution are above 0", where=where)
-        low, high = (float(beta.ppf(share, a, b)) for share in (_TAIL, 1 - _TAIL))
+        low, high = (float(betaincinv(a, b, share)) for share in (_TAIL, 1 - _TAIL))
         note = f"beta, a {a:g}, b {b:g}: its middle 95 %, every value equally likely"
         if quantised:
             return _quantised(low, high, _quantum(spec, where), where, [note])

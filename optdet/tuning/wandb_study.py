@@ -41,7 +41,9 @@ def study_of_sweep(
     settings = _on_config(sweep.settings, config, place)
     if name is not None:
         settings["name"] = name
-    study = study_from(settings, place, overrides)
+    # By its own path, since the folder that it is relative to in the file may not be there yet.
+    named = {} if config is None else {"config": str(config.absolute())}
+    study = study_from({**settings, **named}, place, overrides)
     searched = study.base_config().postprocess
     if searched.tune.method == "exhaustive":
         lattices(
