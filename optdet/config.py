@@ -55,6 +55,8 @@ class DataConfig(Section):
     """The partition that ``folds`` must hold: another would mix what was learnt and what was held out."""
     size: Annotated[int, Field(ge=64, le=4096, multiple_of=32)] = 640
     pad: Literal["center", "topleft"] = "center"
+    interpolation: Literal["area", "bilinear"] = "area"
+    """How an image is made smaller: by the mean of the pixels, or by four of them, as other programs do."""
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
     workers: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
@@ -158,6 +160,8 @@ class SchedulerConfig(Section):
 class TrainConfig(Section):
     """The loop."""
 
+    start: str | None = None
+    """A checkpoint of optdet's, as `import` and `trial pack` write it, whose weights training begins with."""
     epochs: Annotated[int, Field(ge=1)] = 20
     updates: Annotated[int, Field(ge=1)] | None = None
     """Updates of the weights in all, in place of ``epochs``: as many epochs as hold them, the last cut

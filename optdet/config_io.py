@@ -119,15 +119,23 @@ def load_study(path: Path, overrides: Sequence[str] = (), *, name: str | None = 
     tree, where = read_mapping(path), str(path)
     _refuse_playbook(tree, path)
     if not is_study(tree):
-        study = one_trial_study(config_from(tree, overrides, where), name or _safe_name(path.stem))
+        study = one_trial_study(config_from(tree, overrides, where), name or safe_name(path.stem))
         check_space(study, where)
         return study
+    return study_in_file(tree, path, overrides, name=name)
+
+
+def study_in_file(
+    tree: Mapping[str, Any], path: Path, overrides: Sequence[str] = (), *, name: str | None = None
+) -> StudyConfig:
+    """The study that a file at ``path`` with these settings defines, with overrides applied."""
+    tree, where = dict(tree), str(path)
     base = _base_tree(tree.get("config"), path)
     validate(Config, base, where if isinstance(tree.get("config"), Mapping) else str(tree["config"]))
     for dotted, value in _overrides_of(tree, path).items():
         base = set_dotted(base, dotted, value)
         validate(Config, base, f"{path}: overrides: {dotted}")
-    tree = {"name": _safe_name(path.stem), **tree, "config": base}
+    tree = {"name": safe_name(path.stem), **tree, "config": base}
     if name is not None:
         tree["name"] = name
     return study_from(tree, overrides, where)
@@ -155,9 +163,30 @@ def _refuse_playbook(tree: Mapping[str, Any], path: Path) -> None:
         raise OptdetError("a playbook", where=str(path), fix=f"run it: optdet playbook run {path}")
 
 
+def with_override(tree: Mapping[str, Any], override: str) -> dict[str, Any]:
+    """A study file's settings with one override written into them."""
+    name, value = parse_override(override)
+    changed = dict(tree)
+    for place in _places(tree, name, override):
+        if place.startswith("config."):
+            changes = {**(changed.get("overrides") or {}), place.removeprefix("config."): value}
+            changed["overrides"] = changes
+        else:
+            changed = set_dotted(changed, place, value)
+    return changed
+
+
 def _override_study(tree: Mapping[str, Any], override: str) -> dict[str, Any]:
     """The study's settings with one override, in every place that its name stands for."""
     name, value = parse_override(override)
+    for place in _places(tree, name, override):
+        tree = set_dotted(tree, place, value)
+    validate(Config, tree["config"], f"override {override}")
+    return dict(tree)
+
+
+def _places(tree: Mapping[str, Any], name: str, override: str) -> list[str]:
+    """Where in a study's settings a name stands: the config's have ``config.`` before them."""
     of_config = set(setting_names(Config))
     of_study = {other for other in setting_names(StudyConfig) if not other.startswith("config.")}
     inner = name.removeprefix("postprocess.").removeprefix("tune.")
@@ -165,17 +194,13 @@ def _override_study(tree: Mapping[str, Any], override: str) -> dict[str, Any]:
     if is_inner or name == "postprocess.tune":
         # A study's own inner loop stands in place of its config's, which would be changed to no effect.
         place = "postprocess" if tree.get("postprocess") is not None else "config.postprocess.tune"
-        places = [f"{place}.{inner}" if is_inner else place]
-    else:
-        places = [f"config.{name}"] if name in of_config else []
-        if name in of_study and (not places or name == "seed"):
-            places.append(name)
+        return [f"{place}.{inner}" if is_inner else place]
+    places = [f"config.{name}"] if name in of_config else []
+    if name in of_study and (not places or name == "seed"):
+        places.append(name)
     if not places:
         raise unknown_setting(name, sorted(of_config | of_study), f"override {override}")
-    for place in places:
-        tree = set_dotted(tree, place, value)
-    validate(Config, tree["config"], f"override {override}")
-    return dict(tree)
+    return places
 
 
 def _overrides_of(tree: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -276,7 +301,7 @@ def fingerprint(model: BaseModel) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _safe_name(stem: str) -> str:
+def safe_name(stem: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip("-.") or "study"
 
 
@@ -295,7 +320,10 @@ __all__ = [
     "parse_override",
     "parse_yaml",
     "read_mapping",
+    "safe_name",
     "set_dotted",
     "study_from",
+    "study_in_file",
     "validate",
+    "with_override",
 ]

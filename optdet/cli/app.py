@@ -21,6 +21,7 @@ from optdet.cli import (
     data_split,
     ensemble,
     evaluate,
+    import_checkpoint,
     init,
     playbook,
     postprocess,
@@ -70,6 +71,7 @@ app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("ensemble")(ensemble.ensemble)
+app.command("import")(import_checkpoint.import_)
 app.command("dashboard")(dashboard.dashboard)
 
 

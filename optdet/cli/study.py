@@ -1,4 +1,4 @@
-"""``optdet study``: create, run, list, show, best, export, copy."""
+"""``optdet study``: run, list, show, best, export; the other commands have files of their own."""
 
 from __future__ import annotations
 
@@ -14,91 +14,16 @@ from optdet.cli.opening import open_study
 from optdet.cli.running import run_as_worker, run_here
 from optdet.cli.study_background import start_in_background
 from optdet.cli.study_copy import copy
-from optdet.cli.study_folds import study_of_folds
-from optdet.cli.study_queue import (
-    WarmStartOption,
-    WarmStartStorage,
-    WarmStartTop,
-    say_warm_start,
-    warm_start_wish,
-)
+from optdet.cli.study_create import create
 from optdet.errors import OptdetError
-from optdet.phrases import counted, parse_duration
+from optdet.phrases import parse_duration
 
 if TYPE_CHECKING:
     from optdet.tuning.study import OpenStudy
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(create)
 app.command()(copy)
-
-
-@app.command()
-def create(
-    file: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="FILE",
-            help="A study or config file. Default: the quickstart study.",
-            show_default=False,
-        ),
-    ] = None,
-    overrides: options.Overrides = None,
-    name: Annotated[str | None, typer.Option("--name", help="Another name than the file's.")] = None,
-    folds: Annotated[
-        Path | None,
-        typer.Option(
-            "--folds", help="Train every fold of this folds.json with the settings of --from or FILE."
-        ),
-    ] = None,
-    from_: Annotated[
-        str | None,
-        typer.Option(
-            "--from", metavar="STUDY[:TRIAL]", help="The trial whose settings the folds take; its best one."
-        ),
-    ] = None,
-    warm_start: WarmStartOption = None,
-    warm_start_top: WarmStartTop = 3,
-    warm_start_storage: WarmStartStorage = None,
-    storage: options.Storage = None,
-    root: options.Root = None,
-    data_root: options.DataRoot = None,
-) -> None:
-    """Create a study; creating the same one again changes nothing.
-
-    Examples:
-
-      optdet study create
-
-      optdet study create studies/mine.yaml train.epochs=30 trials=40
-
-      optdet study create --folds folds/folds.json --from mine
-
-      optdet study create configs/mine.yaml --folds folds/folds.json --name mine-folds
-
-      optdet study create studies/mine.yaml --name mine-2 --warm-start mine
-    """
-    from optdet.config_io import load_study as read_study
-    from optdet.shipped import quickstart_file
-    from optdet.tuning.study import create_study, load_study, open_database
-
-    words = list(overrides or [])
-    if file is not None and "=" in file and not Path(file).exists():
-        words, file = [file, *words], None
-    if folds is None and from_ is not None:
-        raise typer.BadParameter("--from is for --folds", param_hint="--from")
-    database = open_database(storage, root, create=True)
-    if folds is not None:
-        study = study_of_folds(database, folds, file, from_, words, name=name, data_root=data_root)
-    else:
-        path = Path(file) if file is not None else quickstart_file()
-        study = read_study(path, words, name=name)
-    wish = warm_start_wish(database, warm_start, warm_start_top, warm_start_storage)
-    base = Path(data_root) if data_root else None
-    state = create_study(database, study, data_root=base, warm_start=wish)
-    typer.echo(f"{state}: study {study.name}, {counted(study.trials, 'trial')}, in {database.shown}")
-    given = Given(storage=storage, root=root)  # where its data paths begin is stored in the study
-    say_warm_start(load_study(database, study.name), given)
-    typer.echo(f"run it: {given.run_again(study.name)}")
 
 
 @app.command()

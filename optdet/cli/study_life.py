@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from optdet.cli import options
+from optdet.cli.overrides import in_our_names
 from optdet.errors import OptdetError
 from optdet.phrases import counted
 
@@ -151,7 +152,7 @@ def extend(
     from optdet.tuning.study_source import find_source
 
     study, found = find_source(open_database(storage, root), trial)
-    queued = extend_trial(study, found, changes or (), epochs=epochs)
+    queued = extend_trial(study, found, in_our_names(changes), epochs=epochs)
     typer.echo(
         f"queued in {study.name} as trial {queued.number}: trial {found.number} goes on after epoch "
         f"{queued.after_epoch}, to epoch {queued.epochs}"

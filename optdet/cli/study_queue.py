@@ -9,6 +9,7 @@ import typer
 from optdet.cli import options
 from optdet.cli.again import Given
 from optdet.cli.opening import open_study
+from optdet.cli.overrides import in_our_names
 
 if TYPE_CHECKING:
     from optdet.tuning.study import Database, OpenStudy
@@ -99,7 +100,7 @@ def enqueue(
     from optdet.tuning.queue import enqueue_trial
 
     study = open_study(name, storage, root, None)
-    values = enqueue_trial(study, params)
+    values = enqueue_trial(study, in_our_names(params))
     shown = ", ".join(f"{key}={value}" for key, value in values.items())
     typer.echo(f"queued in {study.name}: {shown}")
     outside = [key for key, value in values.items() if not is_within(study.config.space, {key: value})]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from optdet.phrases import numbers
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from optdet.cli.again import Given
     from optdet.inference.cache_listing import CacheEntry
     from optdet.tuning.study import OpenStudy
+    from optdet.tuning.wandb_sweep import Sweep
     from optdet.tuning.worker import RunResult
 
 _MAX_ROWS = 40
@@ -109,6 +111,20 @@ def cache_table(entries: list[CacheEntry]) -> None:
         table.add_row(entry.key[:10], entry.kind, entry.source or "", *counts, used)
     print_table(table)
     typer.echo(f"{file_size(sum(entry.n_bytes for entry in entries))} in all")
+
+
+def sweep_table(sweep: Sweep) -> None:
+    """What became of a sweep's lines, on stderr: stdout may be a study file."""
+    table = new_table("W&B", "here", "range or value", "note")
+    for column in table.columns:
+        column.justify, column.overflow, column.no_wrap = "left", "fold", False
+    notes = list(dict.fromkeys(note for line in sweep.lines for note in line.notes))
+    for line in sweep.lines:
+        marks = ", ".join(str(notes.index(note) + 1) for note in line.notes)
+        table.add_row(*map(escape, (line.theirs, line.ours or "-", line.value)), marks)
+    Console(highlight=False, stderr=True).print(table)
+    for number, note in enumerate(notes, start=1):
+        typer.echo(f"{number}  {note}", err=True)
 
 
 def file_size(n_bytes: int) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from optdet.cli import options
 from optdet.cli.again import Given
+from optdet.cli.overrides import in_our_names
 
 
 def train(
@@ -38,7 +39,7 @@ def train(
     from optdet.tuning.preflight import check_run
     from optdet.tuning.study import create_study, load_study, open_database, outer_studies, run_name
 
-    settings = load_config(config, overrides or [])
+    settings = load_config(config, in_our_names(overrides))
     database = open_database(storage, root, create=True)
     study = one_trial_study(settings, name or run_name(database, settings, config.stem))
     if all(row.name != study.name for row in outer_studies(database)):

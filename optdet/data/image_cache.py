@@ -158,7 +158,10 @@ def _kept(path: Path) -> KeptImages:
 
 
 def _key(paths: Sequence[Path], letterboxes: Sequence[Letterbox]) -> str:
-    digest = hashlib.sha256(f"{_VERSION} {letterboxes[0].size} {letterboxes[0].pad}".encode())
+    box = letterboxes[0]
+    # Of the filter that once was the only one nothing is said, so that its caches stay valid.
+    other = "" if box.interpolation == "area" else f" {box.interpolation}"
+    digest = hashlib.sha256(f"{_VERSION} {box.size} {box.pad}{other}".encode())
     for path in paths:
         digest.update(file_sha256(path).encode())
     return digest.hexdigest()[:20]

@@ -165,7 +165,10 @@ def _image_set(
     on_image: OnImage | None,
 ) -> ImageSet:
     letterboxes = tuple(
-        Letterbox(*image_size(sample.image_path), size=data.size, pad=data.pad) for sample in samples
+        Letterbox(
+            *image_size(sample.image_path), size=data.size, pad=data.pad, interpolation=data.interpolation
+        )
+        for sample in samples
     )
     canvases = open_canvases(samples, letterboxes, cache_dir, max_gb=max_cache_gb, on_image=on_image)
     return ImageSet(tuple(samples), letterboxes, canvases, tuple(weights))

@@ -3,6 +3,9 @@
 New sides are ``side * size // longest side``, in integers: with floats an image of 49 x 49 would miss a
 canvas of 64 by a pixel. Padding is centred (left and top half, rounded down) or all at the right and bottom.
 Since a new side is truncated, x and y have their own exact factor.
+
+``area`` averages the pixels that fall into one, which keeps thin strokes; ``bilinear`` looks at four of them
+however small the image becomes, as most detectors were trained. Enlarging is bilinear for both.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ class Letterbox(Placement):
     height: int
     size: int
     pad: Literal["center", "topleft"] = "center"
+    interpolation: Literal["area", "bilinear"] = "area"
 
     @property
     def scale(self) -> float:
@@ -55,9 +59,10 @@ class Letterbox(Placement):
         return (self.size - self.inner_height) // 2 if self.pad == "center" else 0
 
     def draw(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The image on its canvas, (size, size, 3) uint8, padding 0; area filter down, linear up."""
-        interpolation = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_LINEAR
-        inner = cv2.resize(image, (self.inner_width, self.inner_height), interpolation=interpolation)
+        """The image on its canvas, (size, size, 3) uint8, padding 0."""
+        averaged = self.interpolation == "area" and self.scale < 1
+        filter_ = cv2.INTER_AREA if averaged else cv2.INTER_LINEAR
+        inner = cv2.resize(image, (self.inner_width, self.inner_height), interpolation=filter_)
         canvas = np.zeros((self.size, self.size, image.shape[2]), dtype=np.uint8)
         canvas[self.top : self.top + self.inner_height, self.left : self.left + self.inner_width] = inner
         return canvas

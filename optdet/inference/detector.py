@@ -68,15 +68,21 @@ class Detector:
         self._normalize = Normalizer(preprocessing, device)
         self._n_threads = n_threads
 
-    @torch.inference_mode()
     def prob_map(self, canvas: NDArray[np.uint8]) -> NDArray[np.float16]:
         """The map (S, S) of one canvas (S, S, 3)."""
         if self._n_threads not in (None, torch.get_num_threads()):
             torch.set_num_threads(self._n_threads)
+        return np.asarray(self._prob_map(canvas).to(torch.float16).cpu().numpy())
+
+    def unrounded_map(self, canvas: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The same before it is rounded to half precision: to compare with another program's."""
+        return np.asarray(self._prob_map(canvas).cpu().numpy())
+
+    @torch.inference_mode()
+    def _prob_map(self, canvas: NDArray[np.uint8]) -> torch.Tensor:
         images = self._normalize(torch.from_numpy(canvas)[None].to(self.device))
         with autocast(self.device, self._dtype):
-            prob_maps = self.model.prob_maps(images)
-        return np.asarray(prob_maps[0].to(torch.float16).cpu().numpy())
+            return self.model.prob_maps(images)[0]
 
     def at_size(self, size: int) -> Detector:
         """The same model for canvases of another side; OptdetError where it was built for one alone."""
@@ -121,18 +127,9 @@ def open_checkpoint(path: Path, device: torch.device, *, sha256: str | None = No
 
 
 def restore(payload: Mapping[str, Any], device: torch.device, where: str) -> TrainedDetector:
-    missing = [key for key in ("config", "model") if key not in payload]
-    if missing:
-        raise OptdetError(
-            f"the checkpoint has no {missing[0]!r}", where=where, fix="give one written by optdet"
-        )
-    config = validate(Config, payload["config"], where)
+    config = config_in(payload, where)
     model = new_model(config, for_training=False)
-    try:
-        model.load_state_dict(payload["model"])
-    except RuntimeError as error:
-        what = f"the weights do not fit {config.model.backbone}: {str(error).splitlines()[-1].strip()}"
-        raise OptdetError(what, where=where) from None
+    load_weights(model, payload["model"], where)
     on_cpu = device.type == "cpu"
     if on_cpu and payload.get("n_threads"):
         # The last bits of a convolution depend on it, and so would a reproduced score.
@@ -150,6 +147,25 @@ def restore(payload: Mapping[str, Any], device: torch.device, where: str) -> Tra
         config,
         Thresholds.from_dict(thresholds) if thresholds else config.postprocess.thresholds(),
     )
+
+
+def config_in(payload: Mapping[str, Any], where: str) -> Config:
+    """The settings of a checkpoint that has weights too; OptdetError for another."""
+    missing = [key for key in ("config", "model") if key not in payload]
+    if missing:
+        raise OptdetError(
+            f"the checkpoint has no {missing[0]!r}", where=where, fix="give one written by optdet"
+        )
+    return validate(Config, payload["config"], where)
+
+
+def load_weights(model: DBNet, weights: Mapping[str, torch.Tensor], where: str) -> None:
+    """Fill a model from a state dict of one of its kind; OptdetError for that of another."""
+    try:
+        model.load_state_dict(weights)
+    except (RuntimeError, AttributeError, TypeError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise OptdetError(f"the weights do not fit {model.backbone.name}: {reason}", where=where) from None
 
 
 def new_model(config: Config, *, for_training: bool) -> DBNet:

@@ -6,7 +6,8 @@ cannot know how far its predecessor came. On the CPU a run that was cut off anyw
 as one that was not: everything random comes from (seed, epoch, index).
 
 A run may start from the best checkpoint of another: its first record is that epoch, scored anew, and it
-trains from the next one on, at that point of the schedule, with an optimizer that knows nothing yet.
+trains from the next one on, at that point of the schedule, with an optimizer that knows nothing yet. With
+``train.start`` it takes a file's weights for its first ones, and counts its epochs from 1.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from optdet.training.recovery import (
     free_memory,
     loader_faults,
 )
-from optdet.training.run import Run, best_of, forget, load_start, resume, save, set_up
+from optdet.training.run import Run, best_of, forget, load_initial, load_start, resume, save, set_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,8 @@ def _fit(
     run.batching = smaller or run.batching
     if start is not None and not run.history:
         _start_from(run, start, sets, callbacks)
+    elif config.train.start is not None and not run.history:
+        load_initial(run, Path(config.train.start), callbacks.say)
     sampler = EpochSampler(sets.train.weights, config.seed)
     dataset = TrainingSet(
         sets.train, config.augment, config.target, seed=config.seed, thresh_branch=config.model.thresh_branch

@@ -6,6 +6,7 @@ Where ``train.checkpoint`` is ``fixed``, every epoch's weights stand as ``best``
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ import torch
 
 from optdet.atomic import remove_unfinished
 from optdet.config import Config
+from optdet.config_io import validate
 from optdet.errors import OptdetError, TrialFailed
-from optdet.inference.detector import memory_format, new_model
+from optdet.inference.detector import config_in, load_weights, memory_format, new_model
 from optdet.inference.device import amp_dtype
+from optdet.inference.preprocessing import Preprocessing
+from optdet.model.checkpoint_file import load_checkpoint
 from optdet.model.dbnet import DBNet
 from optdet.training.averaging import AveragedModel
 from optdet.training.callbacks import FitCallbacks
@@ -68,7 +72,8 @@ class Run:
 
 def set_up(config: Config, run_dir: Path, device: torch.device, *, n_epochs: int) -> Run:
     torch.manual_seed(config.seed)
-    model = new_model(config, for_training=True).to(device)
+    # Where every weight comes from a checkpoint, the backbone's need not be fetched.
+    model = new_model(config, for_training=config.train.start is None).to(device)
     if config.train.channels_last:
         model = model.to(memory_format=memory_format(device))
     dtype = amp_dtype(device, config.train.amp)
@@ -131,7 +136,8 @@ def resume(run: Run, callbacks: FitCallbacks) -> None:
     if payload is None:
         callbacks.on_resume(())
         return
-    if payload["config"] != run.config.model_dump(mode="json"):
+    # Read as a config: one that an earlier optdet wrote lacks settings that have come since.
+    if validate(Config, payload["config"], str(run.folder.folder)) != run.config:
         raise OptdetError(
             "the checkpoints in this folder are of other settings",
             where=str(run.folder.folder),
@@ -150,6 +156,18 @@ def resume(run: Run, callbacks: FitCallbacks) -> None:
     callbacks.say(f"going on after epoch {run.epoch} of {run.n_epochs}")
     callbacks.on_resume(run.history)
     callbacks.on_epoch_end(run.history[-1])
+
+
+def load_initial(run: Run, path: Path, say: Callable[[str], None]) -> None:
+    """The weights of a checkpoint file, for a run that has no epoch yet; what its images were like is
+    compared with what they are now."""
+    payload = load_checkpoint(path)
+    made = Preprocessing.of(config_in(payload, str(path))).as_json()
+    for model in (run.state.model, *([run.state.average.model] if run.state.average is not None else [])):
+        load_weights(model, payload["model"], str(path))
+    now = Preprocessing.of(run.config).as_json()
+    others = [f"data.{name} {then} (now {now[name]})" for name, then in made.items() if then != now[name]]
+    say(f"beginning with the weights of {path}" + (f", made with {', '.join(others)}" if others else ""))
 
 
 def load_start(run: Run, start: SavedCheckpoint) -> EpochRecord:

@@ -76,10 +76,12 @@ def portable(config: Config, data_root: Path) -> Config:
     if data.val is not None:
         sources = {"train": tuple(moved(source) for source in data.train), "val": moved(data.val)}
         data = data.model_copy(update=sources)
-    model = config.model
+    model, train = config.model, config.train
     if model.weights is not None:
         model = model.model_copy(update={"weights": _relative(model.weights, data_root)})
-    return config.model_copy(update={"data": data, "model": model})
+    if train.start is not None:
+        train = train.model_copy(update={"start": _relative(train.start, data_root)})
+    return config.model_copy(update={"data": data, "model": model, "train": train})
 
 
 def _relative(text: str, data_root: Path) -> str:

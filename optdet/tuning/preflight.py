@@ -9,11 +9,13 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optdet.config import ModelConfig
+from optdet.config import Config, ModelConfig
 from optdet.data.sets import open_sets
+from optdet.inference.detector import config_in, load_weights, new_model
 from optdet.inference.device import choose_device
 from optdet.inference.predict import OnImage
 from optdet.model.backbone import build_backbone, check_backbone_name
+from optdet.model.checkpoint_file import load_checkpoint
 from optdet.search_space import Choice
 from optdet.study_config import StudyConfig
 
@@ -42,8 +44,11 @@ def check_backbones(study: StudyConfig) -> None:
 
 
 def check_networks(study: StudyConfig) -> None:
-    """Build every backbone once, with its weights; OptdetError for one that trials could not build."""
-    for network in networks(study):
+    """Build every network once, with its weights; OptdetError for one that trials could not build."""
+    for network, start in product(networks(study), _starts(study)):
+        if start is not None:
+            _check_start(study.config, network, start)
+            continue
         weights = None if network.weights is None else Path(network.weights)
         build_backbone(
             network.backbone,
@@ -51,6 +56,23 @@ def check_networks(study: StudyConfig) -> None:
             weights=weights,
             image_size=study.config.data.size,
         )
+
+
+def _starts(study: StudyConfig) -> tuple[str | None, ...]:
+    dimension = study.space.get("train.start")
+    if isinstance(dimension, Choice):
+        return tuple(None if choice is None else str(choice) for choice in dimension.choices)
+    return (study.config.train.start,)
+
+
+def _check_start(config: Config, network: ModelConfig, start: str) -> None:
+    """Whether the checkpoint of ``train.start`` is one, and fits."""
+    model = config.model.model_copy(update={name: getattr(network, name) for name in _NETWORK})
+    payload = load_checkpoint(Path(start))
+    config_in(payload, start)
+    load_weights(
+        new_model(config.model_copy(update={"model": model}), for_training=False), payload["model"], start
+    )
 
 
 def check_run(

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -218,3 +219,18 @@ def test_processes_that_open_at_once_write_once(samples: list[Sample], tmp_path:
     pixels = hashlib.sha256(cached(samples, tmp_path / "cache")[0].tobytes()).hexdigest()
     assert sorted(answers) == [["0", pixels], ["0", pixels], ["3", pixels]]
     assert len(files(tmp_path / "cache")) == 1
+
+
+def test_the_key_of_averaged_images_is_what_it_was_and_another_filter_has_another(
+    samples: list[Sample], tmp_path: Path
+) -> None:
+    digest = hashlib.sha256(f"1 {SIZE} center".encode())
+    for sample in samples:
+        digest.update(hashlib.sha256(sample.image_path.read_bytes()).hexdigest().encode())
+    cached(samples, tmp_path / "cache")
+    assert files(tmp_path / "cache") == {f"images-{digest.hexdigest()[:20]}.npy"}
+    bilinear = [replace(box, interpolation="bilinear") for box in boxes(samples)]
+    reader = open_canvases(samples, bilinear, tmp_path / "cache", max_gb=1)
+    assert len(files(tmp_path / "cache")) == 2
+    for index, sample in enumerate(samples):
+        np.testing.assert_array_equal(reader[index], bilinear[index].draw(read_image(sample.image_path)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -74,3 +75,18 @@ def test_points_of_any_shape_are_taken_and_left_alone():
     assert on_canvas.dtype == np.float64
     np.testing.assert_allclose(on_canvas, [[3.2, 22.4], [9.6, 28.8]])
     assert np.array_equal(box.to_image(on_canvas[0]), box.to_image(on_canvas)[0])
+
+
+@pytest.mark.parametrize("size", [64, 416])
+def test_filters(size):
+    image = np.random.default_rng(0).integers(0, 256, (100, 200, 3), dtype=np.uint8)
+    bilinear = Letterbox(200, 100, size, interpolation="bilinear")
+    drawn = bilinear.draw(image)[bilinear.top : bilinear.top + bilinear.inner_height]
+    expected = cv2.resize(image, (size, size // 2), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(drawn, expected)
+    averaged = Letterbox(200, 100, size).draw(image)
+    # Made larger, an image is the same by either.
+    assert np.array_equal(averaged, bilinear.draw(image)) == (size > 200)
+    if size < 200:
+        means = cv2.resize(image, (size, size // 2), interpolation=cv2.INTER_AREA)
+        np.testing.assert_array_equal(averaged[bilinear.top : bilinear.top + bilinear.inner_height], means)

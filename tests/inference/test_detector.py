@@ -68,6 +68,17 @@ def test_a_detector_takes_its_model_out_of_training(detector: Detector, config: 
         assert torch.equal(tensor, before[name])
 
 
+def test_what_names_kept_maps_is_as_before_there_was_a_choice_of_filters(config: Config) -> None:
+    pre = Preprocessing.of(config)
+    mean, std = "(0.485, 0.456, 0.406)", "(0.229, 0.224, 0.225)"
+    assert repr(pre) == f"Preprocessing(size={SIZE}, pad='center', mean={mean}, std={std})"
+    bilinear = Preprocessing.of(changed(config, "data.interpolation", "bilinear"))
+    assert (bilinear.interpolation, bilinear == pre) == ("bilinear", False)
+    model = new_model(config, for_training=False)
+    keys = [Detector(model, each, CPU).key() for each in (pre, Preprocessing.of(config), bilinear)]
+    assert keys[0] == keys[1] != keys[2]
+
+
 def test_normalisation(config: Config) -> None:
     pre = Preprocessing.of(config)
     assert (pre.size, pre.pad) == (SIZE, "center")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from optdet.evaluation.scorer import ImageScorer, hmeans
 from optdet.inference.detector import open_checkpoint
 from optdet.inference.map_cache import MapCache
 from optdet.inference.predict import prob_maps
-from optdet.model.checkpoint_file import load_checkpoint
+from optdet.model.checkpoint_file import load_checkpoint, save_checkpoint
 from optdet.training.callbacks import FitCallbacks
 from optdet.training.checkpoints import CheckpointFolder, SavedCheckpoint
 from optdet.training.fit import FitResult, fit
@@ -437,7 +438,66 @@ def test_a_best_that_is_lost_twice_fails_the_trial(
         fit(config, sets, tmp_path / "run", device=CPU, callbacks=callbacks)
 
 
+# --- another detector's weights ----------------------------------------------------------------------------
+
+
+def test_a_run_begins_with_the_weights_of_a_file(
+    run: Run, config: Config, uninterrupted: Uninterrupted
+) -> None:
+    path = uninterrupted.result.best.path
+    still = changed(config, train__start=str(path), train__epochs=1, optimizer__lr=1e-30, data__pad="topleft")
+    log = Log()
+    result = run(log, settings=still)
+    assert [record.epoch for record in result.history] == [1]
+    assert log.said == [f"beginning with the weights of {path}, made with data.pad center (now topleft)"]
+    # Nothing is learnt at this rate: but for running statistics the weights are the file's.
+    weights = load_checkpoint(result.best.path)["model"]
+    learnt = [name for name in weights if not re.search("running_|num_batches", name)]
+    assert len(learnt) > 20
+    for name in learnt:
+        torch.testing.assert_close(weights[name], uninterrupted.best["model"][name], rtol=0, atol=1e-7)
+
+
+def test_a_run_with_a_start_that_is_killed_goes_on_to_the_same_bits(
+    run: Run, config: Config, uninterrupted: Uninterrupted
+) -> None:
+    settings = changed(config, train__start=str(uninterrupted.result.best.path), train__epochs=2)
+    whole = run(settings=settings, name="whole")
+    with pytest.raises(Killed):
+        run(Log(die_at=4), settings=settings)
+    result = run(settings=settings)
+    assert without_times(result.history) == without_times(whole.history)
+    expected = load_checkpoint(whole.best.path)["model"]
+    for name, tensor in load_checkpoint(result.best.path)["model"].items():
+        assert torch.equal(tensor, expected[name]), name
+
+
+def test_a_start_that_is_no_checkpoint_or_of_another_network(
+    run: Run, config: Config, uninterrupted: Uninterrupted, tmp_path: Path
+) -> None:
+    other = changed(config, train__start=str(uninterrupted.result.best.path), model__inner_channels=32)
+    with pytest.raises(OptdetError, match="the weights do not fit test_efficientnet: size mismatch"):
+        run(settings=other)
+    save_checkpoint(tmp_path / "bare.pt", {"model": {}})
+    with pytest.raises(OptdetError, match="the checkpoint has no 'config'"):
+        run(settings=changed(config, train__start=str(tmp_path / "bare.pt")))
+    with pytest.raises(OptdetError, match="cannot be read"):
+        run(settings=changed(config, train__start=str(tmp_path / "missing.pt")))
+
+
 # --- what ends a run ---------------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_that_lacks_settings_which_have_come_since_goes_on(
+    run: Run, config: Config, uninterrupted: Uninterrupted, checkpoints: CheckpointFolder
+) -> None:
+    with pytest.raises(Killed):
+        run(Log(die_at=8))
+    saved = checkpoints.found("last")[0]
+    payload = load_checkpoint(saved.path)
+    del payload["config"]["data"]["interpolation"], payload["config"]["train"]["start"]
+    checkpoints.save("last", saved.epoch, payload)
+    assert_same(run(), uninterrupted)
 
 
 def test_checkpoints_of_other_settings_are_refused(

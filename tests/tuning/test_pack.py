@@ -63,12 +63,13 @@ def test_absolute_paths_become_relative(tmp_path):
                 "val": {"images": str(tmp_path / "val"), "labels": "val.json"},
             },
             "model": {"weights": "/home/me/b4.safetensors"},
+            "train": {"start": str(tmp_path / "models/b4.pt")},
         }
     )
     moved = portable(config, tmp_path)
     places = [(source.images, source.labels) for source in (*moved.data.train, moved.data.val)]
     assert places == [("train/images", "train.json"), ("more/images", "../more.json"), ("val", "val.json")]
-    assert moved.model.weights == "b4.safetensors"
+    assert (moved.model.weights, moved.train.start) == ("b4.safetensors", "models/b4.pt")
     assert portable(Config(), tmp_path) == Config()
 
 
