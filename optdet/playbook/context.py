@@ -101,8 +101,8 @@ class Context:
 
     def named(self, name: str) -> Named:
         """What a stage calls ``name``; OptdetError for a stage that was not taken yet."""
-        if name == "previous":
-            return self.of(self.taken[-1].result)
+        if name == "previous":  # a reference is made in between
+            return self.of([taken for taken in self.taken if taken.stage != REFERENCE][-1].result)
         if name == "best":
             return self.of(self.best().result)
         if name in self.playbook.stages or name in (START, REFERENCE):
@@ -129,9 +129,13 @@ class Context:
     def best(self, *, alone: bool = False) -> Taken:
         """The step with the best score that gates could read, the first of equals; the start without any.
 
-        ``alone``: of single detectors.
+        ``alone``: of single detectors, and not of the reference, which is another line of work.
         """
-        asked = [taken for taken in self.taken if taken.result.n_members == 1 or not alone]
+        asked = [
+            taken
+            for taken in self.taken
+            if not alone or (taken.result.n_members == 1 and taken.stage != REFERENCE)
+        ]
         readings = [(self.reader.read(taken.result), taken) for taken in asked]
         known = [(reading.hmean, taken) for reading, taken in readings if reading is not None]
         return max(known, key=lambda entry: entry[0])[1] if known else self.taken[0]

@@ -14,6 +14,7 @@ from optdet.playbook.context import START, Context, Named, stage_path
 from optdet.playbook.result import StageResult, WrittenFile
 from optdet.structures import Sample, Thresholds
 from optdet.tuning.detection_source import DetectionSource
+from optdet.tuning.labelled import same_images
 from optdet.tuning.local_scores import local_scores
 from optdet.tuning.postprocess import PostprocessReport, tune_postprocess
 from optdet.tuning.source import labelled_samples, scorers_of
@@ -54,7 +55,19 @@ def as_it_is(context: Context, named: Named) -> Measured:
         sample.name: ImageTruth(sample.words).counts(detections.polygons)
         for sample, (detections,) in zip(samples, found, strict=True)
     }
-    return _measured(context, opened, named, samples, summarize(counts))
+    return _measured(
+        context, opened, named, samples, summarize(counts), _own_crossfit(context, opened, samples)
+    )
+
+
+def _own_crossfit(context: Context, opened: DetectionSource, samples: Sequence[Sample]) -> float | None:
+    """What a trial's tuning says of its thresholds, where it was done on these very images: the score without
+    it would be set beside those of others that have it."""
+    known = known_trial(opened, context.options)
+    if known is None or opened.labelled is None:
+        return None
+    n_same = len(same_images(opened.labelled(), samples))
+    return known.crossfit_at(opened.thresholds) if n_same == len(samples) else None
 
 
 def tuned(

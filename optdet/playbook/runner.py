@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from optdet.errors import OptdetError
 from optdet.playbook.combine import run_ensemble
 from optdet.playbook.context import REFERENCE, START, Context
-from optdet.playbook.definition import PlaybookConfig
+from optdet.playbook.definition import Origin, PlaybookConfig
 from optdet.playbook.fold_stage import run_folds
 from optdet.playbook.gates import Decision, branch_probabilities, decide
 from optdet.playbook.graph import names_reference
@@ -106,31 +106,38 @@ class _Run:
     def _work(self, steps: Sequence[Step]) -> None:
         """Do the last step's stage; keep its result with the decision, or alone while a board is asked."""
         step, playbook = steps[-1], self.context.playbook
-        context = replace(self.context, taken=taken(steps))
-        if step.stage == START:
-            context.display.say(f"step {step.number}: {START}, {playbook.start.source}")
-            result = run_origin(context, START, playbook.start)
-            decision: Decision | None = Decision(playbook.first_stage, "the first stage")
-        elif step.stage == REFERENCE and playbook.reference is not None:
-            context.display.say(f"step {step.number}: {REFERENCE}, {playbook.reference.source}")
-            result = run_origin(context, REFERENCE, playbook.reference)
-            asked_by = steps[-2].decision
-            decision = Decision(None if asked_by is None else asked_by.go, "the stage that compares with it")
+        decision: Decision | None
+        if step.stage in (START, REFERENCE):
+            result, decision = self._origin(steps)
         else:
             stage = playbook.stages[step.stage]
-            context.display.say(
-                f"step {step.number}: {step.stage}{f', {stage.title}' if stage.title else ''}"
-            )
-            result = RUN[stage.do](context, step.stage)
+            title = f", {stage.title}" if stage.title else ""
+            self.context.display.say(f"step {step.number}: {step.stage}{title}")
+            result = RUN[stage.do](replace(self.context, taken=taken(steps)), step.stage)
             decision = self._decide(steps, result)
         end_step(
-            context.database.storage,
+            self.context.database.storage,
             playbook.name,
             step.number,
             result=result.as_json(),
             decision=None if decision is None else decision.as_json(),
         )
         self._say(step, result, decision)
+
+    def _origin(self, steps: Sequence[Step]) -> tuple[StageResult, Decision]:
+        """The start, or the reference, and the stage that it is for."""
+        step, playbook = steps[-1], self.context.playbook
+        if step.stage == START:
+            origin: Origin | None = playbook.start
+            decision = Decision(playbook.first_stage, "the first stage")
+        else:
+            asked_by = steps[-2].decision
+            origin = playbook.reference
+            decision = Decision(None if asked_by is None else asked_by.go, "the stage that names it")
+        assert origin is not None  # the file is checked for it
+        self.context.display.say(f"step {step.number}: {step.stage}, {origin.source}")
+        context = replace(self.context, taken=taken(steps))
+        return run_origin(context, step.stage, origin), decision
 
     def _decide(self, steps: Sequence[Step], result: StageResult) -> Decision | None:
         """None where the gate reads a board that has not said anything of the result yet."""
@@ -163,11 +170,8 @@ class _Run:
 
     def _likelihoods(self, name: str, result: StageResult) -> list[str]:
         """How likely each branch is; of a leaderboard's score, which is one number, nothing is known."""
-        if (
-            name in (START, REFERENCE)
-            or not self.context.playbook.stages[name].gate
-            or self.context.reader is not LOCAL
-        ):
+        stage = self.context.playbook.stages.get(name)
+        if stage is None or not stage.gate or self.context.reader is not LOCAL:
             return []
         return likelihoods(self.context.playbook, name, result)
 

@@ -19,6 +19,7 @@ from optdet.playbook.measure import as_it_is, judged_samples, submission_path, s
 from optdet.playbook.result import StageResult, WrittenFile
 from optdet.settings_yaml import read_mapping
 from optdet.study_config import StudyConfig
+from optdet.tuning.housekeeping import best_trials
 from optdet.tuning.postprocess import Entry
 from optdet.tuning.postprocess_output import submission_name
 from optdet.tuning.results import best_trial, config_of
@@ -111,7 +112,12 @@ def train(context: Context, config: StudyConfig, *, data_root: Path | None = Non
             where=f"study {study.name}",
             fix="mend it, then run the playbook again",
         )
-    best_trial(study)  # says so where every trial was pruned
+    if not best_trials(study, 1):
+        raise OptdetError(
+            "no trial is complete",
+            where=f"study {study.name}",
+            fix=f"run more: optdet study run {study.name} --trials {study.config.trials + 5}",
+        )
     return study
 
 
