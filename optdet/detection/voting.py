@@ -154,15 +154,13 @@ class Ballots:
     def _proposed(self, index: int, thresh: float, left: Set[int]) -> list[int]:
         """A detection with those left that overlap it most: of each other member at most one, and all of them
         overlapping."""
-        cluster, members = [index], {self.member_of[index]}
+        cluster = [index]
         for other, iou in self.near[index].items():
             if iou < thresh or len(cluster) == self.n_members:
                 break
-            if other not in left or self.member_of[other] in members:
-                continue
-            if all(self.near[other].get(inside, 0.0) >= thresh for inside in cluster):
+            # Two of one member are never near.
+            if other in left and all(self.near[other].get(inside, 0.0) >= thresh for inside in cluster):
                 cluster.append(other)
-                members.add(self.member_of[other])
         return cluster
 
     def _rank(self, cluster: Sequence[int]) -> tuple[int, float]:
