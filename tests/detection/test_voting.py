@@ -68,6 +68,19 @@ def test_a_member_has_one_vote_in_a_cluster():
     assert len(vote([doubled, member(box(1, 0))], min_votes=1)) == 3
 
 
+def test_the_largest_cluster_comes_first():
+    """Four of five overlap one another. By the nearest pairs first there would be three and two."""
+    a, b, c, d = box(0, 0), box(2, 0), box(10, 0), box(12, 0)
+    ious = iou_matrix([a, b, c, d], [a, b, c, d])
+    assert ious.min() > 0.5
+    far = box(-2, 0)
+    assert iou_matrix([far], [c])[0, 0] > 0.5 > iou_matrix([far], [d])[0, 0]
+    members = [member(polygon) for polygon in (a, b, c, d, far)]
+    sizes = sorted(map(len, Ballots.of(members).clusters(0.5).members))
+    assert sizes == [1, 4]
+    assert len(vote(members, min_votes=4)) == 1
+
+
 def test_a_polygon_that_one_member_has_twice():
     """The copy takes nobody's vote."""
     twice, once = member(box(0, 0), box(0, 0)), member(box(0, 0))

@@ -92,7 +92,7 @@ def test_every_two_in_a_cluster_overlap_and_are_of_two_members(members, iou_thre
     for cluster in clusters:
         chosen = [ballots.polygons[index] for index in cluster]
         assert iou_matrix(chosen, chosen).min() >= iou_thresh - 1e-8
-        assert len(set(ballots.member_of[list(cluster)])) == len(cluster)
+        assert len({ballots.member_of[index] for index in cluster}) == len(cluster)
 
 
 @VOTING

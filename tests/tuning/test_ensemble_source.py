@@ -204,6 +204,18 @@ def test_a_source_with_views_is_the_mean_of_its_maps(finished, options):
     assert with_views(source, ()) is source
 
 
+def test_a_view_at_another_scale_leaves_the_canvas_as_it_is(finished, options, tmp_path):
+    source = open_source("finished", options)
+    paths = [sample.image_path for sample in source.labelled()]
+    (own, *_) = source.maps.maps(paths)
+    members = [{"source": "finished"}, {"source": "finished", "view": "scale:96"}]
+    saved = open_source(write(tmp_path, {"method": "maps", "members": members}), options)
+    for mean in (saved, with_views(source, [View("scale", 96)])):
+        (first, *_) = mean.maps.maps(paths)
+        assert first.detector.letterbox == own.detector.letterbox
+        assert not np.array_equal(first.detector.given_map, own.detector.given_map)
+
+
 def test_what_is_written_opens_as_what_it_was(finished, options, folder):
     sources = [f"finished:{best_trial(finished).number}", str(folder / "m0"), str(folder / "theirs.csv")]
     reading = replace(options, placement="letterbox", onnx=replace(options.onnx, pad="topleft"))
