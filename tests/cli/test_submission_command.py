@@ -311,6 +311,28 @@ def test_simplify(pages, predict, optdet, listed):
     assert "add --simplify N" in optdet("submission", "check", "a.csv", "--out", "y.csv").error
 
 
+def test_simplified_outlines_are_scored_as_they_are_written(tmp_path, optdet, listed):
+    """A cross with four points is no cross: it loses some of the word along one of its bars."""
+    page = np.zeros((SIZE[1], SIZE[0]), np.uint8)
+    page[44:52, 10:150] = page[10:86, 70:90] = 255
+    for name in ("images", "maps"):
+        (tmp_path / name).mkdir()
+    Image.fromarray(page).save(tmp_path / "images/cross.png")
+    np.save(tmp_path / "maps/cross.npy", page)
+    bar = np.array([[10, 40], [150, 40], [150, 56], [10, 56]], dtype=np.float64)
+    write_ufo(tmp_path / "labels.json", {"cross.png": [Word(bar)]})
+    command = ("predict", "maps", "--images", "images", "-t", "use_polygon=true", "-t", "unclip_ratio=1")
+    labelled = ("--val-images", "images", "--val-labels", "labels.json")
+    scores = {}
+    for name, options in (("whole", ()), ("few", ("--simplify", "4"))):
+        ran = optdet(*command, "--out", f"{name}.csv", *labelled, *options)
+        assert ran.code == 0, ran.err
+        evaluated = optdet("evaluate", f"{name}.csv", "--labels", "labels.json", "--json").out
+        scores[name] = json.loads(evaluated)["competition"]
+        assert listed()[f"{name}.csv"]["local"]["competition"] == scores[name]
+    assert scores["whole"] != scores["few"]
+
+
 def test_files_of_a_tuning_are_registered_with_their_scores(pages, optdet, listed):
     (pages / "named.yaml").write_text(
         "candidates: [{box_thresh: 0.7, label: high}, {box_thresh: 0.4, label: low}]"
