@@ -58,7 +58,7 @@ def create(
 
       optdet study create studies/mine.yaml train.epochs=30 trials=40
 
-      optdet study create studies/mine.yaml --name mine-2 --warm-start mine
+      optdet study create studies/mine.yaml --name mine-next --warm-start mine
     """
     from optdet.config_io import load_study as read_study
     from optdet.shipped import quickstart_file

@@ -2,8 +2,8 @@
 
 ``<root>/runs/<study>/t0007/`` for a trial, ``logs/`` beside it for runs in the background, and
 ``<root>/cache/``, ``<root>/data/``, ``<root>/artifacts/``. A path that is stored is relative to the root
-where it lies inside, so that the folder can be moved, and absolute otherwise; its separators are ``/``. Nothing
-here makes a folder.
+where it lies inside, so that the folder can be moved, and absolute otherwise; its separators are ``/``.
+Nothing here makes a folder.
 """
 
 from __future__ import annotations
