@@ -53,6 +53,9 @@ SMALLER = {
     "optdet data synth receipts": "optdet data synth receipts --train 4 --val 3 --image-size 192",
     "optdet study create studies/mine.yaml": f"optdet study create studies/mine.yaml {QUICK}",
     "optdet study run mine --trials 20": "optdet study run mine --trials 1",
+    "optdet study run mine --background": "optdet study run quickstart --background",  # with trials left
+    "optdet study log mine --lines 3": "optdet study log quickstart --lines 3",
+    "optdet study stop mine": "optdet study stop quickstart",
     TRAIN: f"{TRAIN} {QUICK}",
     PLAYBOOK: f"{PLAYBOOK} --until postprocess 'start.overrides={TINY_START}'",
     BOUND: BOUND.replace("recall>=0.955", "recall>=0"),  # two epochs of a dwarf find hardly a word
@@ -102,7 +105,10 @@ def one_thread(monkeypatch):
 def test_every_command_runs_in_the_order_of_the_readme(tmp_path, monkeypatch, one_thread):
     commands = [line for line in SHELL if line.startswith("optdet ") and line != "optdet dashboard"]
     assert set(SMALLER) <= set(commands)
-    printed = {line: run(SMALLER.get(line, line), tmp_path, monkeypatch) for line in commands}
+    try:
+        printed = {line: run(SMALLER.get(line, line), tmp_path, monkeypatch) for line in commands}
+    finally:
+        run("optdet study stop quickstart", tmp_path, monkeypatch)  # what runs in the background ends here
     scored = next(out for line, out in printed.items() if line.startswith("optdet evaluate"))
     best = json.loads((tmp_path / "best.json").read_text())
     (row,) = [

@@ -97,7 +97,7 @@ def create(
 
       optdet study create configs/mine.yaml --folds folds/folds.json --name mine-folds
 
-      optdet study create studies/mine.yaml --name mine-2 --warm-start mine
+      optdet study create studies/mine.yaml --name mine-next --warm-start mine
 
       optdet study create --from-wandb sweep.yaml configs/mine.yaml --write studies/sweep.yaml
 

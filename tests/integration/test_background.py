@@ -47,7 +47,11 @@ def records(folder):
 
 def states(folder):
     with sqlite3.connect(folder / "studies" / "optdet.db") as connection:
-        return dict(connection.execute("SELECT number, state FROM trials"))
+        return dict(
+            connection.execute(
+                "SELECT number, state FROM trials JOIN studies USING (study_id) WHERE study_name = 'tiny'"
+            )
+        )
 
 
 def slots(folder):
