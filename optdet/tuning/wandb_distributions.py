@@ -40,7 +40,14 @@ def read_parameter(spec: Mapping[str, Any], where: str) -> ReadParameter:
         raise OptdetError(
             f"{kind!r} is no distribution of W&B", where=where, fix=f"there are {', '.join(_READERS)}"
         )
+    for value in (spec.get("value"), *(_listed(spec.get("values")))):
+        if type(value) in (int, float) and not _is_number(value):
+            raise OptdetError("a value is no number that can be searched", where=where)
     return reader(spec, where)
+
+
+def _listed(values: Any) -> list[Any]:
+    return values if isinstance(values, list) else []
 
 
 def _kind(spec: Mapping[str, Any], where: str) -> str:

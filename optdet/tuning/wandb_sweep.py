@@ -41,6 +41,7 @@ _OF_THE_SERVICE: Final = (
     "prior_runs",
 )
 _TRIALS: Final = 20
+_MOST_TRIALS: Final = 10**6
 _MAX_DEPTH: Final = 16
 
 
@@ -234,7 +235,7 @@ def _settings(reading: _Reading, tree: Mapping[str, Any], method: str) -> dict[s
 
 
 def _trials(reading: _Reading, cap: Any, method: str) -> int:
-    if cap is not None and (type(cap) is not int or cap < 1):
+    if cap is not None and (type(cap) is not int or not 1 <= cap <= _MOST_TRIALS):
         raise OptdetError(f"run_cap is {cap!r}, not a number of runs", where=reading.where)
     if not reading.space:
         reading.say(

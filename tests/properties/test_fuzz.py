@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import baseline_home
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+import torch
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from optdet.candidates_config import CandidatesConfig
@@ -22,8 +24,12 @@ from optdet.data.predictions import read_predictions
 from optdet.detection.postprocess import MAX_DETECTIONS, MapDetector
 from optdet.errors import OptdetError
 from optdet.geometry.letterbox import Letterbox
+from optdet.model.baseline_weights import split_tensors
+from optdet.model.lightning_checkpoint import read_lightning
 from optdet.settings_yaml import read_mapping
 from optdet.structures import Thresholds
+from optdet.tuning.wandb_study import study_of_sweep
+from optdet.tuning.wandb_sweep import read_sweep
 
 N_INPUTS = int(os.environ.get("OPTDET_TEST_INPUTS", "300"))
 LIMIT_S = 1.0  # of this process's own time: others may be using the machine
@@ -65,6 +71,19 @@ trials: 4
 CANDIDATES = """postprocess: {max_candidates: 600}
 candidates:
   - {label: safe, phase: 1, thresh: 0.24, box_thresh: 0.25}
+"""
+
+SWEEP = """method: bayes
+metric: {name: val/hmean, goal: maximize}
+run_cap: 15
+parameters:
+  preset: {value: some_config}
+  models.head.thresh: {distribution: normal, mu: 0.24, sigma: 0.02}
+  models.optimizer.lr: {distribution: log_uniform, min: -8.5, max: -6.9}
+  models.loss.negative_ratio: {distribution: q_uniform, min: 3, max: 7, q: 0.5}
+  models: {parameters: {scheduler: {parameters: {T_max: {values: [18, 20], probabilities: [0.5, 0.5]}}}}}
+  trainer.max_epochs: {distribution: q_log_uniform_values, min: 10, max: 20}
+early_terminate: {type: hyperband, max_iter: 27, s: 3}
 """
 
 PIECES = st.one_of(
@@ -167,6 +186,7 @@ READERS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
         CANDIDATES,
         lambda path: validate(CandidatesConfig, read_mapping(path), str(path)),
     ),
+    "W&B sweep": ("sweep.yaml", SWEEP, lambda path: study_of_sweep(read_sweep(path), path, None)),
 }
 
 
@@ -193,6 +213,35 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(reader: str, tmp_path: Pa
     try_it()
     assert list(tmp_path.iterdir()) == [folder]
     assert list(folder.iterdir()) == [path]
+
+
+@pytest.mark.timeout(3600)
+def test_a_damaged_lightning_checkpoint_is_read_or_refused_in_one_line(tmp_path: Path) -> None:
+    tensors = {"model.decoder.inners.0.weight": torch.zeros(2, 2), "model.encoder.model.a": torch.ones(3)}
+    path = baseline_home.save(tmp_path / "a.ckpt", tensors, hyper_parameters={"models": {"head": {"k": 50}}})
+    whole = path.read_bytes()
+    read_lightning(path)
+
+    @settings(max_examples=N_INPUTS, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(
+        keep=st.integers(0, len(whole)),
+        changes=st.lists(
+            st.tuples(st.integers(0, len(whole) - 1), st.binary(min_size=1, max_size=8)), max_size=4
+        ),
+    )
+    @example(keep=len(whole), changes=[])
+    def try_it(keep: int, changes: list[tuple[int, bytes]]) -> None:
+        content = bytearray(whole)
+        for place, new in changes:
+            content[place : place + len(new)] = new
+        path.write_bytes(content[:keep])
+        started = time.process_time()
+        refusal = refusal_of(lambda: split_tensors(read_lightning(path).tensors, str(path)))
+        assert time.process_time() - started < LIMIT_S
+        assert "\n" not in refusal
+
+    try_it()
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.timeout(3600)
