@@ -97,6 +97,7 @@ def predict_submission(
     """
     if (wanted.val_images is None) != (wanted.val_labels is None):
         raise OptdetError("--val-images and --val-labels go together", where=source, fix="give both")
+    known = known_trial(opened, options)  # before: once the file is written, no database may fail it
     with bar("predicting") as on_image:
         written = predict_folder(
             lambda paths: _detections(opened, paths, thresholds, on_image),
@@ -105,7 +106,6 @@ def predict_submission(
             labels=wanted.labels,
             max_points=wanted.max_points,
         )
-    known = known_trial(opened, options)
     about = About(
         command="predict",
         sources=[source_of(opened, source, known)],
