@@ -99,11 +99,11 @@ def record(
     from optdet.cli.submission_tables import record_lines
     from optdet.store.submissions import BoardScore
     from optdet.tuning.study import open_database
-    from optdet.tuning.submissions import find_or_adopt, record_score, require_score
+    from optdet.tuning.submissions import find_or_adopt, open_registry, record_score, require_score
 
     score = BoardScore(hmean, precision, recall, note)
     require_score(score, board)
-    database = open_database(storage, root, create=adopt)
+    database = open_database(storage, root, create=True) if adopt else open_registry(storage, root)
     recorded = record_score(database, find_or_adopt(database, file, adopt=adopt), score, board)
     for line in record_lines(recorded, board):
         typer.echo(line)
@@ -121,10 +121,10 @@ def list_(json: options.Json = False, storage: options.Storage = None, root: opt
     """
     from optdet.cli.submission_tables import submissions_table
     from optdet.cli.tables import print_json
-    from optdet.tuning.study import open_database
     from optdet.tuning.submission_list import submission_rows
+    from optdet.tuning.submissions import open_registry
 
-    found = submission_rows(open_database(storage, root))
+    found = submission_rows(open_registry(storage, root))
     if json:
         print_json(found.as_json())
     else:
@@ -160,11 +160,11 @@ def next_(
     from optdet.cli.progress import image_bar
     from optdet.cli.submission_tables import next_lines
     from optdet.cli.tables import print_json
-    from optdet.tuning.study import open_database
     from optdet.tuning.submission_next import next_tries
+    from optdet.tuning.submissions import open_registry
 
     with image_bar("comparing files") as on_file:
-        found = next_tries(open_database(storage, root), left, images=images, same=same, on_file=on_file)
+        found = next_tries(open_registry(storage, root), left, images=images, same=same, on_file=on_file)
     if json:
         print_json(found.as_json())
     else:
@@ -186,10 +186,9 @@ def restore(
 
       optdet submission restore test.csv --out again.csv
     """
-    from optdet.tuning.study import open_database
-    from optdet.tuning.submissions import find_submission, reissue
+    from optdet.tuning.submissions import find_submission, open_registry, reissue
 
-    database = open_database(storage, root)
+    database = open_registry(storage, root)
     found = find_submission(database, name)
     wrote = reissue(database, found, out, force=force)
     typer.echo(f"{'wrote' if wrote else 'it is there:'} {out}, SHA-256 {found.sha256[:12]}")

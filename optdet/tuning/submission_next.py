@@ -186,14 +186,11 @@ class _Files:
         self._polygons: dict[str, Polygons | None] = {}
 
     def polygons(self, row: SubmissionRow) -> Polygons | None:
-        """None where the bytes are lost."""
+        """Those with an outline; None where the bytes are lost."""
         sha256 = row.record.sha256
         if sha256 not in self._polygons:
             content = content_of(self._database, row.record)
-            path = Path(row.record.path)
-            self._polygons[sha256] = (
-                None if content is None else parse_predictions(path, content.decode("utf-8-sig")).polygons
-            )
+            self._polygons[sha256] = None if content is None else _outlines(row, content)
         return self._polygons[sha256]
 
     def nearest(
@@ -206,6 +203,12 @@ class _Files:
         readable = [(other, theirs) for other in others if (theirs := self.polygons(other)) is not None]
         scored = [(other, mean_agreement(own, theirs)) for other, theirs in readable]
         return max(scored, key=lambda each: each[1], default=None)
+
+
+def _outlines(row: SubmissionRow, content: bytes) -> Polygons:
+    """An adopted file may hold what is no polygon."""
+    found = parse_predictions(Path(row.record.path), content.decode("utf-8-sig")).polygons
+    return {name: [each for each in polygons if len(each) >= 3] for name, polygons in found.items()}
 
 
 def mean_agreement(a: Polygons, b: Polygons) -> float:

@@ -97,7 +97,7 @@ def predict_submission(
     """
     if (wanted.val_images is None) != (wanted.val_labels is None):
         raise OptdetError("--val-images and --val-labels go together", where=source, fix="give both")
-    known = known_trial(opened, options)
+    known = known_trial(opened, options)  # before: once the file is written, no database may fail it
     about = About(
         command="predict",
         sources=[source_of(opened, source, known)],

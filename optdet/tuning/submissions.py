@@ -36,6 +36,7 @@ from optdet.store.submissions import (
     save_submission,
     submission_of,
 )
+from optdet.store.url import file_of, parse_url, storage_url
 from optdet.tuning.study import Database, open_database
 from optdet.tuning.submission_places import content_of, stored_path
 
@@ -62,6 +63,18 @@ class Recorded:
     score: BoardScore
     before: BoardScore | None
     is_kept: bool
+
+
+def open_registry(storage: str | None, root: str | None = None) -> Database:
+    """The database of a command that only asks; OptdetError where no file was written yet."""
+    file = file_of(parse_url(storage_url(storage)))
+    if file is not None and not file.exists():
+        raise OptdetError(
+            "no submission there yet",
+            where=str(file),
+            fix="write one: optdet predict SOURCE --images DIR --out FILE.csv",
+        )
+    return open_database(storage, root)
 
 
 def register(database: Database, written: WrittenPredictions, about: About) -> SubmissionRecord:

@@ -141,8 +141,10 @@ def test_from_prediction_to_leaderboard_and_back(pages, predict, optdet, listed,
 
 
 def test_next_says_what_cannot_be_told_apart(pages, predict, optdet, score):
-    ran = optdet("submission", "next")
-    assert "there are no studies yet" in ran.error or "no submission there yet" in ran.error
+    for command in (("next",), ("list",), ("restore", "a.csv", "--out", "b.csv")):
+        error = optdet("submission", *command).error
+        assert "no submission there yet; write one: optdet predict SOURCE" in error
+    assert not (pages / "studies").exists()
     for name, change in (
         ("best", "unclip_ratio=1.5"),
         ("near", "box_thresh=0.63"),

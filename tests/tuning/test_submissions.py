@@ -21,6 +21,7 @@ from optdet.tuning.submission_list import submission_rows
 from optdet.tuning.submission_next import next_tries
 from optdet.tuning.submissions import (
     About,
+    adopt_file,
     board_score,
     find_submission,
     record_score,
@@ -124,9 +125,13 @@ def test_next_tries(registry, write, tmp_path):
     assert [row.record.name for row in first.group.members] == ["a.csv", "a-brother.csv"]
     record_score(registry, find_submission(registry, "b"), BoardScore(0.8))
     (tmp_path / "c.csv").unlink()
+    (tmp_path / "line.csv").write_text("filename,polygons\na.png,1 1 9 9\n")
+    adopt_file(registry, tmp_path / "line.csv")
     last = next_tries(registry, 9)
-    assert [row.record.name for row, _ in last.unranked] == ["c.csv"]
-    assert last.unranked[0][1] == "the file is gone"
+    assert [(row.record.name, reason) for row, reason in last.unranked] == [
+        ("c.csv", "the file is gone"),
+        ("line.csv", "no local score is known"),
+    ]
     (tmp_path / "empty").mkdir()
     with pytest.raises(OptdetError, match="no submission is of these images"):
         next_tries(registry, 1, images=tmp_path / "empty")
