@@ -1,20 +1,13 @@
-"""Labelled images parted into folds: planned from what they hold, then written.
-
-Images whose files are the same, byte for byte, are one group, whatever they are called: in different folds
-the one would be learnt and the other held out.
-"""
+"""Labelled images parted into folds: planned from what they hold, then written."""
 
 from __future__ import annotations
 
-import csv
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from optdet.config import SourceConfig, SyntheticConfig
-from optdet.data.files import read_text
 from optdet.data.fingerprints import data_state, file_digests, words_sha256
 from optdet.data.folds import (
     FILE_NAME,
@@ -27,9 +20,9 @@ from optdet.data.folds import (
     to_folder,
     write_folds,
 )
+from optdet.data.groups import named_groups, with_twins
 from optdet.data.images import image_size
 from optdet.data.label_ufo import write_ufo
-from optdet.data.names import NameIndex
 from optdet.data.partition import Traits, partition
 from optdet.data.pool import load_sources, pooled_samples
 from optdet.data.source import Source
@@ -192,8 +185,8 @@ def _measured(sources: Sequence[Source], groups: Path | None, on_image: OnImage 
         if on_image is not None:
             on_image(number, len(samples))
     digests = file_digests(samples)
-    named, notes = _groups(sources, pooled, groups)
-    together, n_twins = _with_twins(samples, named, digests)
+    named, notes = named_groups(sources, pooled, groups)
+    together, n_twins = with_twins(samples, named, digests)
     if n_twins:
         notes.append(f"{counted(n_twins, 'image')} with the same file as another: kept in its fold")
     return _Measured(samples, tuple(sizes), digests, together, tuple(notes))
@@ -239,63 +232,6 @@ def _write_labels(split: Split, folder: Path, fold: int) -> None:
             sizes={sample.name: (image.width, image.height) for sample, image in chosen},
             groups={sample.name: image.group for sample, image in chosen if image.group is not None},
         )
-
-
-def _groups(
-    sources: Sequence[Source], pooled: Sequence[Sequence[Sample]], table: Path | None
-) -> tuple[dict[str, str], list[str]]:
-    """Groups by the samples' pooled names, as label files have them or the table; and what to say."""
-    named = {
-        sample.name: source.groups[original.name]
-        for source, samples in zip(sources, pooled, strict=True)
-        for original, sample in zip(source.samples, samples, strict=True)
-        if original.name in source.groups
-    }
-    if table is None:
-        return named, []
-    index = NameIndex([sample.name for samples in pooled for sample in samples])
-    unknown = []
-    for name, group in read_groups(table):
-        found = index.find(name)
-        if found is None:
-            unknown.append(name)
-        else:
-            named[found] = group
-    if unknown:
-        return named, [f"{counted(len(unknown), 'name')} of {table} fit no image, the first is {unknown[0]}"]
-    return named, []
-
-
-def read_groups(path: Path) -> list[tuple[str, str]]:
-    """Rows (name, group) of a CSV, with or without that heading."""
-    rows = [row for row in csv.reader(read_text(path).splitlines()) if row]
-    if rows and [cell.strip().lower() for cell in rows[0]] == ["name", "group"]:
-        rows = rows[1:]
-    for number, row in enumerate(rows, start=1):
-        if len(row) != 2 or not all(cell.strip() for cell in row):
-            raise OptdetError(
-                f"row {number} is not an image's name and its group",
-                where=str(path),
-                fix="write name,group",
-            )
-    if not rows:
-        raise OptdetError("it names no image", where=str(path), fix="write name,group in each row")
-    return [(name.strip(), group.strip()) for name, group in rows]
-
-
-def _with_twins(
-    samples: Sequence[Sample], named: Mapping[str, str], digests: Mapping[Path, str]
-) -> tuple[dict[str, str], int]:
-    """Groups with images of equal files put together; and how many have the file of one before."""
-    times = Counter(digests[sample.image_path] for sample in samples)
-    together = dict(named)
-    for digest in (digest for digest, number in times.items() if number > 1):
-        twins = [sample.name for sample in samples if digests[sample.image_path] == digest]
-        groups = sorted({together[name] for name in twins if name in together})
-        group = groups[0] if groups else f"file {digest[:12]}"
-        together |= dict.fromkeys(twins, group)
-        together |= {name: group for name, of in together.items() if of in groups}
-    return together, sum(number - 1 for number in times.values())
 
 
 def _require_enough(traits: Sequence[Traits], n_folds: int) -> None:

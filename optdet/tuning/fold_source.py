@@ -172,6 +172,7 @@ def judge_samples(opened: OutOfFold, images: Path | None, labels: Path | None) -
         source = load_source(Path(judge.images), Path(judge.labels), format=judge.format)
     else:
         return ()
+    source.require_complete()
     learnt = [sample.name for sample in source.samples if image_key(sample.image_path) in opened.maps.fold_of]
     if learnt:
         raise OptdetError(

@@ -12,7 +12,7 @@ import pytest
 from optuna.trial import TrialState
 
 from optdet.config import SourceConfig
-from optdet.config_io import validate
+from optdet.config_io import apply_params, validate
 from optdet.data.split import split_data, write_split
 from optdet.data.synthetic.dataset import make_dataset
 from optdet.errors import OptdetError
@@ -29,6 +29,7 @@ from optdet.tuning.fold_scores import store_scores, stored_scores
 from optdet.tuning.fold_source import judge_samples, open_out_of_fold
 from optdet.tuning.fold_study import FoldBase, base_of_config, base_of_trial, plan_fold_study
 from optdet.tuning.overview import study_rows
+from optdet.tuning.pack import portable
 from optdet.tuning.progress import Progress
 from optdet.tuning.results import best_json, relocated, study_json
 from optdet.tuning.run import run_study
@@ -250,6 +251,8 @@ def test_a_config_of_folds_is_moved_with_its_file(
 ) -> None:
     monkeypatch.chdir(place / "studies")
     assert relocated(folds.config.config, place).data.folds == "../folds/folds.json"
+    absolute = apply_params(folds.config.config, {"data.folds": str(place / "folds/folds.json")})
+    assert portable(absolute, place).data.folds == "folds/folds.json"
 
 
 # --- pooled maps -------------------------------------------------------------------------------------------
