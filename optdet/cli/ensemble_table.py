@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from optdet.tuning.ensemble_report import EnsembleReport
     from optdet.tuning.ensemble_scores import Scored
 
+_MIN_WIDTH = 160
+"""Names of members are paths, and no number may be cut off for them."""
 _HOW = {
     "given": "as given",
     "usual": "as usual: tuning them scores no higher cross-fitted",
@@ -32,7 +34,7 @@ def ensemble_table(report: EnsembleReport) -> None:
         mark = "*" if each is report.best else ""
         table.add_row(f"{each.member.name}{mark}", *_scores(each.scored), *weight)
     table.add_row("ensemble", *_scores(report.ensemble), *([""] if report.mean else []))
-    print_table(table)
+    print_table(table, min_width=_MIN_WIDTH)
     typer.echo("P, R, H: CLEval competition, macro; * the best member")
     for each in report.members:
         if report.vote and each.thresholds is not None:

@@ -166,8 +166,11 @@ def new_table(*columns: str) -> Table:
     return table
 
 
-def print_table(table: Table) -> None:
-    Console(highlight=False).print(table)
+def print_table(table: Table, *, min_width: int = 0) -> None:
+    """As wide as the terminal, 80 columns elsewhere, or ``min_width``: what does not fit is cut off."""
+    console = Console(highlight=False)
+    console.width = max(console.width, min_width)
+    console.print(table)
 
 
 def _score(value: float | None) -> str:

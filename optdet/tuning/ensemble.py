@@ -66,8 +66,10 @@ def build_ensemble(
         tuned = [each.tuned for each in opened]
         vote = tune_votes(tuned, judge, min_votes=min_votes, iou_thresh=iou_thresh, bar=bar)
         ensemble = vote.scored
+    # Views were trained as their source was.
+    trained_on = {member.group: _trained_on(member, judge) for member in members if member.view is None}
     reports = tuple(
-        MemberReport(member, score, each.tuned.thresholds, weight, _trained_on(member, judge))
+        MemberReport(member, score, each.tuned.thresholds, weight, trained_on[member.group])
         for member, each, score, weight in zip(members, opened, scored, by_member, strict=True)
     )
     return EnsembleReport(

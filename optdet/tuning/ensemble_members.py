@@ -8,6 +8,7 @@ from pathlib import Path
 
 from optdet.ensemble_config import EnsembleMethod
 from optdet.errors import OptdetError
+from optdet.inference.map_names import has_maps
 from optdet.inference.map_source import DetectorMaps
 from optdet.inference.views import View
 from optdet.tuning.detection_source import DetectionSource, OpenSource
@@ -52,10 +53,6 @@ class Members:
 
     members: tuple[Member, ...]
     notes: tuple[str, ...]
-
-    @property
-    def n_groups(self) -> int:
-        return 1 + max(member.group for member in self.members)
 
 
 def open_members(
@@ -102,7 +99,9 @@ def _open(source: str, options: SourceOptions) -> DetectionSource:
 
 def _as_it_is(source: str, opened: DetectionSource) -> str:
     """STUDY:TRIAL of a study, also where its best trial was meant; a path as it was given."""
-    return opened.title if opened.labelled is not None and not Path(source).exists() else source
+    if isinstance(opened, OpenSource) and isinstance(opened.maps, DetectorMaps) and opened.trained_on:
+        return opened.title
+    return source
 
 
 def _expanded(sources: Sequence[str], options: SourceOptions) -> tuple[list[str], list[str]]:
@@ -123,8 +122,9 @@ def _expanded(sources: Sequence[str], options: SourceOptions) -> tuple[list[str]
 
 
 def _names_a_file(source: str) -> bool:
+    """As `open_detections` sees it: a folder without maps may be called as a study is."""
     path = Path(source)
-    return path.exists() or "/" in source or path.suffix in (".pt", ".onnx", ".csv", ".json", ".yaml", ".yml")
+    return path.is_file() or "/" in source or (path.is_dir() and has_maps(path))
 
 
 def _require_distinct(opened: Sequence[tuple[str, DetectionSource]]) -> None:

@@ -107,7 +107,19 @@ def open_ensemble(path: Path, options: SourceOptions) -> DetectionSource:
     )
     in_use = config.thresholds.as_thresholds() if config.thresholds else PostprocessConfig().thresholds()
     own = [source for source, _ in sources]
-    return OpenSource(path.name, MeanMaps(path.name, maps), in_use, labelled=common_samples(own))
+    return OpenSource(
+        path.name,
+        MeanMaps(path.name, maps),
+        in_use,
+        labelled=common_samples(own),
+        trained_on=_all_trained_on(own),
+    )
+
+
+def _all_trained_on(sources: Sequence[OpenSource]) -> Callable[[], tuple[Path, ...]] | None:
+    """What gives the training images of all members that know theirs; None where none does."""
+    known = [source.trained_on for source in sources if source.trained_on is not None]
+    return (lambda: tuple(path for of in known for path in of())) if known else None
 
 
 def is_scaled(view: View | None) -> bool:

@@ -69,6 +69,15 @@ def test_the_table_says_what_the_ensemble_is_worth(project, optdet):
     assert max(map(len, lines)) < 120
 
 
+def test_long_names_cut_no_number_off(project, optdet):
+    long = project / ("a-folder-of-maps-with-a-name" * 3)
+    long.symlink_to(project / "m2")
+    ran = optdet("ensemble", long.name, "m0", "--method", "votes", *GIVEN, "-s", "method=none")
+    (line,) = [line for line in ran.out.splitlines() if line.startswith(long.name) and " at " not in line]
+    assert len(line.split()) == 7
+    assert "…" not in ran.out
+
+
 def test_an_ensemble_that_does_not_beat_its_best_member(project, optdet):
     shutil.copytree(project / "m0", project / "copy")
     command = ("ensemble", "m0", "copy", "--method", "maps", *GIVEN, *SMALL, "--weights", "1,1")

@@ -178,8 +178,17 @@ def test_a_study_over_folds_is_its_trials(make, recorder, finished, options, mon
     assert len(alone.members) == 2  # any other study is its best trial
 
 
-def test_members_know_what_they_were_trained_on(finished, options):
+def test_a_folder_that_is_called_as_a_study_hides_nothing(finished, options, tmp_path, monkeypatch):
+    (tmp_path / "finished").mkdir()
+    monkeypatch.chdir(tmp_path)
+    found = open_members(["finished"], method="maps", views=[View("hflip")], options=options)
+    assert found.members[0].source == f"finished:{best_trial(finished).number}"
+
+
+def test_members_know_what_they_were_trained_on(finished, options, tmp_path):
     source = open_source("finished", options)
+    mean = open_source(write(tmp_path, {"method": "maps", "members": [{"source": "finished"}]}), options)
+    assert mean.trained_on() == source.trained_on()
     paths = source.trained_on()
     assert len(paths) == 4
     assert all(path.is_file() for path in paths)
