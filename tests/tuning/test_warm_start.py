@@ -195,6 +195,23 @@ def test_one_that_was_cut_off_is_completed_with_what_holds_then(
     assert queued(load_study(old.database, "new")) == expected
 
 
+def test_one_that_was_cut_off_may_be_made_without_the_other_study(
+    make_source, warm, database, define, monkeypatch
+):
+    make_source(BEST)
+    own = tuple(params for _, params in BEST)  # so that nothing is left to be queued behind it
+
+    def killed(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("optdet.tuning.notes.write_study_note", killed)
+        with pytest.raises(KeyboardInterrupt):
+            warm(queue=own)
+    assert create_study(database, define("new", queue=own)) == "created"
+    assert warm_start_of(load_study(database, "new")) is None
+
+
 def test_a_grid_may_have_as_many_trials_more(make_source, warm):
     space = {BATCH: {"type": "int", "low": 1, "high": 2}, RATIO: WIDE[RATIO].model_dump()}
     make_source(BEST)
