@@ -11,6 +11,7 @@ import shutil
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
+import baseline_home
 import pytest
 import torch
 import typer
@@ -36,6 +37,15 @@ TRAIN = "optdet train configs/mine.yaml optimizer.lr=0.0004"
 BOUND = (
     'optdet postprocess tune quickstart --constraint "recall>=0.955" --out tuned --write configs/tuned.yaml'
 )
+IMPORT = "optdet import baseline.ckpt --out baseline.pt --size 640 --write configs/baseline.yaml"
+SWEEP = """method: random
+run_cap: 15
+parameters:
+  models.optimizer.lr: {distribution: log_uniform, min: -8.5, max: -6.9}
+  models.head.thresh: {distribution: normal, mu: 0.24, sigma: 0.02}
+  unknown.setting: {value: 3}
+early_terminate: {type: hyperband, min_iter: 8, eta: 2}
+"""
 SMALL_SYNTHETIC = "data.synthetic.train=4 data.synthetic.val=3 data.synthetic.image_size=192"
 SMALLER = {
     "optdet study create": f"optdet study create {SMALL_SYNTHETIC} {QUICK}",
@@ -44,6 +54,7 @@ SMALLER = {
     "optdet study create studies/mine.yaml": f"optdet study create studies/mine.yaml {QUICK}",
     "optdet study run mine --trials 20": "optdet study run mine --trials 1",
     TRAIN: f"{TRAIN} {QUICK}",
+    IMPORT: f"{IMPORT} --backbone test_efficientnet",
     BOUND: BOUND.replace("recall>=0.955", "recall>=0"),  # two epochs of a dwarf find hardly a word
 }
 """The same commands with less work to do, so that all of them take seconds."""
@@ -91,6 +102,8 @@ def one_thread(monkeypatch):
 def test_every_command_runs_in_the_order_of_the_readme(tmp_path, monkeypatch, one_thread):
     commands = [line for line in SHELL if line.startswith("optdet ") and line != "optdet dashboard"]
     assert set(SMALLER) <= set(commands)
+    baseline_home.save(tmp_path / "baseline.ckpt", baseline_home.tensors())
+    (tmp_path / "sweep.yaml").write_text(SWEEP)
     printed = {line: run(SMALLER.get(line, line), tmp_path, monkeypatch) for line in commands}
     scored = next(out for line, out in printed.items() if line.startswith("optdet evaluate"))
     best = json.loads((tmp_path / "best.json").read_text())
