@@ -11,6 +11,7 @@ import shutil
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
+import baseline_home
 import pytest
 import torch
 import typer
@@ -43,6 +44,15 @@ TINY_START = (
     "{data.synthetic.train: 4, data.synthetic.val: 3, data.synthetic.image_size: 192, data.size: 128,"
     " model.backbone: test_efficientnet, model.inner_channels: 16, train.epochs: 1, data.workers: 0}"
 )
+IMPORT = "optdet import baseline.ckpt --out baseline.pt --size 640 --write configs/baseline.yaml"
+SWEEP = """method: random
+run_cap: 15
+parameters:
+  models.optimizer.lr: {distribution: log_uniform, min: -8.5, max: -6.9}
+  models.head.thresh: {distribution: normal, mu: 0.24, sigma: 0.02}
+  unknown.setting: {value: 3}
+early_terminate: {type: hyperband, min_iter: 8, eta: 2}
+"""
 SMALL_SYNTHETIC = "data.synthetic.train=4 data.synthetic.val=3 data.synthetic.image_size=192"
 SMALLER = {
     "optdet study create": f"optdet study create {SMALL_SYNTHETIC} {QUICK}",
@@ -58,6 +68,7 @@ SMALLER = {
     "optdet study stop mine": "optdet study stop quickstart",
     TRAIN: f"{TRAIN} {QUICK}",
     PLAYBOOK: f"{PLAYBOOK} --until postprocess 'start.overrides={TINY_START}'",
+    IMPORT: f"{IMPORT} --backbone test_efficientnet",
     BOUND: BOUND.replace("recall>=0.955", "recall>=0"),  # two epochs of a dwarf find hardly a word
 }
 """The same commands with less work to do, so that all of them take seconds."""
@@ -105,6 +116,8 @@ def one_thread(monkeypatch):
 def test_every_command_runs_in_the_order_of_the_readme(tmp_path, monkeypatch, one_thread):
     commands = [line for line in SHELL if line.startswith("optdet ") and line != "optdet dashboard"]
     assert set(SMALLER) <= set(commands)
+    baseline_home.save(tmp_path / "baseline.ckpt", baseline_home.tensors())
+    (tmp_path / "sweep.yaml").write_text(SWEEP)
     try:
         printed = {line: run(SMALLER.get(line, line), tmp_path, monkeypatch) for line in commands}
     finally:
