@@ -24,6 +24,9 @@ Index = NDArray[np.intp]
 Bools = NDArray[np.bool_]
 Regions = NDArray[np.object_]
 
+_GRID = 1e-10
+"""Of the largest coordinate: the grid on which lines are parted that GEOS cannot part exactly."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rings:
@@ -163,11 +166,20 @@ def regions(rings: Rings) -> Regions:
 
 def _even_odd_region(ring: FloatArray) -> Any:
     """The faces that a self-crossing ring cuts the plane into, those inside by the even-odd rule."""
-    lines = shapely.node(shapely.linestrings(np.concatenate([ring, ring[:1]])))
-    faces = shapely.get_parts(shapely.polygonize(shapely.get_parts(lines)))
+    faces = shapely.get_parts(shapely.polygonize(shapely.get_parts(_noded(ring))))
     within = shapely.get_coordinates(shapely.point_on_surface(faces))
     _, inside = points_inside(within, Rings(ring, np.array([len(ring)])))
     return shapely.union_all(faces[inside])
+
+
+def _noded(ring: FloatArray) -> Any:
+    """The ring's lines, parted where they meet."""
+    line = shapely.linestrings(np.concatenate([ring, ring[:1]]))
+    try:
+        return shapely.node(line)
+    except shapely.GEOSException:
+        # Points that are on one line but for their last digits: a grid that is finer than any area counts.
+        return shapely.unary_union(line, grid_size=_GRID * max(1.0, float(np.abs(ring).max())))
 
 
 def shared_areas(first: Regions, second: Regions) -> FloatArray:

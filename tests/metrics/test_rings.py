@@ -69,3 +69,20 @@ def test_no_polygons():
 
 def test_truncation_goes_towards_zero():
     assert rings([-1.9, 1.9, 5, 5, 0, 9.5]).truncated().points.ravel().tolist() == [-1, 1, 5, 5, 0, 9]
+
+
+def test_a_ring_of_points_that_are_on_one_line_but_for_their_last_digits_has_a_region():
+    """GEOS gives up on its lines ("Iterated noding failed to converge")."""
+    ring = np.array(
+        [
+            [77.03002251, 80.42336002],
+            [77.03002251, 80.42336002],
+            [76.04003001, 80.56448003],
+            [76.19471634, 80.54243003],
+            [75.54503377, 80.63504004],
+        ]
+    )
+    (region,) = regions(stack_rings([ring], "polygon"))
+
+    assert shapely.is_valid(region)
+    assert 0 <= region.area < 1e-6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optdet.data.prediction_simplify import simplify_predictions
@@ -21,6 +21,7 @@ def stars(draw):
     return np.round(points).astype(np.int32) if draw(st.booleans()) else points
 
 
+@settings(deadline=None)
 @given(stars(), st.integers(4, 20))
 def test_few_points_and_no_crossing(polygon, max_points):
     found = simplified(polygon, max_points)
@@ -29,7 +30,7 @@ def test_few_points_and_no_crossing(polygon, max_points):
         assert found is polygon
         return
     whole = shapely.Polygon(polygon)
-    if shapely.is_valid(whole):
+    if shapely.is_valid(whole) and len(np.unique(polygon, axis=0)) >= 4:  # a triangle gets a fourth
         rows = [tuple(point) for point in polygon.tolist()]
         places = [rows.index(tuple(point)) for point in found.tolist()]
         assert places == sorted(places), "the polygon's own points, in their order"
@@ -38,12 +39,14 @@ def test_few_points_and_no_crossing(polygon, max_points):
         assert shapely.Polygon(found).area > 0
 
 
+@settings(deadline=None)
 @given(stars(), st.integers(4, 20))
 def test_again_changes_nothing(polygon, max_points):
     once = simplified(polygon, max_points)
     assert simplified(once, max_points) is once
 
 
+@settings(deadline=None)
 @given(st.lists(stars(), max_size=3), st.integers(4, 12))
 def test_of_a_file_each_changed_polygon_has_an_iou(polygons, max_points):
     found = simplify_predictions({"a.jpg": polygons, "b.jpg": []}, max_points)

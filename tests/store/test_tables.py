@@ -22,7 +22,7 @@ from optdet.store.url import storage_url
 
 DUMP = Path(__file__).parent.parent / "golden" / "database_v1.sql"
 UUID = "00000000-0000-4000-8000-000000000001"
-NEW = {"optdet_submissions", "optdet_board_scores", "optdet_submission_files"}
+NEW = {"optdet_playbook_steps", "optdet_submissions", "optdet_board_scores", "optdet_submission_files"}
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from optdet.tuning.ensemble_members import open_members
 from optdet.tuning.ensemble_output import ensemble_config, untuned_vote, write_ensemble
 from optdet.tuning.ensemble_source import with_views
 from optdet.tuning.results import best_trial
-from optdet.tuning.run import run_study
 from optdet.tuning.source import SourceOptions, labelled_samples, open_detections, open_source
 
 
@@ -159,23 +158,6 @@ def test_members_that_cannot_be(finished, options, folder):
         open_members([m0, str(folder / "theirs.csv")], method="maps")
     with pytest.raises(OptdetError, match="no study named 'elsewhere'"):
         open_members([m0, "elsewhere"], method="maps", options=options)
-
-
-def test_a_study_over_folds_is_its_trials(make, recorder, finished, options, monkeypatch):
-    """The name of what varies is all that tells it from another."""
-    batches = {"train.batch_size": {"type": "int", "low": 1, "high": 3}}
-    queue = ({"train.batch_size": 2}, {"train.batch_size": 1})
-    study = make("folds", space=batches, queue=queue, trials=2, seed=7)
-    assert run_study(study, recorder()).reason == "full"
-    monkeypatch.setattr("optdet.tuning.ensemble_members.FOLD", "train.batch_size")
-    found = open_members(["folds"], method="maps", options=options)
-    assert [member.name for member in found.members] == ["folds:1", "folds:0"]
-    assert found.notes == ("folds: no complete trial of fold 3",)
-    one = open_members(["folds:0", "finished"], method="maps", options=options)
-    assert one.members[0].name == "folds:0"
-    monkeypatch.undo()
-    alone = open_members(["folds", "finished"], method="maps", options=options)
-    assert len(alone.members) == 2  # any other study is its best trial
 
 
 def test_a_folder_that_is_called_as_a_study_hides_nothing(finished, options, tmp_path, monkeypatch):

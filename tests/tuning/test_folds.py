@@ -22,12 +22,16 @@ from optdet.store.engine import close_storage
 from optdet.study_config import StudyConfig
 from optdet.training.budget import Budget
 from optdet.tuning import attributes as attr
+from optdet.tuning.detection_source import OpenSource
+from optdet.tuning.ensemble_members import open_members
 from optdet.tuning.extension import extend_trial
 from optdet.tuning.fold_members import find_fold_study, fold_members, is_fold_study
 from optdet.tuning.fold_report import fold_report, rank_folds, tune_pooled
 from optdet.tuning.fold_scores import store_scores, stored_scores
 from optdet.tuning.fold_source import judge_samples, open_out_of_fold
 from optdet.tuning.fold_study import FoldBase, base_of_config, base_of_trial, plan_fold_study
+from optdet.tuning.in_sample import n_trained_on
+from optdet.tuning.labelled import judging_samples
 from optdet.tuning.overview import study_rows
 from optdet.tuning.pack import portable
 from optdet.tuning.progress import Progress
@@ -399,3 +403,33 @@ def test_a_fold_whose_trial_failed_is_given_again(base: OpenStudy, database: Any
     waiting = [study.study.ask() for _ in range(3)]  # none has looked at its fold yet
     study.study.tell(waiting[1], state=TrialState.FAIL)
     assert study.study.ask().suggest_categorical("data.fold", [0, 1, 2]) == 1
+
+
+# --- as members of an ensemble -----------------------------------------------------------------------------
+
+
+def test_an_ensemble_of_the_study_is_its_folds(folds: OpenStudy, options: SourceOptions) -> None:
+    found = open_members(["folds"], method="maps", options=options)
+
+    assert [member.name for member in found.members] == ["folds:0", "folds:1", "folds:2"]
+    assert found.notes == ()
+    with pytest.raises(OptdetError, match="base"):
+        open_members(["folds:0", "base:7"], method="maps", options=options)
+
+
+def test_folds_are_judged_by_the_images_that_were_kept_apart(
+    folds: OpenStudy, options: SourceOptions
+) -> None:
+    members = open_members(["folds"], method="maps", options=options).members
+    judged = judging_samples([member.opened for member in members], None, None)
+
+    assert judged is not None
+    assert len(judged) == 2
+    for member in members:
+        assert isinstance(member.opened, OpenSource)
+        learnt, held_out = member.opened.trained_on, member.opened.labelled
+        assert learnt is not None
+        assert held_out is not None
+        assert n_trained_on(learnt(), judged) == 0
+        assert n_trained_on(learnt(), held_out()) == 0
+        assert len(learnt()) + len(held_out()) == 7
