@@ -104,8 +104,8 @@ def test_a_threshold_can_be_replaced(trained, best, optdet, tmp_path):
 def test_a_trial_at_its_thresholds_has_its_own_scores_in_the_registry(trained, best, optdet, tmp_path, score):
     copy = tmp_path / "copy"
     shutil.copytree(trained[0], copy)
-    with closing(sqlite3.connect(copy / "studies" / "optdet.db")) as connection, connection:
-        connection.execute("DELETE FROM optdet_submissions")  # what other tests predicted
+    with closing(sqlite3.connect(copy / "studies/optdet.db")) as connection, connection:
+        connection.execute("DELETE FROM optdet_submissions")  # the same bytes, known better from other tests
     shown = json.loads(optdet("study", "best", "--json", cwd=copy).out)
     command = ("predict", "learns", "--images", shown["val"]["images"], score)
     assert optdet(*command, "--out", "own.csv", cwd=copy).code == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optdet.metrics.agreement import agreement
@@ -45,6 +45,7 @@ BOXES = st.lists(
 )
 
 
+@settings(deadline=None)  # the first use of compiled code takes seconds
 @given(BOXES, BOXES)
 def test_either_may_come_first_and_order_does_not_matter(a, b):
     value = agreement(a, b)
