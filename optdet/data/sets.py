@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from optdet.config import DataConfig, SourceConfig
 from optdet.data.fingerprints import DataState, data_state
 from optdet.data.image_cache import CanvasReader, open_canvases
 from optdet.data.images import image_size
 from optdet.data.located import OnImage, locate
+from optdet.data.sampling import SourcePart
 from optdet.data.source import Source, load_source
 from optdet.errors import OptdetError
 from optdet.geometry.letterbox import Letterbox
@@ -23,12 +24,12 @@ from optdet.structures import FloatArray, Sample
 
 @dataclass(frozen=True, slots=True)
 class ImageSet:
-    """Samples with their place on the canvas; ``weights`` are those of their sources."""
+    """Samples with their place on the canvas; ``parts`` are those of their sources, in the same order."""
 
     samples: tuple[Sample, ...]
     letterboxes: tuple[Letterbox, ...]
     canvases: CanvasReader
-    weights: tuple[float, ...]
+    parts: tuple[SourcePart, ...]
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -110,11 +111,22 @@ def _image_set(
     on_image: OnImage | None,
 ) -> ImageSet:
     samples = tuple(sample for source in sources for sample in source.samples)
-    weights = tuple(
-        config.weight for source, config in zip(sources, configs, strict=True) for _ in source.samples
+    parts = tuple(
+        SourcePart(name, len(source.samples), config.weight)
+        for name, source, config in zip(_names(configs), sources, configs, strict=True)
     )
     letterboxes = tuple(
         Letterbox(*image_size(sample.image_path), size=data.size, pad=data.pad) for sample in samples
     )
     canvases = open_canvases(samples, letterboxes, cache_dir, max_gb=max_cache_gb, on_image=on_image)
-    return ImageSet(samples, letterboxes, canvases, weights)
+    return ImageSet(samples, letterboxes, canvases, parts)
+
+
+def _names(configs: Sequence[SourceConfig]) -> list[str]:
+    """The sources' image folders, told apart by as many of their last parts as that takes."""
+    paths = [PurePath(config.images).parts for config in configs]
+    for n_parts in range(1, max(map(len, paths)) + 1):
+        names = ["/".join(path[-n_parts:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    return [f"{name} ({Path(config.labels).name})" for name, config in zip(names, configs, strict=True)]

@@ -20,6 +20,7 @@ import torch
 
 from optdet.config import Config
 from optdet.data.dataset import EpochSampler, TrainingSet, default_workers, training_loader
+from optdet.data.sampling import SourcePart
 from optdet.data.sets import DataSets
 from optdet.errors import TrialFailed
 from optdet.evaluation.landscape import SweepImage, coarse_lattice
@@ -31,7 +32,7 @@ from optdet.phrases import counted
 from optdet.structures import Thresholds
 from optdet.training.callbacks import UNHEARD, FitCallbacks
 from optdet.training.checkpoints import SavedCheckpoint
-from optdet.training.history import EpochRecord, stops_early
+from optdet.training.history import EpochRecord, SourceLoss, stops_early
 from optdet.training.loop import EpochLosses, train_epoch, validation_scorers
 from optdet.training.recovery import (
     Batching,
@@ -126,7 +127,7 @@ def _fit(
     run.batching = smaller or run.batching
     if start is not None and not run.history:
         _start_from(run, start, sets, callbacks)
-    sampler = EpochSampler(sets.train.weights, config.seed)
+    sampler = EpochSampler(sets.train.parts, config.seed)
     dataset = TrainingSet(
         sets.train, config.augment, config.target, seed=config.seed, thresh_branch=config.model.thresh_branch
     )
@@ -154,6 +155,7 @@ def _fit(
                     normalize=normalize,
                     device=device,
                     dtype=run.dtype,
+                    n_sources=len(sets.train.parts),
                     on_batch=callbacks.on_batch,
                 )
             record = _validate(run, sets, epoch, losses)
@@ -181,6 +183,16 @@ def _validate(run: Run, sets: DataSets, epoch: int, losses: EpochLosses) -> Epoc
         thresholds=thresholds,
         seconds=losses.seconds + time.perf_counter() - started,
         images_per_s=losses.n_images / losses.seconds,
+        sources=_by_source(sets.train.parts, losses),
+    )
+
+
+def _by_source(parts: Sequence[SourcePart], losses: EpochLosses) -> tuple[SourceLoss, ...]:
+    if not losses.source_images:
+        return ()
+    return tuple(
+        SourceLoss(part.name, n_images, total / n_images if n_images else None)
+        for part, n_images, total in zip(parts, losses.source_images, losses.source_sums, strict=True)
     )
 
 

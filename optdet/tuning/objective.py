@@ -45,7 +45,12 @@ from optdet.tuning.space import suggest
 from optdet.tuning.study import OpenStudy
 from optdet.tuning.task import TuningTask
 from optdet.tuning.thresholds import tune_thresholds
-from optdet.tuning.trial_attributes import end_attributes, set_attributes, start_attributes
+from optdet.tuning.trial_attributes import (
+    end_attributes,
+    set_attributes,
+    source_attribute,
+    start_attributes,
+)
 from optdet.tuning.tried import Tuned
 
 
@@ -189,8 +194,12 @@ def _callbacks(context: TrialContext, trial: optuna.Trial, run_dir: Path, *, n_e
     study = context.study
     reported = dict(trial.study._storage.get_trial(trial._trial_id).intermediate_values)
     n_known = len(reported)
+    by_source: dict[int, dict[str, Any]] = {}
 
     def report(record: EpochRecord) -> None:
+        if record.sources:
+            by_source[record.epoch] = source_attribute(record)
+            set_attributes(study.storage, trial, {attr.SOURCES: [by_source[n] for n in sorted(by_source)]})
         # Against the epochs before it alone: one that is replayed decides as it did the first time.
         if all(record.hmean > value for epoch, value in reported.items() if epoch < record.epoch):
             set_attributes(study.storage, trial, {attr.EPOCH_THRESHOLDS: record.thresholds.as_dict()})
