@@ -25,6 +25,10 @@ class SourceConfig(Section):
     labels: str
     format: LabelFormat = "auto"
     weight: Positive = 1.0
+    """How often each image comes in an epoch, on average: 2 twice, 0.5 in every second epoch. So a source's
+    share of an epoch is its images times its weight, over the sum of that of all; with several sources each
+    epoch keeps it, to the rounding of one image. It does not weigh the loss. Of ``data.val`` it is unused.
+    """
 
 
 class SyntheticConfig(Section):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from optdet.cli import options
+
+if TYPE_CHECKING:
+    from optdet.data.check import SourceCheck
+    from optdet.data.duplicates import Overlap
 
 app = typer.Typer(no_args_is_help=True)
 _LISTED = 20
@@ -35,22 +40,38 @@ def check(
         bool, typer.Option("--headers", help="Read no pixels: quick, but misses images that are cut short.")
     ] = False,
     all_: Annotated[bool, typer.Option("--all", help="List every problem, not the first 20.")] = False,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--also", metavar="DIR", help="Look for copies of this folder's images, too: a test set."
+        ),
+    ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option("--pairs", metavar="FILE.jpg", help="Draw copies side by side, the least alike first."),
+    ] = None,
     json: options.Json = False,
 ) -> None:
-    """Say what labelled images hold and what is wrong with them; exit 1 for bad rows, and where
-    training would refuse them.
+    """Say what labelled images hold, what is wrong with them, and which are there twice; exit 1 for bad
+    rows, and where training would refuse them.
+
+    Copies are searched for within and across all sources: the same bytes, the same pixels, and near copies
+    (recompressed, resized, slightly cropped, turned or brighter).
 
     Examples:
 
       optdet data check configs/mine.yaml
 
       optdet data check --images train/images --labels train/labels.json --size 1024
+
+      optdet data check configs/mine.yaml --also test/images --pairs copies.jpg
     """
     from optdet.cli.progress import image_bar
     from optdet.cli.tables import print_json
     from optdet.config import SourceConfig
     from optdet.config_io import load_config, validate
-    from optdet.data.check import check_source, check_sources, first_fault, shared_images
+    from optdet.data.check import check_source, check_sources, first_fault, read_folder
+    from optdet.data.duplicates import find_duplicates
 
     with image_bar("reading images") as on_image:
         if config is not None and images is None and labels is None:
@@ -64,22 +85,45 @@ def check(
             ]
         else:
             raise typer.BadParameter("give either a config, or --images and --labels")
-    shared = shared_images(checks)
+        others = [read_folder(folder, decode=not headers, on_image=on_image) for folder in also or []]
+    with image_bar("comparing likely copies") as on_pair:
+        files = [*(found.image_files for found in checks), *others]
+        overlaps = find_duplicates(files, on_pair=on_pair)
     if not checks:
         typer.echo("the config's images are synthetic receipts: there is nothing to check", err=True)
     if json:
-        print_json({"sources": [found.as_json() for found in checks], "shared": shared})
+        shared = [str(overlap) for overlap in overlaps if overlap.first != overlap.second]
+        duplicates = [overlap.as_json() for overlap in overlaps]
+        sources = [found.as_json() for found in checks]
+        print_json({"sources": sources, "shared": shared, "duplicates": duplicates})
     else:
-        for found in checks:
-            for line in [*found.lines(), *_listed(found.problems, all_), ""]:
-                typer.echo(line)
-        for line in shared:
-            typer.echo(f"warning: {line}")
+        _print(checks, overlaps, all_)
+    if pairs is not None:
+        _draw(overlaps, pairs)
     if fault := first_fault(checks):
         raise fault
 
 
-def _listed(problems: tuple[str, ...], all_: bool) -> list[str]:
+def _print(checks: Sequence[SourceCheck], overlaps: Sequence[Overlap], all_: bool) -> None:
+    lines: list[str] = []
+    for found in checks:
+        lines += [*found.lines(), *_listed(found.problems, all_), ""]
+    for overlap in overlaps:
+        lines += [f"warning: {overlap}", *_listed([str(pair) for pair in overlap.pairs], all_)]
+    if checks and not overlaps:
+        lines.append("no copies of images")
+    for line in lines:
+        typer.echo(line)
+
+
+def _draw(overlaps: Sequence[Overlap], path: Path) -> None:
+    from optdet.drawing.copies import write_copies
+
+    n_drawn = write_copies(overlaps, path)
+    typer.echo(f"drew {n_drawn} pairs: {path}" if n_drawn else "no copies: nothing to draw", err=True)
+
+
+def _listed(problems: Sequence[str], all_: bool) -> list[str]:
     """The problems as lines, the first few of many."""
     shown = problems if all_ else problems[:_LISTED]
     rest = len(problems) - len(shown)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from optdet.training.history import EpochRecord
+from optdet.training.history import EpochRecord, by_source
 from optdet.tuning.progress import Progress, TrialOutcome
 
 _EVERY_S = 5.0
@@ -84,6 +84,8 @@ class PlainProgress(Progress):
             f"{record.thresholds.box_thresh:g}, unclip {record.thresholds.unclip_ratio:g}), "
             f"{speed}{record.seconds:.1f} s"
         )
+        if record.sources:
+            self.say(f"trial {self._number} epoch {record.epoch} by source: {by_source(record.sources)}")
 
     def trial_finished(self, outcome: TrialOutcome, n_finished: int, total: int) -> None:
         self.say(self.summary(outcome, n_finished, total))

@@ -38,6 +38,8 @@ def studies_table(rows: list[dict[str, Any]]) -> None:
 
 
 def study_table(shown: dict[str, Any]) -> None:
+    from optdet.training.history import SourceLoss, by_source
+
     trials = shown["trials"]
     names = [name.rsplit(".", 1)[-1] for name in shown["space"]]
     table = new_table("trial", "state", "value", "crossfit", "epochs", *names)
@@ -51,6 +53,11 @@ def study_table(shown: dict[str, Any]) -> None:
     if len(trials) > _MAX_ROWS:
         typer.echo(f"the last {_MAX_ROWS} of {len(trials)}; all with --json or `optdet study export`")
     _say_other_data(shown)
+    for row in trials:
+        if row["number"] == shown["best"] and row["sources"]:
+            last = row["sources"][-1]
+            said = by_source(SourceLoss(**source) for source in last["sources"])
+            typer.echo(f"trial {row['number']} epoch {last['epoch']} by source: {said}")
     for row in trials:
         if row["failure"]:
             typer.echo(f"trial {row['number']} failed: {row['failure']}")

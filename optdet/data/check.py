@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from optdet.config import DataConfig, SourceConfig
+from optdet.data.duplicates import Look, Role, SourceImages
 from optdet.data.folds import from_folder, read_folds
-from optdet.data.images import read_image
+from optdet.data.images import list_images, read_image
 from optdet.data.source import Source, load_source
 from optdet.data.survey import Survey, survey
 from optdet.errors import OptdetError
-from optdet.structures import Sample
 
 OnImage = Callable[[int, int], None]
 _LISTED = ("missing", "bad_rows", "unreadable")
@@ -31,7 +31,7 @@ class SourceCheck:
     """What a source holds and what is wrong with it; ``refusal`` is why training would not take it.
 
     Without a ``survey`` the labels or the folder could not be read at all, as ``refusal`` says.
-    ``image_paths`` are those of the labelled images.
+    ``image_files`` are those of the labelled images that can be read, for `duplicates`.
     """
 
     title: str
@@ -41,7 +41,7 @@ class SourceCheck:
     survey: Survey | None
     problems: tuple[str, ...]
     refusal: str | None
-    image_paths: frozenset[Path]
+    image_files: SourceImages
 
     def lines(self) -> list[str]:
         """For a terminal; the problems are listed apart."""
@@ -67,26 +67,29 @@ def check_source(
     *,
     size: int,
     decode: bool = True,
-    complete: bool = False,
+    role: Role = "train",
     on_image: OnImage | None = None,
 ) -> SourceCheck:
     """Check one source. ``size`` is the side that training scales to; ``decode`` reads every image's pixels,
-    which finds files that are cut short; without it only their headers are read. ``complete``: every labelled
-    image must be there, as those to validate on.
+    which finds files that are cut short; without it only their headers are read. Of images to validate on
+    every labelled one must be there.
     """
     try:
         loaded = load_source(
             Path(source.images), Path(source.labels), format=source.format, require_words=False
         )
     except OptdetError as error:
+        nothing = SourceImages(title, role, (), None)
+        reason = str(error)
         return SourceCheck(
-            title, source.images, source.labels, source.format, None, (str(error),), str(error), frozenset()
+            title, source.images, source.labels, source.format, None, (reason,), reason, nothing
         )
     surveyed = survey(loaded, size=size)
     damaged = [problem.reason for problem in surveyed.unreadable]
-    if decode:
-        known = {problem.file for problem in surveyed.unreadable}
-        damaged += _undecodable([s for s in loaded.samples if str(s.image_path) not in known], on_image)
+    known = {problem.file for problem in surveyed.unreadable}
+    paths = [s.image_path for s in loaded.samples if str(s.image_path) not in known]
+    files = read_files(paths, title, role, decode=decode, on_image=on_image)
+    damaged += files.damaged
     absent = [f"{loaded.label_file.path}: no image {name} in {source.images}" for name in loaded.missing]
     return SourceCheck(
         title=title,
@@ -95,8 +98,8 @@ def check_source(
         format=loaded.label_file.format,
         survey=surveyed,
         problems=(*map(str, loaded.problems), *absent, *damaged),
-        refusal=_refusal(loaded, damaged, complete=complete),
-        image_paths=frozenset(sample.image_path.resolve() for sample in loaded.samples),
+        refusal=_refusal(loaded, damaged, complete=role == "val"),
+        image_files=files.images,
     )
 
 
@@ -108,7 +111,7 @@ def check_sources(
     """
     check = partial(check_source, size=size or data.size, decode=decode, on_image=on_image)
     if data.folds is not None:
-        return [check(source, title, complete=True) for title, source in _folded(Path(data.folds))]
+        return [check(source, title, role=role) for title, role, source in _folded(Path(data.folds))]
     if data.synthetic is not None:
         return []
     if data.val is None:
@@ -117,7 +120,7 @@ def check_sources(
             fix="`optdet init --data DIR` writes a config for a folder",
         )
     trained_on = [check(source, title) for title, source in _titled("data.train", data.train)]
-    return [*trained_on, check(data.val, "data.val", complete=True)]
+    return [*trained_on, check(data.val, "data.val", role="val")]
 
 
 def _titled(title: str, sources: Sequence[SourceConfig]) -> list[tuple[str, SourceConfig]]:
@@ -125,12 +128,16 @@ def _titled(title: str, sources: Sequence[SourceConfig]) -> list[tuple[str, Sour
     return [(title if single else f"{title}[{n}]", source) for n, source in enumerate(sources)]
 
 
-def _folded(path: Path) -> list[tuple[str, SourceConfig]]:
-    """The sources of a file of folds, and the judge; none of synthetic receipts."""
+def _folded(path: Path) -> list[tuple[str, Role, SourceConfig]]:
+    """The sources of a file of folds, and the judge; none of synthetic receipts. What is in a fold is
+    validated on too, once, and must be there."""
     folder, sources = path.parent.resolve(), read_folds(path).sources
-    titled = _titled("folds.train", sources.train)
-    titled += [] if sources.val is None else [("folds.val", sources.val)]
-    return [(title, from_folder(source, folder)) for title, source in titled]
+    titled: list[tuple[str, Role, SourceConfig]] = [
+        (title, "train", from_folder(source, folder))
+        for title, source in _titled("folds.train", sources.train)
+    ]
+    judge = [] if sources.val is None else [sources.val]
+    return [*titled, *(("folds.val", "val", from_folder(source, folder)) for source in judge)]
 
 
 def first_fault(checks: Sequence[SourceCheck]) -> OptdetError | None:
@@ -149,40 +156,49 @@ def first_fault(checks: Sequence[SourceCheck]) -> OptdetError | None:
     return None
 
 
-def shared_images(checks: Sequence[SourceCheck]) -> list[str]:
-    """A line for each two sources that hold the same image files: in training and validation at once they
-    make a score that is too good.
+@dataclass(frozen=True, slots=True)
+class ReadFiles:
+    """Images that can be read, and why the others cannot."""
+
+    images: SourceImages
+    damaged: list[str]
+
+
+def read_folder(folder: Path, *, decode: bool = True, on_image: OnImage | None = None) -> SourceImages:
+    """The images of a folder without labels, as a test set, to find copies of them; damaged ones are left
+    out.
     """
-    lines = []
-    for index, one in enumerate(checks):
-        for other in checks[index + 1 :]:
-            both = sorted(one.image_paths & other.image_paths)
-            if both:
-                lines.append(
-                    f"{one.title} and {other.title} share {len(both)} images, the first is {both[0].name}"
-                )
-    return lines
+    return read_files(list_images(folder), str(folder), "other", decode=decode, on_image=on_image).images
 
 
-def _undecodable(samples: Sequence[Sample], on_image: OnImage | None) -> list[str]:
-    """Why images cannot be read, of those that cannot. Decoding releases the interpreter's lock."""
-    found = []
+def read_files(
+    paths: Sequence[Path], title: str, role: Role, *, decode: bool, on_image: OnImage | None
+) -> ReadFiles:
+    """Decode every image; with ``decode`` off they are taken as they are."""
+    if not decode:
+        return ReadFiles(SourceImages(title, role, tuple(paths), None), [])
+    damaged: list[str] = []
+    whole: list[Path] = []
+    looks: list[Look] = []
+    # Decoding and hashing release the interpreter's lock.
     with ThreadPoolExecutor() as pool:
-        reasons = pool.map(_decode_error, (sample.image_path for sample in samples))
-        for done, reason in enumerate(reasons, start=1):
+        for done, (path, look) in enumerate(zip(paths, pool.map(_look, paths), strict=True), start=1):
             if on_image is not None:
-                on_image(done, len(samples))
-            if reason is not None:
-                found.append(reason)
-    return found
+                on_image(done, len(paths))
+            if isinstance(look, str):
+                damaged.append(look)
+            else:
+                whole.append(path)
+                looks.append(look)
+    return ReadFiles(SourceImages(title, role, tuple(whole), tuple(looks)), damaged)
 
 
-def _decode_error(path: Path) -> str | None:
+def _look(path: Path) -> Look | str:
+    """What is kept of an image, or why it cannot be read."""
     try:
-        read_image(path)
+        return Look.of(read_image(path))
     except OptdetError as error:
         return str(error)
-    return None
 
 
 def _refusal(source: Source, damaged: Sequence[str], *, complete: bool) -> str | None:

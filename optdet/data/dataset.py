@@ -1,4 +1,4 @@
-"""Training images as torch batches: uint8 images (B, S, S, 3) and float32 targets (B, S, S).
+"""Training images as torch batches: uint8 images (B, S, S, 3), float32 targets (B, S, S), sources (B,).
 
 The random state of a sample comes from (seed, epoch, index) alone: neither workers nor a restart change it.
 """
@@ -6,7 +6,7 @@ The random state of a sample comes from (seed, epoch, index) alone: neither work
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,22 +16,25 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from optdet.config import AugmentConfig, TargetConfig
+from optdet.data.sampling import SourcePart, epoch_order, source_of_images
 from optdet.data.sets import ImageSet
-from optdet.data.transforms import Augmentation, CanvasSample, epoch_order, sample_seed
+from optdet.data.transforms import Augmentation, CanvasSample, sample_seed
 from optdet.detection.targets import build_targets
 from optdet.errors import OptdetError
 from optdet.model.losses import Targets
 
 
 class Batch(NamedTuple):
-    """Images (B, S, S, 3) uint8 RGB, and what to learn from them."""
+    """Images (B, S, S, 3) uint8 RGB, what to learn from them, and the places of their sources, (B,) int64."""
 
     images: torch.Tensor
     targets: Targets
+    sources: torch.Tensor
 
     def to(self, device: torch.device) -> Batch:
-        images = self.images.to(device, non_blocking=True)
-        return Batch(images, Targets(*(part.to(device, non_blocking=True) for part in self.targets)))
+        images, sources = (part.to(device, non_blocking=True) for part in (self.images, self.sources))
+        targets = Targets(*(part.to(device, non_blocking=True) for part in self.targets))
+        return Batch(images, targets, sources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class TrainingSet(Dataset[Batch]):
         self._target = target
         self._seed = seed
         self._thresh_branch = thresh_branch
+        self._sources = source_of_images(images.parts)
 
     def __getitem__(self, draw: Draw) -> Batch:
         words = self._images.samples[draw.index].words
@@ -82,15 +86,16 @@ class TrainingSet(Dataset[Batch]):
             thresh_branch=self._thresh_branch,
         )
         targets = (maps.shrink_map, maps.shrink_mask, maps.thresh_map, maps.thresh_mask)
-        return Batch(torch.from_numpy(sample.image), Targets(*map(torch.from_numpy, targets)))
+        source = torch.tensor(self._sources[draw.index])
+        return Batch(torch.from_numpy(sample.image), Targets(*map(torch.from_numpy, targets)), source)
 
 
 class EpochSampler(Sampler[Draw]):
     """The draws of the epoch that was set last, or the first ``limit`` of them; kept by persistent workers
     from epoch to epoch."""
 
-    def __init__(self, weights: tuple[float, ...], seed: int) -> None:
-        self._weights = weights
+    def __init__(self, parts: Sequence[SourcePart], seed: int) -> None:
+        self._parts = tuple(parts)
         self._seed = seed
         self.epoch = 1
         self.limit: int | None = None
@@ -103,7 +108,7 @@ class EpochSampler(Sampler[Draw]):
         return len(self._order())
 
     def _order(self) -> NDArray[np.int64]:
-        return epoch_order(self._weights, self._seed, self.epoch)[: self.limit]
+        return epoch_order(self._parts, self._seed, self.epoch)[: self.limit]
 
 
 class _Carried(Dataset[Batch | OptdetError]):
@@ -141,9 +146,9 @@ def _collate_carried(samples: list[Batch | OptdetError]) -> Batch | OptdetError:
 
 def collate(samples: list[Batch]) -> Batch:
     images = torch.stack([sample.images for sample in samples])
-    return Batch(
-        images, Targets(*map(torch.stack, zip(*(sample.targets for sample in samples), strict=True)))
-    )
+    sources = torch.stack([sample.sources for sample in samples])
+    targets = Targets(*map(torch.stack, zip(*(sample.targets for sample in samples), strict=True)))
+    return Batch(images, targets, sources)
 
 
 def default_workers(device: torch.device) -> int:

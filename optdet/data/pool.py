@@ -6,6 +6,7 @@ compared whenever the folds are used, image files where they are read.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from optdet.config import SourceConfig
 from optdet.data.fingerprints import DataChanged, file_digests, words_sha256
 from optdet.data.folds import FoldImage, Folds, common_folder, names_from
 from optdet.data.located import InFolds, Located
+from optdet.data.sampling import SourcePart, source_parts
 from optdet.data.source import Source, load_source
 from optdet.errors import OptdetError
 from optdet.phrases import counted
@@ -22,12 +24,12 @@ from optdet.structures import Sample
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """The images in the order of the file, each with its source's weight and the fold that holds it out."""
+    """The images in the order of the file, source by source, each with the fold that holds it out."""
 
     path: Path
     folds: Folds
     samples: tuple[Sample, ...]
-    weights: tuple[float, ...]
+    parts: tuple[SourcePart, ...]
     fold_of: tuple[int, ...]
     judge: SourceConfig | None
     notes: tuple[str, ...]
@@ -87,12 +89,13 @@ def open_pool(located: Located) -> Pool:
         for original, sample in zip(source.samples, pooled, strict=True)
     }
     images = at.folds.images
+    n_images = Counter(image.source for image in images)
     _require_same(at, samples)
     return Pool(
         path=at.path,
         folds=at.folds,
         samples=tuple(samples[image.source, image.name] for image in images),
-        weights=tuple(located.train[image.source].weight for image in images),
+        parts=source_parts(located.train, [n_images[number] for number in range(len(sources))]),
         fold_of=tuple(image.fold for image in images),
         judge=at.judge,
         notes=tuple(note for source in sources for note in source.notes()),

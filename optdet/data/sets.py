@@ -16,6 +16,7 @@ from optdet.data.image_cache import CanvasReader, PartReader, open_canvases
 from optdet.data.images import image_size
 from optdet.data.located import Located, OnImage, locate
 from optdet.data.pool import load_sources, open_pool
+from optdet.data.sampling import SourcePart, parts_of, source_parts
 from optdet.data.source import Source, load_source
 from optdet.errors import OptdetError
 from optdet.geometry.letterbox import Letterbox
@@ -24,23 +25,23 @@ from optdet.structures import FloatArray, Sample
 
 @dataclass(frozen=True, slots=True)
 class ImageSet:
-    """Samples with their place on the canvas; ``weights`` are those of their sources."""
+    """Samples with their place on the canvas; ``parts`` are those of their sources, in the same order."""
 
     samples: tuple[Sample, ...]
     letterboxes: tuple[Letterbox, ...]
     canvases: CanvasReader
-    weights: tuple[float, ...]
+    parts: tuple[SourcePart, ...]
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def part(self, indices: Sequence[int]) -> ImageSet:
-        """Some of the images, sharing the canvases."""
+        """Some of the images, whose indices ascend, sharing the canvases."""
         return ImageSet(
             tuple(self.samples[index] for index in indices),
             tuple(self.letterboxes[index] for index in indices),
             PartReader(self.canvases, tuple(indices)),
-            tuple(self.weights[index] for index in indices),
+            parts_of(self.parts, indices),
         )
 
     def canvas_polygons(self, index: int) -> tuple[FloatArray, ...]:
@@ -84,9 +85,9 @@ def open_sets(
     val_source = _load(located.val, "data.val")
     train = place(
         [sample for source in train_sources for sample in source.samples],
-        _weights(train_sources, located.train),
+        source_parts(located.train, [len(source.samples) for source in train_sources]),
     )
-    val = place(val_source.samples, _weights([val_source], [located.val]))
+    val = place(val_source.samples, source_parts([located.val], [len(val_source.samples)]))
     state = data_state(train.samples, val.samples)
     notes = tuple(note for source in (*train_sources, val_source) for note in source.notes())
     return DataSets(train, val, located.val, state, notes)
@@ -112,7 +113,7 @@ def _open_fold(located: Located, place: Callable[..., ImageSet]) -> DataSets:
     pool, fold = open_pool(located), located.in_folds.fold
     digests = file_digests(pool.samples)
     pool.require_same_files(range(len(pool.samples)), digests)
-    every = place(pool.samples, pool.weights)
+    every = place(pool.samples, pool.parts)
     train, val = every.part(pool.learnt(fold)), every.part(pool.held_out(fold))
     state = data_state(train.samples, val.samples, digests)
     return DataSets(train, val, located.val, state, pool.notes)
@@ -149,15 +150,9 @@ def samples_kept_apart(located: Located) -> tuple[Sample, ...]:
     return source.samples
 
 
-def _weights(sources: Sequence[Source], configs: Sequence[SourceConfig]) -> tuple[float, ...]:
-    return tuple(
-        config.weight for source, config in zip(sources, configs, strict=True) for _ in source.samples
-    )
-
-
 def _image_set(
     samples: Sequence[Sample],
-    weights: Sequence[float],
+    parts: Sequence[SourcePart],
     *,
     data: DataConfig,
     cache_dir: Path,
@@ -171,4 +166,4 @@ def _image_set(
         for sample in samples
     )
     canvases = open_canvases(samples, letterboxes, cache_dir, max_gb=max_cache_gb, on_image=on_image)
-    return ImageSet(tuple(samples), letterboxes, canvases, tuple(weights))
+    return ImageSet(tuple(samples), letterboxes, canvases, tuple(parts))

@@ -7,7 +7,6 @@ so masked; none is silently dropped while a part of it is in sight. All randomne
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,17 +101,3 @@ def _turned_like(after: FloatArray, before: FloatArray) -> FloatArray:
 def sample_seed(seed: int, epoch: int, index: int) -> int:
     """The random state of one image in one epoch, from nothing but these three numbers."""
     return int(np.random.SeedSequence((seed, epoch, index)).generate_state(1)[0])
-
-
-def epoch_order(weights: Sequence[float], seed: int, epoch: int) -> NDArray[np.int64]:
-    """Indices of the images of an epoch, shuffled; an image of weight w comes w times on average.
-
-    An epoch is never empty: where the draw leaves no image, the one of the largest weight is taken.
-    """
-    rng = np.random.default_rng((seed, epoch, 0x0DE))
-    weight = np.asarray(weights, dtype=np.float64)
-    times = np.floor(weight).astype(np.int64)
-    times += rng.random(len(weight)) < weight - times
-    if not times.any():
-        times[weight.argmax()] = 1
-    return rng.permutation(np.repeat(np.arange(len(weight)), times))

@@ -70,6 +70,20 @@ class DBLoss:
             total = self.prob_weight * prob + self.thresh_weight * thresh + self.binary_weight * binary
         return LossTerms(total, prob.detach(), thresh.detach(), binary.detach())
 
+    @torch.no_grad()
+    def of_each(self, output: DBOutput, targets: Targets) -> Tensor:
+        """The total of each image as a batch of its own, (B,), without gradients: to compare images. Their
+        mean is not the batch's loss, whose hardest background pixels are chosen from all of its images.
+        """
+        totals = []
+        for i in range(len(output.prob_logits)):
+            logits, prob, thresh, binary = (None if part is None else part[i : i + 1] for part in output)
+            assert logits is not None
+            assert prob is not None
+            own = Targets(*(part[i : i + 1] for part in targets))
+            totals.append(self(DBOutput(logits, prob, thresh, binary), own).total)
+        return torch.stack(totals)
+
 
 def balanced_bce(
     logits: Tensor, target: Tensor, mask: Tensor, *, negative_ratio: float, eps: float

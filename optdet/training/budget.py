@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from optdet.config import Config
-from optdet.data.transforms import epoch_order
+from optdet.data.sampling import SourcePart, epoch_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,26 +23,26 @@ class Budget:
     epoch_updates: float
 
 
-def epoch_updates(config: Config, weights: Sequence[float], epoch: int) -> int:
-    """Updates of a whole epoch (from 1) over images of these weights."""
-    n_images = len(epoch_order(weights, config.seed, epoch))
+def epoch_updates(config: Config, parts: Sequence[SourcePart], epoch: int) -> int:
+    """Updates of a whole epoch (from 1) over images of these sources."""
+    n_images = len(epoch_order(parts, config.seed, epoch))
     n_batches = -(-n_images // config.train.batch_size)
     return -(-n_batches // config.train.accumulate)
 
 
-def updates_behind(config: Config, weights: Sequence[float], epochs: int) -> int:
+def updates_behind(config: Config, parts: Sequence[SourcePart], epochs: int) -> int:
     """Updates of the first ``epochs``, where none is cut short."""
-    return sum(epoch_updates(config, weights, epoch) for epoch in range(1, epochs + 1))
+    return sum(epoch_updates(config, parts, epoch) for epoch in range(1, epochs + 1))
 
 
-def planned_epochs(config: Config, weights: Sequence[float]) -> int:
+def planned_epochs(config: Config, parts: Sequence[SourcePart]) -> int:
     """Epochs that a run has if it does not stop early, the last one maybe cut short."""
     wanted = config.train.updates
     if wanted is None:
         return config.train.epochs
     done = 0
     for epoch in count(1):
-        done += epoch_updates(config, weights, epoch)
+        done += epoch_updates(config, parts, epoch)
         if done >= wanted:
             return epoch
     raise AssertionError("an epoch has an update")
@@ -58,12 +58,12 @@ class Pace:
     epoch_updates: float | None = None
 
     @classmethod
-    def of(cls, config: Config, weights: Sequence[float]) -> Pace:
+    def of(cls, config: Config, parts: Sequence[SourcePart]) -> Pace:
         train, an_epoch = config.train, config.scheduler.epoch_updates
         if train.updates is None:
             return cls(float(train.epochs), an_epoch)
         # With a last epoch cut short its own length is no measure: that of the first is.
-        an_epoch = an_epoch or float(epoch_updates(config, weights, 1))
+        an_epoch = an_epoch or float(epoch_updates(config, parts, 1))
         return cls(train.updates / an_epoch, an_epoch)
 
     def progress(self, epochs: float, updates: float) -> float:

@@ -21,6 +21,7 @@ import torch
 
 from optdet.config import Config
 from optdet.data.dataset import EpochSampler, TrainingSet, default_workers, training_loader
+from optdet.data.sampling import SourcePart
 from optdet.data.sets import DataSets
 from optdet.errors import TrialFailed
 from optdet.evaluation.landscape import SweepImage, coarse_lattice
@@ -33,7 +34,7 @@ from optdet.structures import Thresholds
 from optdet.training.budget import Pace, planned_epochs
 from optdet.training.callbacks import UNHEARD, FitCallbacks
 from optdet.training.checkpoints import SavedCheckpoint
-from optdet.training.history import EpochRecord, stops_early
+from optdet.training.history import EpochRecord, SourceLoss, stops_early
 from optdet.training.loop import EpochLosses, train_epoch, validation_scorers
 from optdet.training.recovery import (
     Batching,
@@ -123,14 +124,14 @@ def _fit(
     start: SavedCheckpoint | None,
     smaller: Batching | None,
 ) -> FitResult:
-    run = set_up(config, run_dir, device, n_epochs=planned_epochs(config, sets.train.weights))
+    run = set_up(config, run_dir, device, n_epochs=planned_epochs(config, sets.train.parts))
     resume(run, callbacks)
     run.batching = smaller or run.batching
     if start is not None and not run.history:
         _start_from(run, start, sets, callbacks)
     elif config.train.start is not None and not run.history:
         load_initial(run, Path(config.train.start), callbacks.say)
-    sampler = EpochSampler(sets.train.weights, config.seed)
+    sampler = EpochSampler(sets.train.parts, config.seed)
     dataset = TrainingSet(
         sets.train, config.augment, config.target, seed=config.seed, thresh_branch=config.model.thresh_branch
     )
@@ -143,7 +144,7 @@ def _fit(
         pin_memory=device.type == "cuda",
     )
     normalize = Normalizer(Preprocessing.of(config), device)
-    pace = Pace.of(config, sets.train.weights)
+    pace = Pace.of(config, sets.train.parts)
     while not _finished(run):
         epoch = run.epoch + 1
         sampler.epoch, sampler.limit = epoch, run.images_left
@@ -161,6 +162,7 @@ def _fit(
                     dtype=run.dtype,
                     pace=pace,
                     updates_before=run.n_updates,
+                    n_sources=len(sets.train.parts),
                     on_batch=callbacks.on_batch,
                 )
             record = _validate(run, sets, epoch, losses)
@@ -191,6 +193,16 @@ def _validate(run: Run, sets: DataSets, epoch: int, losses: EpochLosses) -> Epoc
         seconds=losses.seconds + time.perf_counter() - started,
         images_per_s=losses.n_images / losses.seconds,
         updates=run.n_updates + losses.n_updates,
+        sources=_by_source(sets.train.parts, losses),
+    )
+
+
+def _by_source(parts: Sequence[SourcePart], losses: EpochLosses) -> tuple[SourceLoss, ...]:
+    if not losses.source_images:
+        return ()
+    return tuple(
+        SourceLoss(part.name, n_images, total / n_images if n_images else None)
+        for part, n_images, total in zip(parts, losses.source_images, losses.source_sums, strict=True)
     )
 
 

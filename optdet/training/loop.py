@@ -19,7 +19,8 @@ from optdet.evaluation.scorer import ImageScorer
 from optdet.inference.detector import Detector, Normalizer
 from optdet.inference.device import autocast
 from optdet.model.dbnet import DBNet
-from optdet.model.losses import DBLoss
+from optdet.model.head import DBOutput
+from optdet.model.losses import DBLoss, Targets
 from optdet.training.averaging import AveragedModel
 from optdet.training.budget import Pace
 from optdet.training.optimizer import learning_rate
@@ -42,7 +43,9 @@ class TrainingState:
 
 @dataclass(frozen=True, slots=True)
 class EpochLosses:
-    """Means over the batches of an epoch, and what it took."""
+    """Means over the batches of an epoch, and what it took. Of each source of several: how many images it
+    gave, and the sum of their own losses (see `DBLoss.of_each`).
+    """
 
     total: float
     prob: float
@@ -52,6 +55,8 @@ class EpochLosses:
     seconds: float
     n_images: int
     n_updates: int
+    source_images: tuple[int, ...] = ()
+    source_sums: tuple[float, ...] = ()
 
 
 def train_epoch(
@@ -66,9 +71,11 @@ def train_epoch(
     dtype: torch.dtype | None,
     pace: Pace | None = None,
     updates_before: int = 0,
+    n_sources: int = 1,
     on_batch: OnBatch | None = None,
 ) -> EpochLosses:
-    """Forward, backward and, every ``accumulate`` batches, update over one epoch (from 1).
+    """Forward, backward and, every ``accumulate`` batches, update over one epoch (from 1). With several
+    sources their losses are kept apart, too.
 
     ``pace`` says where the schedule stands, by default after as many of its epochs; ``updates_before`` are
     those of the epochs before. TrialFailed when the loss is not finite.
@@ -78,10 +85,11 @@ def train_epoch(
     loss_fn = DBLoss(**config.loss.model_dump())
     n_batches = len(loader)
     sums = torch.zeros(4, device=device)
+    by_source = _SourceSums(n_sources, device)
     n_images, lr = 0, 0.0
     state.model.train()
     for index, batch in enumerate(loader):
-        images, targets = batch.to(device)
+        images, targets, sources = batch.to(device)
         progress = pace.progress(epoch - 1 + index / n_batches, updates_before + index / accumulate)
         lr = learning_rate(config.scheduler, config.optimizer.lr, progress, pace.epochs)
         for group in state.optimizer.param_groups:
@@ -93,16 +101,49 @@ def train_epoch(
         if (index + 1) % accumulate == 0 or index + 1 == n_batches:
             _update(state, config.train.clip_norm)
         sums += torch.stack([losses.total.detach(), losses.prob, losses.thresh, losses.binary])
+        by_source.add(loss_fn, output, targets, sources)
         n_images += len(images)
         if on_batch is not None:
             on_batch(index + 1, n_batches, _logged(losses.total, epoch, index, n_batches))
     total, prob, thresh, binary = (sums / n_batches).tolist()
     _require_finite(total, epoch)
     seconds = time.perf_counter() - started
-    n_updates = -(-n_batches // accumulate)
+    counts, source_sums = by_source.fetch()
     return EpochLosses(
-        total, prob, thresh, binary, lr=lr, seconds=seconds, n_images=n_images, n_updates=n_updates
+        total,
+        prob,
+        thresh,
+        binary,
+        lr=lr,
+        seconds=seconds,
+        n_images=n_images,
+        n_updates=-(-n_batches // accumulate),
+        source_images=counts,
+        source_sums=source_sums,
     )
+
+
+class _SourceSums:
+    """Images and their losses by source, added up on the device: nothing is waited for before the epoch's
+    end. Of a single source nothing is done.
+    """
+
+    def __init__(self, n_sources: int, device: torch.device) -> None:
+        self._sums = torch.zeros(2, n_sources, device=device) if n_sources > 1 else None
+        self._numbers = torch.arange(n_sources, device=device)
+
+    def add(self, loss_fn: DBLoss, output: DBOutput, targets: Targets, sources: torch.Tensor) -> None:
+        if self._sums is None:
+            return
+        # A product, not index_add: the same sum each time, on a GPU too.
+        of_source = (sources[:, None] == self._numbers).float()
+        self._sums += torch.stack([of_source.sum(0), loss_fn.of_each(output, targets) @ of_source])
+
+    def fetch(self) -> tuple[tuple[int, ...], tuple[float, ...]]:
+        if self._sums is None:
+            return (), ()
+        counts, losses = self._sums.tolist()
+        return tuple(map(int, counts)), tuple(losses)
 
 
 def _update(state: TrainingState, clip_norm: float) -> None:

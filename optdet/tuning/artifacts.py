@@ -93,6 +93,7 @@ def _overlay(shown: Illustrated, index: int, folder: Path) -> Path:
 
 def _point(record: EpochRecord) -> EpochPoint:
     losses = {"prob": record.prob_loss, "thresh": record.thresh_loss, "binary": record.binary_loss}
+    losses |= {source.name: source.loss for source in record.sources if source.loss is not None}
     return EpochPoint(
         epoch=record.epoch, losses=losses, hmean=record.hmean, lr=record.lr, seconds=record.seconds
     )

@@ -32,6 +32,9 @@ VERSIONS = "versions"
 # Of a trial, while it trains: what its best epoch so far was scored at.
 EPOCH_THRESHOLDS = "epoch_thresholds"
 
+# Of a trial with several sources, while it trains: of each epoch, images and loss by source.
+SOURCES = "sources"
+
 # Of a trial whose batches were too large for the card: those that it went on with.
 BATCHING = "batching"
 
@@ -60,6 +63,7 @@ PART_HMEANS = "part_hmeans"
 RESULTS = frozenset(
     {
         EPOCH_THRESHOLDS,
+        SOURCES,
         THRESHOLDS,
         SCORES,
         CROSSFIT,

@@ -19,6 +19,7 @@ from optdet.config_io import apply_params, load_config, parse_override, study_fr
 from optdet.data.located import locate, locate_folds
 from optdet.data.pool import Pool, load_sources, open_pool
 from optdet.data.project import path_from
+from optdet.data.sampling import SourcePart, parts_of, source_parts
 from optdet.errors import OptdetError
 from optdet.study_config import StudyConfig
 from optdet.training.budget import Budget, Pace, planned_epochs, updates_behind
@@ -50,15 +51,15 @@ def base_of_trial(study: OpenStudy, trial: FrozenTrial) -> FoldBase:
     config = config_of(trial, study)
     epoch = int(trial.user_attrs[attr.BEST_EPOCH])
 
-    def weights() -> tuple[float, ...]:
-        return _training_weights(config.data, study.data_root, study.places.data_dir)
+    def parts() -> tuple[SourcePart, ...]:
+        return _training_parts(config.data, study.data_root, study.places.data_dir)
 
     # A trial by an earlier optdet has not counted them.
-    updates = int(trial.user_attrs.get(attr.UPDATES, 0)) or updates_behind(config, weights(), epoch)
+    updates = int(trial.user_attrs.get(attr.UPDATES, 0)) or updates_behind(config, parts(), epoch)
     an_epoch = config.scheduler.epoch_updates
     if an_epoch is None:
         counts_updates = config.train.updates is not None
-        an_epoch = Pace.of(config, weights()).epoch_updates if counts_updates else updates / epoch
+        an_epoch = Pace.of(config, parts()).epoch_updates if counts_updates else updates / epoch
     notes = []
     if attr.EXTENDED_FROM in trial.user_attrs:
         number = trial.user_attrs[attr.EXTENDED_FROM]
@@ -76,10 +77,10 @@ def base_of_config(path: Path, *, data_root: Path, data_dir: Path) -> FoldBase:
             where=str(path),
             fix="name data.train and data.val in it, or take a trial: --from STUDY",
         )
-    weights = _training_weights(data, data_root, data_dir)
+    parts = _training_parts(data, data_root, data_dir)
     epochs = config.train.epochs
-    updates = config.train.updates or updates_behind(config, weights, epochs)
-    an_epoch = Pace.of(config, weights).epoch_updates or updates / epochs
+    updates = config.train.updates or updates_behind(config, parts, epochs)
+    an_epoch = Pace.of(config, parts).epoch_updates or updates / epochs
     return FoldBase(config, Budget(updates, an_epoch), str(path))
 
 
@@ -107,7 +108,7 @@ def plan_fold_study(
             fix="give train.updates=N, or train.updates=null beside it",
         )
     n_epochs = [
-        planned_epochs(study.config, [pool.weights[index] for index in pool.learnt(fold)])
+        planned_epochs(study.config, parts_of(pool.parts, pool.learnt(fold)))
         for fold in range(pool.folds.n_folds)
     ]
     return study.model_copy(update={"config": apply_params(study.config, {"train.epochs": max(n_epochs)})})
@@ -145,16 +146,13 @@ def _in_folds(config: Config, pool: Pool, folds: str) -> Config:
     return config.model_copy(update={"data": DataConfig.model_validate(data)})
 
 
-def _training_weights(data: DataConfig, data_root: Path, data_dir: Path) -> tuple[float, ...]:
-    """Those of the images that a config learns from, by their labels and names alone."""
+def _training_parts(data: DataConfig, data_root: Path, data_dir: Path) -> tuple[SourcePart, ...]:
+    """The parts of the images that a config learns from, by their labels and names alone."""
     if data.synthetic is not None:
-        return (1.0,) * data.synthetic.train
+        return (SourcePart("synthetic", data.synthetic.train),)
     located = locate(data, data_root=data_root, data_dir=data_dir)
     if located.in_folds is not None:
         pool = open_pool(located)
-        return tuple(pool.weights[index] for index in pool.learnt(data.fold))
-    return tuple(
-        config.weight
-        for config, source in zip(located.train, load_sources(located.train), strict=True)
-        for _ in source.samples
-    )
+        return parts_of(pool.parts, pool.learnt(data.fold))
+    sources = load_sources(located.train)
+    return source_parts(located.train, [len(source.samples) for source in sources])

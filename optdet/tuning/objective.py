@@ -45,7 +45,12 @@ from optdet.tuning.space import suggest
 from optdet.tuning.study import OpenStudy
 from optdet.tuning.task import TuningTask
 from optdet.tuning.thresholds import tune_thresholds
-from optdet.tuning.trial_attributes import end_attributes, set_attributes, start_attributes
+from optdet.tuning.trial_attributes import (
+    end_attributes,
+    set_attributes,
+    source_attribute,
+    start_attributes,
+)
 from optdet.tuning.tried import Tuned
 
 
@@ -84,7 +89,7 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
     start = starting_point(study, trial.user_attrs)
     config = start.config if start is not None else trial_config(study.config, trial.number, params)
     sets = context.open_sets(config)
-    n_epochs = planned_epochs(config, sets.train.weights)
+    n_epochs = planned_epochs(config, sets.train.parts)
     context.progress.trial_started(trial.number, params, n_epochs, taken_over=taken_over)
     again = begun_again(study, trial, sets.fingerprint)
     if again is not None:
@@ -190,8 +195,12 @@ def _callbacks(context: TrialContext, trial: optuna.Trial, config: Config, *, n_
     study = context.study
     reported = dict(trial.study._storage.get_trial(trial._trial_id).intermediate_values)
     n_known = len(reported)
+    by_source: dict[int, dict[str, Any]] = {}
 
     def report(record: EpochRecord) -> None:
+        if record.sources:
+            by_source[record.epoch] = source_attribute(record)
+            set_attributes(study.storage, trial, {attr.SOURCES: [by_source[n] for n in sorted(by_source)]})
         # Against the epochs before it alone: one that is replayed decides as it did the first time.
         before = [value for epoch, value in reported.items() if epoch < record.epoch]
         if config.train.checkpoint == "fixed" or all(record.hmean > value for value in before):

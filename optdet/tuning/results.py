@@ -42,6 +42,8 @@ class TrialRow:
     images_per_s: float | None
     failure: str | None
     extended_from: int | None
+    sources: list[dict[str, Any]] | None
+    """Of several sources: of each epoch, ``name``, ``n_images`` and ``loss`` of each."""
 
     def as_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in type(self).__dataclass_fields__}
@@ -67,6 +69,7 @@ def trial_row(trial: FrozenTrial) -> TrialRow:
         images_per_s=attrs.get(attr.IMAGES_PER_S),
         failure=attrs.get(attr.FAILURE),
         extended_from=attrs.get(attr.EXTENDED_FROM),
+        sources=attrs.get(attr.SOURCES),
     )
 
 

@@ -13,6 +13,7 @@ import torch
 from optdet.config import Config
 from optdet.data.images import image_size
 from optdet.data.prediction_check import check_predictions
+from optdet.data.sampling import SourcePart, expected_length
 from optdet.data.sets import DataSets, ImageSet, open_sets
 from optdet.errors import OptdetError, TrialFailed
 from optdet.evaluation.scorer import ImageScorer
@@ -82,8 +83,8 @@ def _smoke_test(study: OpenStudy, device_name: str | None, trials: int) -> Itera
         f"predict   {n_network} polygons on the network's maps, {n_targets} on maps like the targets, "
         f"of {len(small.val)} images, checked"
     )
-    one_epoch = sum(sets.train.weights) / second.images_per_s + len(sets.val) * (map_s + epoch_s)
-    n_epochs = planned_epochs(config, sets.train.weights)
+    one_epoch = expected_length(sets.train.parts) / second.images_per_s + len(sets.val) * (map_s + epoch_s)
+    n_epochs = planned_epochs(config, sets.train.parts)
     trial_s = n_epochs * one_epoch + len(sets.val) * (map_s + tune_s)
     yield (
         f"time      about {_span(one_epoch)} an epoch, {_span(trial_s)} a trial, "
@@ -143,7 +144,7 @@ def _first(images: ImageSet, n_images: int) -> ImageSet:
         images,
         samples=images.samples[:n_images],
         letterboxes=images.letterboxes[:n_images],
-        weights=(1.0,) * min(n_images, len(images)),
+        parts=(SourcePart(images.parts[0].name, min(n_images, len(images))),),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -16,6 +17,7 @@ from optdet.data.sets import DataSets
 from optdet.evaluation.evaluate import Evaluation
 from optdet.store.attribute_rows import set_user_attributes
 from optdet.training.fit import FitResult
+from optdet.training.history import EpochRecord
 from optdet.tuning import attributes as attr
 from optdet.tuning.tried import Tuned
 
@@ -37,6 +39,11 @@ def start_attributes(config: Config, sets: DataSets) -> dict[str, Any]:
         attr.DATA_FINGERPRINT: sets.fingerprint,
         attr.VERSIONS: _versions(),
     }
+
+
+def source_attribute(record: EpochRecord) -> dict[str, Any]:
+    """An epoch's images and loss by source."""
+    return {"epoch": record.epoch, "sources": [asdict(source) for source in record.sources]}
 
 
 def end_attributes(

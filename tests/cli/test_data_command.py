@@ -135,7 +135,15 @@ def test_a_config_has_all_its_sources_checked(images, write, tmp_path):
     assert "data.train: " in result.stdout
     assert "data.val: " in result.stdout
     assert result.stdout.count("at size 640") == 2
-    assert "warning: data.train and data.val share 1 images, the first is 2.jpg" in result.stdout
+    line = "data.train and data.val share 1 image (1 same file): the score on data.val is too good"
+    assert f"warning: {line}\n  - same file: {images}/2.jpg and {images}/2.jpg" in result.stdout
+    as_json = json.loads(invoke("check", config, "--json").stdout)
+    assert as_json["shared"] == [line]
+    (overlap,) = as_json["duplicates"]
+    assert (overlap["sources"], overlap["leak"]) == (["data.train", "data.val"], True)
+    assert overlap["pairs"] == [
+        {"first": f"{images}/2.jpg", "second": f"{images}/2.jpg", "kind": "same file", "likeness": 1.0}
+    ]
     config.write_text(f"data: {{train: [{sources[0]}, {sources[0]}], val: {sources[1]}}}")
     assert "data.train[1]: " in invoke("check", config).stdout
     config.write_text("data: {synthetic: {train: 4, val: 2}}")
@@ -143,6 +151,29 @@ def test_a_config_has_all_its_sources_checked(images, write, tmp_path):
     config.write_text("seed: 1")
     with pytest.raises(OptdetError, match="the config names no images"):
         invoke("check", config)
+
+
+def test_copies_are_looked_for_in_another_folder_too_and_drawn(images, write, tmp_path):
+    files = ("--images", images, "--labels", write(_1=[WORD], _2=[WORD]))
+    assert "no copies of images" in invoke("check", *files).stdout
+    nothing = invoke("check", *files, "--pairs", tmp_path / "pairs.jpg")
+    assert "no copies: nothing to draw" in nothing.stderr
+    assert not (tmp_path / "pairs.jpg").exists()
+    test = tmp_path / "test"
+    test.mkdir()
+    (test / "x.jpg").write_bytes((images / "1.jpg").read_bytes())
+    with Image.open(images / "2.jpg") as second:
+        second.save(test / "y.jpg", quality=50)
+    result = invoke("check", *files, "--also", test, "--pairs", tmp_path / "pairs.jpg")
+    assert result.exit_code == 0
+    assert f"warning: labels and {test} share 2 images (1 same bytes, 1 near copy)\n" in result.stdout
+    assert f"  - same bytes: {images}/1.jpg and {test}/x.jpg\n" in result.stdout
+    assert "drew 2 pairs" in result.stderr
+    assert (tmp_path / "pairs.jpg").stat().st_size > 2000
+    headers = invoke("check", *files, "--also", test, "--headers").stdout
+    assert "share 1 image (1 same bytes)" in headers
+    complaint("check", *files, "--also", test, "--pairs", tmp_path / "no/p.jpg", match="no such folder")
+    complaint("check", *files, "--also", tmp_path / "none", match="images folder")
 
 
 def test_half_of_the_options_is_wrong_usage(images, tmp_path):

@@ -10,8 +10,8 @@ from PIL import Image
 from optdet.config import AugmentConfig, DataConfig, SourceConfig, TargetConfig
 from optdet.data.dataset import Batch, Draw, EpochSampler, TrainingSet, default_workers, training_loader
 from optdet.data.labels import write_ufo
+from optdet.data.sampling import SourcePart, epoch_order
 from optdet.data.sets import ImageSet, open_sets
-from optdet.data.transforms import epoch_order
 from optdet.detection.targets import build_targets
 from optdet.errors import OptdetError
 from optdet.structures import Word
@@ -55,7 +55,8 @@ def assert_same(one: Batch, other: Batch) -> None:
 
 
 def test_a_sample_is_an_image_and_its_targets(images: ImageSet) -> None:
-    image, targets = training_set(images, STILL)[Draw(1, 0)]
+    image, targets, number = training_set(images, STILL)[Draw(1, 0)]
+    assert int(number) == 0
     assert (image.dtype, tuple(image.shape)) == (torch.uint8, (SIZE, SIZE, 3))
     np.testing.assert_array_equal(image.numpy(), images.canvases[0])
     expected = build_targets(images.canvas_polygons(0), (False, True), SIZE)
@@ -93,7 +94,7 @@ def test_cached_images_are_not_changed_by_augmenting_them(images: ImageSet) -> N
 
 
 def batches(images: ImageSet, workers: int, epochs: tuple[int, ...] = (1, 2)) -> list[list[Batch]]:
-    sampler = EpochSampler(images.weights, 3)
+    sampler = EpochSampler(images.parts, 3)
     loader = training_loader(training_set(images), sampler, batch_size=2, workers=workers, pin_memory=False)
     given = []
     for epoch in epochs:
@@ -103,14 +104,14 @@ def batches(images: ImageSet, workers: int, epochs: tuple[int, ...] = (1, 2)) ->
 
 
 def test_the_last_batch_is_kept_though_smaller(images: ImageSet) -> None:
-    sampler = EpochSampler((1.0,) * N, 3)
+    sampler = EpochSampler((SourcePart("receipts", N),), 3)
     loader = training_loader(training_set(images), sampler, batch_size=2, workers=0, pin_memory=False)
     assert [len(batch.images) for batch in loader] == [2, 2, 1]
     assert len(loader) == 3
 
 
 def test_a_batch_holds_the_samples_of_the_epochs_order(images: ImageSet) -> None:
-    order = epoch_order(images.weights, 3, 2)
+    order = epoch_order(images.parts, 3, 2)
     samples = [training_set(images)[Draw(2, int(index))] for index in order[:2]]
     batch = batches(images, 0, (2,))[0][0]
     assert torch.equal(batch.images, torch.stack([sample.images for sample in samples]))
@@ -120,7 +121,7 @@ def test_a_batch_holds_the_samples_of_the_epochs_order(images: ImageSet) -> None
 
 
 def test_the_sampler_tells_the_length_of_the_epoch_that_is_set() -> None:
-    sampler = EpochSampler((0.5,) * 20, 0)
+    sampler = EpochSampler((SourcePart("receipts", 20, 0.5),), 0)
     lengths = []
     for epoch in range(1, 6):
         sampler.epoch = epoch
@@ -180,7 +181,7 @@ def test_an_image_that_cannot_be_read_is_one_line_from_a_worker_too(tmp_path, wo
     damaged = tmp_path / "1.png"
     damaged.write_bytes(damaged.read_bytes()[:60])
     loader = training_loader(
-        training_set(train), EpochSampler(train.weights, 3), batch_size=2, workers=workers, pin_memory=False
+        training_set(train), EpochSampler(train.parts, 3), batch_size=2, workers=workers, pin_memory=False
     )
     with pytest.raises(OptdetError) as caught:
         list(loader)

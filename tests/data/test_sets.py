@@ -15,6 +15,7 @@ from optdet.config import DataConfig, SourceConfig, SyntheticConfig
 from optdet.data.image_cache import CachedReader, FileReader
 from optdet.data.images import read_image
 from optdet.data.located import locate
+from optdet.data.sampling import SourcePart
 from optdet.data.sets import DataSets, open_sets
 from optdet.errors import OptdetError
 
@@ -88,7 +89,7 @@ def test_several_sources_have_their_weights(place: Workplace) -> None:
     one = place.source("one", {"a.jpg": [WORD], "b.jpg": [WORD]})
     two = place.source("two", {"a.jpg": [WORD]}, weight=0.5)
     sets = place.open(DataConfig(train=(one, two), val=one, size=SIZE))
-    assert sets.train.weights == (1.0, 1.0, 0.5)
+    assert sets.train.parts == (SourcePart("one", 2, 1.0), SourcePart("two", 1, 0.5))
     assert [sample.image_path.parent.name for sample in sets.train.samples] == ["one", "one", "two"]
 
 

@@ -123,7 +123,8 @@ def test_validation_images_stay_apart_or_come_with_the_others(parted: Path) -> N
     every = [*sets.train.samples, *sets.val.samples]
     assert len(every) == 14
     assert {s.name for s in every} >= {"train/images/00.png", "val/images/00.png"}  # one name would be two
-    weights = dict(zip((s.name for s in sets.train.samples), sets.train.weights, strict=True))
+    by_image = [part.weight for part in sets.train.parts for _ in range(part.n_images)]
+    weights = dict(zip((s.name for s in sets.train.samples), by_image, strict=True))
     assert {weights[name] for name in weights if name.startswith("val/")} == {0.5}
     assert {weights[name] for name in weights if name.startswith("train/")} == {2.0}
     located = locate(folded(parted), data_root=parted, data_dir=parted / "made")

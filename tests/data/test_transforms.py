@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from optdet.config import AugmentConfig
-from optdet.data.transforms import Augmentation, CanvasSample, epoch_order, sample_seed
+from optdet.data.transforms import Augmentation, CanvasSample, sample_seed
 from optdet.detection.targets import build_targets
 from optdet.geometry.polygons import area, order_quad, signed_area
 from optdet.geometry.raster import fill
@@ -235,38 +235,3 @@ def test_no_word_vanishes_while_a_part_of_it_is_in_sight(seed: int, x: float, y:
         assert polygon.min() >= 0
         assert polygon.max() <= SIZE
         assert area(polygon) > 0
-
-
-# --- the order of an epoch ---------------------------------------------------------------------------------
-
-
-@given(n=st.integers(1, 60), seed=st.integers(0, 2**32 - 1), epoch=st.integers(1, 1000))
-@settings(max_examples=50)
-def test_an_epoch_of_equal_weights_is_a_permutation(n: int, seed: int, epoch: int) -> None:
-    order = epoch_order([1.0] * n, seed, epoch)
-    assert sorted(order.tolist()) == list(range(n))
-    np.testing.assert_array_equal(order, epoch_order([1.0] * n, seed, epoch))
-
-
-def test_the_order_changes_with_seed_and_epoch() -> None:
-    orders = {tuple(epoch_order([1.0] * 30, seed, epoch)) for seed in range(4) for epoch in range(1, 5)}
-    assert len(orders) == 16
-
-
-def test_weights_hold_on_average() -> None:
-    weights = [2.0, 0.5, 1.3, 1.0]
-    counts = np.zeros((600, 4))
-    for epoch in range(600):
-        order = epoch_order(weights, 7, epoch)
-        counts[epoch] = np.bincount(order, minlength=4)
-    np.testing.assert_allclose(counts.mean(axis=0), weights, atol=0.08)
-    assert set(counts[:, 0]) == {2.0}
-    assert set(counts[:, 1]) == {0.0, 1.0}
-    assert set(counts[:, 2]) == {1.0, 2.0}
-
-
-@given(weights=st.lists(st.floats(0.001, 0.2), min_size=1, max_size=5), seed=st.integers(0, 1000))
-def test_an_epoch_is_never_empty(weights: list[float], seed: int) -> None:
-    order = epoch_order(weights, seed, 1)
-    assert len(order) >= 1
-    assert set(order.tolist()) <= set(range(len(weights)))

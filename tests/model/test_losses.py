@@ -97,6 +97,19 @@ def test_the_total_is_the_weighted_sum_of_the_terms() -> None:
     torch.testing.assert_close(other.total.detach(), terms.prob + 2.0 * terms.binary)
 
 
+def test_the_loss_of_each_image_is_that_of_a_batch_of_it_alone() -> None:
+    output, targets = _maps()
+    each = DBLoss().of_each(output, targets)
+    assert not each.requires_grad
+    for index in range(SHAPE[0]):
+        own = slice(index, index + 1)
+        alone = DBLoss()(DBOutput(*(part[own] for part in output)), Targets(*(part[own] for part in targets)))
+        torch.testing.assert_close(each[index], alone.total.detach())
+    bare = DBLoss().of_each(output._replace(thresh_map=None, binary_map=None), targets)
+    assert bare.shape == each.shape
+    assert bool((bare < each).all())
+
+
 def test_terms_hold_no_graph() -> None:
     terms = DBLoss()(*_maps())
     assert [term.requires_grad for term in terms] == [True, False, False, False]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from optdet.config import Config
 from optdet.config_io import set_dotted, validate
+from optdet.data.sampling import SourcePart
 from optdet.data.sets import DataSets
 from optdet.errors import OptdetError
 from optdet.model.checkpoint_file import load_checkpoint
@@ -49,34 +50,32 @@ def settings(**values: Any) -> Config:
 )
 def test_updates_of_an_epoch(n_images: int, batch_size: int, accumulate: int, expected: int) -> None:
     config = settings(train__batch_size=batch_size, train__accumulate=accumulate)
-    assert epoch_updates(config, (1.0,) * n_images, 1) == expected
+    assert epoch_updates(config, (SourcePart("a", n_images),), 1) == expected
 
 
 def test_images_of_a_fractional_weight_are_counted_as_they_are_drawn() -> None:
     config = settings(train__batch_size=1)
-    weights = (0.5,) * 40
-    each = [epoch_updates(config, weights, epoch) for epoch in (1, 2, 3)]
+    parts = (SourcePart("a", 40, 0.5),)
+    each = [epoch_updates(config, parts, epoch) for epoch in (1, 2, 3)]
     assert len(set(each)) > 1
-    assert updates_behind(config, weights, 3) == sum(each)
+    assert updates_behind(config, parts, 3) == sum(each)
 
 
 @given(n_images=st.integers(1, 30), batch_size=st.integers(1, 9), updates=st.integers(1, 60))
 def test_the_epochs_are_as_many_as_hold_the_updates(n_images: int, batch_size: int, updates: int) -> None:
     config = settings(train__batch_size=batch_size, train__updates=updates, train__epochs=3)
-    weights = (1.0,) * n_images
-    n_epochs = planned_epochs(config, weights)
-    assert (
-        updates_behind(config, weights, n_epochs - 1) < updates <= updates_behind(config, weights, n_epochs)
-    )
-    assert planned_epochs(settings(train__epochs=3), weights) == 3
+    parts = (SourcePart("a", n_images),)
+    n_epochs = planned_epochs(config, parts)
+    assert updates_behind(config, parts, n_epochs - 1) < updates <= updates_behind(config, parts, n_epochs)
+    assert planned_epochs(settings(train__epochs=3), parts) == 3
 
 
 def rates(config: Config, n_images: int) -> list[float]:
     """The learning rate of each update of a run over so many images."""
-    weights = (1.0,) * n_images
-    pace, found = Pace.of(config, weights), []
-    for epoch in range(1, planned_epochs(config, weights) + 1):
-        n_updates = epoch_updates(config, weights, epoch)
+    parts = (SourcePart("a", n_images),)
+    pace, found = Pace.of(config, parts), []
+    for epoch in range(1, planned_epochs(config, parts) + 1):
+        n_updates = epoch_updates(config, parts, epoch)
         for index in range(n_updates):
             progress = pace.progress(epoch - 1 + index / n_updates, len(found))
             found.append(learning_rate(config.scheduler, config.optimizer.lr, progress, pace.epochs))

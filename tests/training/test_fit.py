@@ -17,8 +17,8 @@ import torch
 from optdet.config import Config
 from optdet.config_io import set_dotted
 from optdet.data.dataset import Batch, Draw, TrainingSet
+from optdet.data.sampling import SourcePart, epoch_order
 from optdet.data.sets import DataSets
-from optdet.data.transforms import epoch_order
 from optdet.digest import file_sha256
 from optdet.errors import OptdetError, TrialFailed
 from optdet.evaluation.scorer import ImageScorer, hmeans
@@ -222,7 +222,8 @@ def test_each_epoch_has_its_own_order(run: Run, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(TrainingSet, "__getitem__", note)
     run()
-    assert draws == [Draw(epoch, int(i)) for epoch in (1, 2, 3) for i in epoch_order([1.0] * 4, SEED, epoch)]
+    parts = [SourcePart("", 4)]
+    assert draws == [Draw(epoch, int(i)) for epoch in (1, 2, 3) for i in epoch_order(parts, SEED, epoch)]
 
 
 def test_early_stopping(run: Run, config: Config) -> None:

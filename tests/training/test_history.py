@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from optdet.structures import Thresholds
-from optdet.training.history import EpochRecord, best_epoch, stops_early
+from optdet.training.history import EpochRecord, SourceLoss, best_epoch, by_source, stops_early
 
 THRESHOLDS = Thresholds(0.3, 0.6, 1.5, 1000, False, 3.0)
 
@@ -59,3 +62,8 @@ def test_a_record_as_plain_values_and_back() -> None:
     values = record.as_dict()
     assert values["thresholds"]["unclip_ratio"] == 1.5
     assert EpochRecord.from_dict(values) == record
+    several = replace(record, sources=(SourceLoss("one", 4, 2.5), SourceLoss("two", 0, None)))
+    assert EpochRecord.from_dict(json.loads(json.dumps(several.as_dict()))) == several
+    of_before = {name: value for name, value in values.items() if name != "sources"}
+    assert EpochRecord.from_dict(of_before) == record
+    assert by_source(several.sources) == "one 4 images, loss 2.500; two 0 images"

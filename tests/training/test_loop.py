@@ -54,6 +54,7 @@ def batch_of(*seeds: int) -> Batch:
     return Batch(
         torch.from_numpy(np.stack(images)),
         Targets(*(torch.from_numpy(np.stack(part)) for part in zip(*targets, strict=True))),
+        torch.tensor([seed % 2 for seed in seeds]),
     )
 
 
@@ -89,6 +90,33 @@ def trained(batches: list[Batch], **settings: Any) -> torch.Tensor:
     model = PlainNet()
     train(sgd_state(model), batches, config_with(**settings))
     return weights(model)
+
+
+# --- by source ---------------------------------------------------------------------------------------------
+
+
+def test_losses_by_source_are_those_of_their_images_and_change_nothing_else() -> None:
+    batches = [batch_of(1, 2, 3), batch_of(4, 5)]
+    config = config_with(optimizer__lr=1e-9)
+    one, several = sgd_state(PlainNet()), sgd_state(PlainNet())
+    whole, apart = train(one, batches, config), train(several, batches, config, n_sources=3)
+    assert (apart.total, apart.prob, apart.binary) == (whole.total, whole.prob, whole.binary)
+    assert torch.equal(weights(one.model), weights(several.model))
+    assert (whole.source_images, whole.source_sums) == ((), ())
+    assert apart.source_images == (2, 3, 0)
+    alone = [train(sgd_state(PlainNet()), [batch_of(seed)], config).total for seed in range(1, 6)]
+    expected = (alone[1] + alone[3], alone[0] + alone[2] + alone[4], 0.0)
+    assert apart.source_sums == pytest.approx(expected, rel=1e-4)
+
+
+def test_losses_by_source_are_fetched_once_an_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU each fetch would wait for the device."""
+    fetched = []
+    to_list = torch.Tensor.tolist
+    monkeypatch.setattr(torch.Tensor, "tolist", lambda self: fetched.append(self.shape) or to_list(self))
+    monkeypatch.setattr(torch.Tensor, "item", lambda self: pytest.fail("fetched a number"))
+    train(sgd_state(PlainNet()), [batch_of(1, 2)] * 3, config_with(train__clip_norm=0), n_sources=2)
+    assert len(fetched) == 2
 
 
 # --- updates -----------------------------------------------------------------------------------------------
@@ -215,7 +243,7 @@ def test_a_loss_that_is_no_number_fails_the_trial(bad: float, position: int, is_
     broken = batch_of(1)
     spoilt = broken.targets._replace(thresh_map=torch.full_like(broken.targets.thresh_map, bad))
     batches = [batch_of(1)] * 9
-    batches[position] = Batch(broken.images, spoilt)
+    batches[position] = broken._replace(targets=spoilt)
     with pytest.raises(TrialFailed, match=r"the loss became (nan|inf) in epoch 3: try a lower optimizer"):
         train(
             sgd_state(PlainNet()),

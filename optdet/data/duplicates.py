@@ -1,0 +1,215 @@
+"""Images that are there more than once, in one source or in two: same file, same bytes, same pixels, near
+copies.
+
+An image both trained on and validated on makes a score that is too good, so those come first. What counts as
+a near copy is in `near_copies`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations, product
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optdet.data.alignment import Grey
+from optdet.data.near_copies import OnPair, find_near_copies, thumbnail
+from optdet.digest import file_sha256
+from optdet.phrases import counted
+
+Role = Literal["train", "val", "other"]
+Kind = Literal["same file", "same bytes", "same pixels", "near copy"]
+KINDS: tuple[Kind, ...] = ("same file", "same bytes", "same pixels", "near copy")
+_RANK: dict[frozenset[Role], int] = {
+    frozenset[Role](("train", "val")): 0,
+    frozenset[Role](("val", "other")): 1,
+    frozenset[Role](("train", "other")): 2,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is kept of an image's pixels: a digest of them upright, and a small grey picture."""
+
+    pixels: str
+    thumbnail: Grey
+
+    @classmethod
+    def of(cls, image: NDArray[np.uint8]) -> Look:
+        digest = hashlib.sha256(repr(image.shape).encode())
+        digest.update(np.ascontiguousarray(image).data)
+        return cls(digest.hexdigest(), thumbnail(image))
+
+
+@dataclass(frozen=True, slots=True)
+class SourceImages:
+    """The images of a source, without those that cannot be read; ``looks`` is None where no pixels were."""
+
+    title: str
+    role: Role
+    paths: tuple[Path, ...]
+    looks: tuple[Look, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two images of which one is the other's copy; ``likeness`` is 1 but for a near copy."""
+
+    first: str
+    second: str
+    kind: Kind
+    likeness: float
+
+    def __str__(self) -> str:
+        how = f"{self.kind} ({self.likeness:.2f})" if self.kind == "near copy" else self.kind
+        return f"{how}: {self.first} and {self.second}"
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """What two sources share, or one holds twice (then both titles are the same); pairs from the surest on.
+
+    ``n_images`` counts the images of the second source that are the first's too (of one source: those beyond
+    the first of each). ``leak``: one is trained on, the other validated on.
+    """
+
+    first: str
+    second: str
+    leak: bool
+    n_images: int
+    pairs: tuple[Pair, ...]
+
+    def __str__(self) -> str:
+        kinds = Counter(pair.kind for pair in self.pairs)
+        counts = ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS if kinds[kind])
+        images = counted(self.n_images, "image")
+        if self.first == self.second:
+            return f"{self.first} holds {images} more than once ({counts})"
+        end = f": the score on {self.second} is too good" if self.leak else ""
+        return f"{self.first} and {self.second} share {images} ({counts}){end}"
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "sources": [self.first, self.second],
+            "leak": self.leak,
+            "n_images": self.n_images,
+            "pairs": [asdict(pair) for pair in self.pairs],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """An image by the places of its source and of itself among all."""
+
+    source: int
+    index: int
+
+
+def find_duplicates(sources: Sequence[SourceImages], *, on_pair: OnPair | None = None) -> list[Overlap]:
+    """What sources share and what each holds twice: training and validation first.
+
+    Of images that are equal, each is paired with the first in either source, not with every other.
+    ``on_pair(done, total)`` is called while the pixels of likely near copies are compared.
+    """
+    paths = [path for source in sources for path in source.paths]
+    images = [_Image(number, 0) for number, source in enumerate(sources) for _ in source.paths]
+    images = [_Image(image.source, index) for index, image in enumerate(images)]
+    looks: list[Look | None] = []
+    for source in sources:
+        looks += source.looks if source.looks is not None else [None] * len(source.paths)
+    resolved = [path.resolve() for path in paths]
+    digests = _byte_digests(resolved)
+    keys: list[tuple[Callable[[int], object], Kind]] = [
+        (lambda index: resolved[index], "same file"),
+        (lambda index: digests.get(resolved[index]), "same bytes"),
+        (lambda index: None if (look := looks[index]) is None else look.pixels, "same pixels"),
+    ]
+    found: dict[tuple[int, int], Pair] = {}
+    for key, kind in keys:
+        for first, second in _equal_pairs(images, key):
+            found.setdefault((first, second), Pair(str(paths[first]), str(paths[second]), kind, 1.0))
+    for first, second, likeness in _near_pairs(images, paths, looks, on_pair):
+        pair = Pair(str(paths[first]), str(paths[second]), "near copy", likeness)
+        found.setdefault((first, second), pair)
+    return _overlaps(sources, images, found)
+
+
+def _equal_pairs(images: Sequence[_Image], key: Callable[[int], object]) -> Iterable[tuple[int, int]]:
+    groups: defaultdict[object, list[_Image]] = defaultdict(list)
+    for image in images:
+        if (value := key(image.index)) is not None:
+            groups[value].append(image)
+    for group in groups.values():
+        if len(group) > 1:
+            yield from _star(group)
+
+
+def _star(group: Sequence[_Image]) -> Iterable[tuple[int, int]]:
+    """Each image of a group with the first of its own source, and of each source before it."""
+    firsts: dict[int, _Image] = {}
+    for image in group:
+        firsts.setdefault(image.source, image)
+    for image in group:
+        for source, first in firsts.items():
+            if source <= image.source and first.index < image.index:
+                yield first.index, image.index
+
+
+def _near_pairs(
+    images: Sequence[_Image], paths: Sequence[Path], looks: Sequence[Look | None], on_pair: OnPair | None
+) -> Iterable[tuple[int, int, float]]:
+    """Near copies, once for each two groups of images with the same pixels."""
+    groups: defaultdict[str, list[_Image]] = defaultdict(list)
+    pictures: dict[str, Grey] = {}
+    for image in images:
+        if (look := looks[image.index]) is not None:
+            groups[look.pixels].append(image)
+            pictures.setdefault(look.pixels, look.thumbnail)
+    members = list(groups.values())
+    copies = find_near_copies(
+        [paths[group[0].index] for group in members], list(pictures.values()), on_pair=on_pair
+    )
+    for copy in copies:
+        for one, other in product(members[copy.first], members[copy.second]):
+            first, second = sorted((one.index, other.index))
+            yield first, second, copy.likeness
+
+
+def _byte_digests(paths: Sequence[Path]) -> dict[Path, str]:
+    """SHA-256 of the files that another one has the size of: the others are read by nobody."""
+    by_size: defaultdict[int, set[Path]] = defaultdict(set)
+    for path in paths:
+        by_size[path.stat().st_size].add(path)
+    return {path: file_sha256(path) for same in by_size.values() if len(same) > 1 for path in same}
+
+
+def _overlaps(
+    sources: Sequence[SourceImages], images: Sequence[_Image], found: dict[tuple[int, int], Pair]
+) -> list[Overlap]:
+    ranked: list[tuple[int, int, int, Overlap]] = []
+    numbers = range(len(sources))
+    for one, other in [*combinations(numbers, 2), *zip(numbers, numbers, strict=True)]:
+        between = {
+            indices: pair
+            for indices, pair in found.items()
+            if (images[indices[0]].source, images[indices[1]].source) == (one, other)
+        }
+        if not between:
+            continue
+        pairs = sorted(between.values(), key=lambda p: (KINDS.index(p.kind), -p.likeness, p.first))
+        roles = frozenset((sources[one].role, sources[other].role))
+        overlap = Overlap(
+            sources[one].title,
+            sources[other].title,
+            roles == {"train", "val"},
+            len({second for _, second in between}),
+            tuple(pairs),
+        )
+        ranked.append((4 if one == other else _RANK.get(roles, 3), one, other, overlap))
+    return [overlap for *_, overlap in sorted(ranked, key=lambda entry: entry[:3])]
