@@ -147,8 +147,6 @@ class SchedulerConfig(Section):
 class TrainConfig(Section):
     """The loop."""
 
-    start: str | None = None
-    """A checkpoint of optdet's, as `import` and `trial pack` write it, whose weights training begins with."""
     epochs: Annotated[int, Field(ge=1)] = 20
     batch_size: Annotated[int, Field(ge=1)] = 8
     accumulate: Annotated[int, Field(ge=1)] = 1
@@ -164,6 +162,8 @@ class TrainConfig(Section):
     """Epochs without a better H-mean before training stops early; 0 never stops."""
     epoch_thresholds: Literal["swept", "current"] = "swept"
     """What an epoch is scored at: the best point of a coarse sweep, or the thresholds in use."""
+    start: str | None = None
+    """A checkpoint of optdet's, as `import` and `trial pack` write it, whose weights training begins with."""
 
 
 class CacheConfig(Section):
