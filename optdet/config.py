@@ -164,8 +164,6 @@ class SchedulerConfig(Section):
 class TrainConfig(Section):
     """The loop."""
 
-    start: str | None = None
-    """A checkpoint of optdet's, as `import` and `trial pack` write it, whose weights training begins with."""
     epochs: Annotated[int, Field(ge=1)] = 20
     updates: Annotated[int, Field(ge=1)] | None = None
     """Updates of the weights in all, in place of ``epochs``: as many epochs as hold them, the last cut
@@ -187,6 +185,8 @@ class TrainConfig(Section):
     nobody chose; it never stops early."""
     epoch_thresholds: Literal["swept", "current"] = "swept"
     """What an epoch is scored at: the best point of a coarse sweep, or the thresholds in use."""
+    start: str | None = None
+    """A checkpoint of optdet's, as `import` and `trial pack` write it, whose weights training begins with."""
 
 
 class CacheConfig(Section):

@@ -57,17 +57,21 @@ def import_(
     """
     from optdet.cli.progress import image_bar
     from optdet.cli.tables import print_json
-    from optdet.inference.lightning_import import import_checkpoint, write_config
+    from optdet.inference.lightning_import import import_checkpoint
 
     given = in_our_names(overrides)
     if size is not None:
         given.append(f"data.size={size}")
     with image_bar("networks tried") as on_network:
         imported = import_checkpoint(
-            checkpoint, out, given, backbone=backbone, force=force, on_network=on_network
+            checkpoint,
+            out,
+            given,
+            backbone=backbone,
+            config_out=write,
+            force=force,
+            on_network=on_network,
         )
-    if write is not None:
-        write_config(imported, write, force=force)
     if json:
         print_json(imported.as_json())
     else:

@@ -26,6 +26,27 @@ if TYPE_CHECKING:
     from optdet.tuning.wandb_study import SweepStudy
     from optdet.tuning.warm_start import WarmStart
 
+FromWandb = Annotated[
+    Path | None,
+    typer.Option(
+        "--from-wandb",
+        metavar="SWEEP",
+        help="A W&B sweep file of the DB baseline; what it varies is varied here.",
+        show_default=False,
+    ),
+]
+IgnoreUnknown = Annotated[
+    bool,
+    typer.Option("--ignore-unknown", help="With --from-wandb: leave out names that have no setting here."),
+]
+Write = Annotated[
+    Path | None,
+    typer.Option("--write", help="With --from-wandb: also write the study file.", show_default=False),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="With --from-wandb: print the study file, create nothing.")
+]
+
 
 def create(
     file: Annotated[
@@ -53,31 +74,13 @@ def create(
     warm_start: WarmStartOption = None,
     warm_start_top: WarmStartTop = 3,
     warm_start_storage: WarmStartStorage = None,
-    from_wandb: Annotated[
-        Path | None,
-        typer.Option(
-            "--from-wandb",
-            metavar="SWEEP",
-            help="A W&B sweep file of the DB baseline; what it varies is varied here.",
-            show_default=False,
-        ),
-    ] = None,
-    ignore_unknown: Annotated[
-        bool,
-        typer.Option(
-            "--ignore-unknown", help="With --from-wandb: leave out names that have no setting here."
-        ),
-    ] = False,
-    write: Annotated[
-        Path | None,
-        typer.Option("--write", help="With --from-wandb: also write the study file.", show_default=False),
-    ] = None,
+    from_wandb: FromWandb = None,
+    ignore_unknown: IgnoreUnknown = False,
+    write: Write = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace the file of --write if it is there.")
     ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="With --from-wandb: print the study file, create nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     storage: options.Storage = None,
     root: options.Root = None,
     data_root: options.DataRoot = None,

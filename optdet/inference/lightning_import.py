@@ -67,17 +67,20 @@ def import_checkpoint(
     overrides: Sequence[str] = (),
     *,
     backbone: str | None = None,
+    config_out: Path | None = None,
     force: bool = False,
     on_network: OnNetwork | None = None,
 ) -> Imported:
-    """Write the baseline's checkpoint as one of ours, by default ``NAME.pt`` in the working directory.
+    """Write the baseline's checkpoint as one of ours, by default ``NAME.pt`` in the working directory, and to
+    ``config_out`` a config that trains on from it.
 
     ``overrides`` are settings that the file does not say, or wrongly. OptdetError for a file that is none of
     the baseline's, or whose tensors do not fit one by one.
     """
     out = out or Path(f"{path.stem}.pt")
-    if out.exists() and not force:
-        raise OptdetError("the file exists", where=str(out), fix="give another name: --out, or --force")
+    for there in (out, config_out):
+        if there is not None and there.exists() and not force:
+            raise OptdetError("the file exists", where=str(there), fix="give another name, or --force")
     read = read_lightning(path)
     tensors = split_tensors(read.tensors, str(path))
     settings, taken, notes = _from_hyperparameters(read.hyperparameters)
@@ -104,18 +107,18 @@ def import_checkpoint(
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     save_checkpoint(out, payload)
+    if config_out is not None:
+        _write_config(config, out, config_out)
     notes += _notes(read, tensors, behind, name, twins, taken)
     return Imported(out, config, taken, tuple(notes), read.epoch)
 
 
-def write_config(imported: Imported, path: Path, *, force: bool = False) -> None:
+def _write_config(config: Config, start: Path, path: Path) -> None:
     """A config that goes on from the imported weights; its images are to be filled in."""
-    if path.exists() and not force:
-        raise OptdetError("the file exists", where=str(path), fix="give another name, or --force")
-    train = imported.config.train.model_copy(update={"start": str(imported.out)})
-    tree = differences(imported.config.model_copy(update={"train": train}))
+    train = config.train.model_copy(update={"start": str(start)})
+    tree = differences(config.model_copy(update={"train": train}))
     head = (
-        f"# Goes on from {imported.out}. To train, name the images, as\n"
+        f"# Goes on from {start}. To train, name the images, as\n"
         "#   data.train: [{images: train/images, labels: train/labels.json}]\n"
         "#   data.val: {images: val/images, labels: val/labels.json}\n"
     )

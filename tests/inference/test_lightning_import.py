@@ -17,7 +17,7 @@ from optdet.config_io import load_config
 from optdet.detection.postprocess import MapDetector
 from optdet.errors import OptdetError
 from optdet.inference.detector import open_checkpoint
-from optdet.inference.lightning_import import Imported, import_checkpoint, write_config
+from optdet.inference.lightning_import import Imported, import_checkpoint
 from optdet.structures import Thresholds
 
 CPU = torch.device("cpu")
@@ -124,13 +124,15 @@ def test_what_is_given_wins(home: dict[str, torch.Tensor], tmp_path: Path) -> No
 
 
 def test_a_config_goes_on_from_it(ckpt: Path, tmp_path: Path) -> None:
-    found = imported(ckpt, "data.size=96")
-    write_config(found, tmp_path / "configs/home.yaml")
+    place = tmp_path / "configs/home.yaml"
+    found = imported(ckpt, "data.size=96", config_out=place)
     config = load_config(tmp_path / "configs/home.yaml")
     assert config.train.start == str(found.out)
     assert (config.model, config.data) == (found.config.model, found.config.data)
-    with pytest.raises(OptdetError, match="the file exists"):
-        write_config(found, tmp_path / "configs/home.yaml")
+    found.out.unlink()
+    with pytest.raises(OptdetError, match=r"home\.yaml: the file exists"):
+        imported(ckpt, config_out=place)
+    assert not found.out.exists()
 
 
 def test_nothing_is_written_or_replaced_when_it_fails(ckpt: Path, home: dict[str, torch.Tensor]) -> None:
