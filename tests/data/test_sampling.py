@@ -115,8 +115,8 @@ def test_an_epoch_is_never_empty(weights: list[float], seed: int) -> None:
     assert set(order.tolist()) <= set(range(len(weights)))
 
 
-@pytest.mark.parametrize("weight", [0.1, 0.3, 0.7])
-def test_weights_that_floats_cannot_hold_do_not_drift(weight: float) -> None:
-    parts = [SourcePart("", 7), SourcePart("", 10, weight)]
-    found = {int(counts(parts, 0, epoch)[1]) for epoch in range(1, 400)}
-    assert found == {round(10 * weight)}
+@pytest.mark.parametrize(("n", "weight"), [(100, 0.29), (10, 0.7), (50, 1.1)])
+def test_weights_that_floats_cannot_hold_do_not_drift(n: int, weight: float) -> None:
+    """100 * 0.29 is a little less than 29."""
+    parts = [SourcePart("", 7), SourcePart("", n, weight)]
+    assert {int(counts(parts, 0, epoch)[1]) for epoch in range(1, 400)} == {round(n * weight)}
