@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -112,11 +112,14 @@ class TunedDetections:
         return self.found[self.thresholds_without(part)]
 
     def scored(self, judge: Judge) -> Scored:
-        crossfit = None
-        if judge.can_crossfit:
-            parts = enumerate(judge.part_of.tolist())
-            crossfit = np.array([judge.hmean(image, self.without(part)[image]) for image, part in parts])
-        return judge.score(self.without(None), crossfit)
+        scored = judge.score(self.without(None), None)
+        if not judge.can_crossfit:
+            return scored
+        crossfit = scored.evaluation.hmeans
+        for image, part in enumerate(judge.part_of.tolist()):
+            if self.thresholds_without(part) != self.thresholds:
+                crossfit[image] = judge.hmean(image, self.without(part)[image])
+        return replace(scored, crossfit=crossfit)
 
 
 def tuned_maps(
