@@ -46,13 +46,22 @@ def _simple(polygon: FloatArray) -> FloatArray:
         return points if len(points) else np.array(polygon[:1])
     if shapely.is_valid(shapely.Polygon(points)):
         return points
-    valid = shapely.make_valid(shapely.Polygon(points))
-    parts = shapely.get_parts(shapely.get_parts(valid))  # a collection may hold several polygons as one part
+    parts = _parts(points)
     areas = np.asarray(shapely.area(parts))
     if not areas.any():
         return points  # all on one line: no outline of it is simple
     exterior = shapely.get_coordinates(shapely.get_exterior_ring(parts[int(np.argmax(areas))]))
     return np.asarray(exterior, dtype=np.float64)[:-1]
+
+
+def _parts(points: FloatArray) -> NDArray[np.object_]:
+    """What a polygon that is not simple covers, by the even-odd rule; its hull where it runs back along
+    itself but for the last digits, which has no end of crossings."""
+    try:
+        valid = shapely.make_valid(shapely.Polygon(points))
+    except shapely.errors.GEOSException:
+        return np.asarray([shapely.MultiPoint(points).convex_hull], dtype=np.object_)
+    return shapely.get_parts(shapely.get_parts(valid))  # a collection may hold several polygons as one part
 
 
 def _with_four(points: FloatArray) -> FloatArray:

@@ -86,3 +86,11 @@ def test_a_ring_of_points_that_are_on_one_line_but_for_their_last_digits_has_a_r
 
     assert shapely.is_valid(region)
     assert 0 <= region.area < 1e-6
+
+
+def test_a_ring_that_runs_back_along_itself_but_for_the_last_digits():
+    """Where it meets itself has no end; it is laid on a grid."""
+    along = [(80 + r * np.cos(2.0), 80 + r * np.sin(2.0)) for r in (3, 4, 5.5, 3.25, 9.25, 3)]
+    shapes = regions(rings(np.array([(83, 80), *along])))
+    assert shapely.is_valid(shapes).all()
+    assert shapely.area(shapes) < 1e-3
