@@ -10,6 +10,7 @@ from optdet.cli import options
 from optdet.cli.again import Given
 from optdet.cli.opening import open_study
 from optdet.cli.overrides import in_our_names
+from optdet.phrases import counted
 
 if TYPE_CHECKING:
     from optdet.tuning.study import Database, OpenStudy
@@ -75,7 +76,11 @@ def _say_room(study: OpenStudy, given: Given, what: str) -> None:
     needed = trials_needed(study)
     if needed > study.config.trials:
         again = given.run_again(study.name, trials=needed)
-        typer.echo(f"its {study.config.trials} trials leave no room for {what}; run it with: {again}")
+        trials, leave = (
+            counted(study.config.trials, "trial"),
+            "leaves" if study.config.trials == 1 else "leave",
+        )
+        typer.echo(f"its {trials} {leave} no room for {what}; run it with: {again}")
 
 
 def _of(warmed: dict[str, Any], entry: dict[str, Any]) -> str:
