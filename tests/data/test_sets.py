@@ -31,7 +31,7 @@ class Workplace:
 
     def source(self, name: str, images: dict[str, list[dict[str, Any]]], **settings: Any) -> SourceConfig:
         folder = self.root / name
-        folder.mkdir()
+        folder.mkdir(parents=True)
         for number, image in enumerate(images):
             Image.new("RGB", (60 + number, 40), (200, number, len(name))).save(folder / image)
         tree = {image: {"words": dict(enumerate(words))} for image, words in images.items()}
@@ -91,6 +91,17 @@ def test_several_sources_have_their_weights(place: Workplace) -> None:
     sets = place.open(DataConfig(train=(one, two), val=one, size=SIZE))
     assert sets.train.parts == (SourcePart("one", 2, 1.0), SourcePart("two", 1, 0.5))
     assert [sample.image_path.parent.name for sample in sets.train.samples] == ["one", "one", "two"]
+
+
+def test_sources_of_one_name_are_told_apart(place: Workplace) -> None:
+    one = place.source("one/images", {"a.jpg": [WORD]})
+    two = place.source("two/images", {"b.jpg": [WORD]})
+    val = place.source("val", {"a.jpg": [WORD]})
+    parts = place.open(DataConfig(train=(one, two), val=val, size=SIZE)).train.parts
+    assert [part.name for part in parts] == ["one/images", "two/images"]
+    twice = place.open(DataConfig(train=(one, one), val=val, size=SIZE)).train.parts
+    assert len(twice) == 2
+    assert all(part.name.endswith(f"images ({Path(one.labels).name})") for part in twice)
 
 
 def test_large_sets_are_read_from_their_files(place: Workplace) -> None:
