@@ -113,6 +113,7 @@ def one_thread(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_every_command_runs_in_the_order_of_the_readme(tmp_path, monkeypatch, one_thread):
     commands = [line for line in SHELL if line.startswith("optdet ") and line != "optdet dashboard"]
     assert set(SMALLER) <= set(commands)
