@@ -70,7 +70,7 @@ def test_overrides_are_split_at_the_first_sign():
         ({"optimiser": {"lr": 1}}, r"unknown setting 'optimiser'; did you mean optimizer\b"),
         ({"lr": 1}, r"unknown setting 'lr'; did you mean optimizer.lr\?"),
         ({"zzzzzz": 1}, r"unknown setting 'zzzzzz'; there are seed, .*data, .*`optdet init`"),
-        ({"train": {"zzzzzz": 1}}, r"unknown setting 'train.zzzzzz'; train has start, epochs, .*batch_size"),
+        ({"train": {"zzzzzz": 1}}, r"unknown setting 'train.zzzzzz'; train has epochs, .*batch_size"),
         ({"optimizer": {"lr": "fast"}}, r"optimizer.lr: .*valid number.* \(it is 'fast'\)"),
         ({"optimizer": {"lr": float("nan")}}, r"optimizer.lr: .*finite number \(it is nan\)"),
         ({"optimizer": 3}, r"optimizer: "),
