@@ -54,9 +54,10 @@ def copy(
     study = load_study(source, find_study(source, name))
     target = open_database(to, root, create=True)
     copied = copy_study(study, target, new_name)
+    files = f", {counted(copied.n_submissions, 'submission')}" if copied.n_submissions else ""
     typer.echo(
-        f"copied: study {copied.name}, {copied.n_trials} trials, {copied.n_inner_studies} inner studies, "
-        f"{counted(copied.n_submissions, 'submission')}, to {target.shown}, files in {target.places.root}"
+        f"copied: study {copied.name}, {copied.n_trials} trials, {copied.n_inner_studies} inner studies"
+        f"{files}, to {target.shown}, files in {target.places.root}"
     )
     if copied.shares_files:
         typer.echo(
