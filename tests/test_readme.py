@@ -40,6 +40,7 @@ BOUND = (
     'optdet postprocess tune quickstart --constraint "recall>=0.955" --out tuned --write configs/tuned.yaml'
 )
 PLAYBOOK = "optdet playbook run studies/playbook_quickstart.yaml"
+STATUS = "optdet playbook status studies/playbook_quickstart.yaml"
 TINY_START = (
     "{data.synthetic.train: 4, data.synthetic.val: 3, data.synthetic.image_size: 192, data.size: 128,"
     " model.backbone: test_efficientnet, model.inner_channels: 16, train.epochs: 1, data.workers: 0}"
@@ -68,6 +69,7 @@ SMALLER = {
     "optdet study stop mine": "optdet study stop quickstart",
     TRAIN: f"{TRAIN} {QUICK}",
     PLAYBOOK: f"{PLAYBOOK} --until postprocess 'start.overrides={TINY_START}'",
+    STATUS: f"{STATUS} 'start.overrides={TINY_START}'",
     IMPORT: f"{IMPORT} --backbone test_efficientnet",
     BOUND: BOUND.replace("recall>=0.955", "recall>=0"),  # two epochs of a dwarf find hardly a word
 }
