@@ -8,9 +8,9 @@ import pytest
 
 from optdet.candidates_config import CandidatesConfig
 from optdet.config import PostprocessConfig
-from optdet.config_io import validate
 from optdet.errors import OptdetError
 from optdet.structures import Thresholds
+from optdet.validation import validate
 
 CURRENT = Thresholds(0.22, 0.25, 1.7, 600, False, 3.0)
 CONFIG = PostprocessConfig(unclip_ratio=1.6, polygon_unclip_ratio=2.2)

@@ -10,14 +10,13 @@ from optdet.config_io import (
     config_from,
     differences,
     dotted,
-    dump_yaml,
     fingerprint,
     load_config,
     parse_override,
-    parse_yaml,
     set_dotted,
 )
 from optdet.errors import OptdetError
+from optdet.settings_yaml import dump_yaml, parse_yaml
 
 SOURCE = {"images": "a", "labels": "b"}
 
@@ -61,42 +60,6 @@ def test_overrides_are_split_at_the_first_sign():
     for text in ("train.epochs", "=3", " =3"):
         with pytest.raises(OptdetError, match="is not an override; write name=value"):
             parse_override(text)
-
-
-@pytest.mark.parametrize(
-    ("tree", "message"),
-    [
-        ({"optimizer": {"lrr": 1}}, r"unknown setting 'optimizer.lrr'; did you mean optimizer.lr\b"),
-        ({"optimiser": {"lr": 1}}, r"unknown setting 'optimiser'; did you mean optimizer\b"),
-        ({"lr": 1}, r"unknown setting 'lr'; did you mean optimizer.lr\?"),
-        ({"zzzzzz": 1}, r"unknown setting 'zzzzzz'; there are seed, .*data, .*`optdet init`"),
-        ({"train": {"zzzzzz": 1}}, r"unknown setting 'train.zzzzzz'; train has epochs, .*batch_size"),
-        ({"optimizer": {"lr": "fast"}}, r"optimizer.lr: .*valid number.* \(it is 'fast'\)"),
-        ({"optimizer": {"lr": float("nan")}}, r"optimizer.lr: .*finite number \(it is nan\)"),
-        ({"optimizer": 3}, r"optimizer: "),
-        ({"data": {"size": 100}}, r"data.size: .*multiple of 32 \(it is 100\)"),
-        ({"data": {"workers": -1}}, r"^f: data.workers: .*greater than or equal to 0 \(it is -1\)"),
-        ({"data": {"mean": [1, 2]}}, r"data.mean.2: Field required"),
-        (
-            {"data": {"train": [SOURCE, {**SOURCE, "wieght": 2}]}},
-            r"'data.train.1.wieght'.* data.train.weight",
-        ),
-        ({"data": {"train": {"images": "a"}}}, r"data.train.labels: Field required"),
-        ({"augment": {"scale_min": 2}}, r"augment: scale_min 2.0 is above scale_max 1.25$"),
-        (
-            {"postprocess": {"tune": {"space": {"thresh": {"type": "categorical", "choices": []}}}}},
-            r"^f: postprocess.tune.space.thresh.choices: it needs 1 value or more$",
-        ),
-        (
-            {"postprocess": {"tune": {"space": {"thresh": {"type": "float", "low": 0.1}}}}},
-            r"^f: postprocess.tune.space.thresh.high: Field required",
-        ),
-    ],
-)
-def test_what_is_wrong_is_said_in_one_line(tree, message):
-    with pytest.raises(OptdetError, match=message) as caught:
-        config_from(tree, where="f")
-    assert "\n" not in str(caught.value)
 
 
 def test_errors_say_whether_the_file_or_an_override_is_wrong(tmp_path):

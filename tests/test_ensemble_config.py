@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from optdet.config_io import validate
 from optdet.ensemble_config import EnsembleConfig
 from optdet.errors import OptdetError
+from optdet.validation import validate
 
 IN_USE = {
     "thresh": 0.3,

@@ -18,10 +18,13 @@ import typer
 
 from optdet.cli.app import app, main
 from optdet.config import Config
-from optdet.config_io import is_study, load_config, load_study, parse_yaml, validate
+from optdet.config_io import is_study, load_config
 from optdet.ensemble_config import EnsembleConfig
 from optdet.playbook.graph import load_playbook
+from optdet.settings_yaml import parse_yaml
 from optdet.shipped import shipped_folder
+from optdet.study_io import load_study
+from optdet.validation import validate
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

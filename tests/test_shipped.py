@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from optdet.config_io import load_config, load_study
+from optdet.config_io import load_config
 from optdet.search_space import Choice, FloatRange
 from optdet.shipped import quickstart_file, shipped_folder
 from optdet.structures import Thresholds
+from optdet.study_io import load_study
 
 CONFIGS = sorted(path.name for path in shipped_folder("configs").glob("*.yaml"))
 CANDIDATES = "postproc_nine.yaml"  # a list of thresholds, not a study

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from optdet.cli import options, source_options
+
+if TYPE_CHECKING:
+    from optdet.tuning.source import SourceOptions
 
 _MAX_WORKERS = 4
 """Threads over maps: more of them would wait for the interpreter, which a third of the work needs."""
@@ -16,6 +19,7 @@ _MAX_WORKERS = 4
 _SIDE = "STUDY, STUDY:TRIAL, a checkpoint, an ONNX file, a folder of maps, or predictions (.csv, .json)."
 
 
+@source_options.reads_sources
 def compare(
     a: Annotated[str, typer.Argument(metavar="A", help=_SIDE)],
     b: Annotated[str, typer.Argument(metavar="B", help="The same, compared with A: differences are B - A.")],
@@ -40,16 +44,8 @@ def compare(
         ),
     ] = None,
     json: options.Json = False,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1.")] = "auto",
-    mean: source_options.Mean = None,
-    std: source_options.Std = None,
-    size: source_options.Size = 1024,
-    channels: source_options.ChannelOrder = "rgb",
-    pad: source_options.Padding = "center",
-    activation: source_options.OutputActivation = "auto",
-    placement: source_options.Placement = "auto",
-    storage: options.Storage = None,
-    root: options.Root = None,
+    *,
+    opening: SourceOptions,
 ) -> None:
     """Compare two detectors, or one at two configurations, on the same images.
 
@@ -78,18 +74,6 @@ def compare(
         from optdet.tuning.postprocess_places import require_writable
 
         require_writable(out, "--out")
-    opening = source_options.source_options(
-        device=device,
-        storage=storage,
-        root=root,
-        mean=mean,
-        std=std,
-        size=size,
-        channels=channels,
-        pad=pad,
-        activation=activation,
-        placement=placement,
-    )
     workers = min(_MAX_WORKERS, os.cpu_count() or 1)
     with image_bar("reading maps") as on_image:
         sides = open_sides(

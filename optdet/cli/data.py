@@ -69,9 +69,10 @@ def check(
     from optdet.cli.progress import image_bar
     from optdet.cli.tables import print_json
     from optdet.config import SourceConfig
-    from optdet.config_io import load_config, validate
+    from optdet.config_io import load_config
     from optdet.data.check import check_source, check_sources, first_fault, read_folder
     from optdet.data.duplicates import find_duplicates
+    from optdet.validation import validate
 
     with image_bar("reading images") as on_image:
         if config is not None and images is None and labels is None:
@@ -158,8 +159,8 @@ def synth(
     """
     from optdet.cli.progress import image_bar
     from optdet.config import SyntheticConfig
-    from optdet.config_io import validate
     from optdet.data.located import synthesize
+    from optdet.validation import validate
 
     values = {"train": train, "val": val, "image_size": image_size, "difficulty": difficulty, "seed": seed}
     given = {key: value for key, value in values.items() if value is not None}

@@ -88,11 +88,12 @@ def _sources(
 ) -> dict[str, Any]:
     """The sources to part, as ``split_data`` takes them."""
     from optdet.config import SourceConfig
-    from optdet.config_io import load_config, validate
+    from optdet.config_io import load_config
     from optdet.data.located import locate
     from optdet.errors import OptdetError
     from optdet.store.places import Places
     from optdet.store.url import root_of, storage_url
+    from optdet.validation import validate
 
     if config is None and images is not None and labels is not None:
         values = {"images": str(images), "labels": str(labels), "format": format}

@@ -13,8 +13,10 @@ from optdet.cli import options, source_options
 
 if TYPE_CHECKING:
     from optdet.tuning.detection_source import DetectionSource
+    from optdet.tuning.source import SourceOptions
 
 
+@source_options.reads_sources
 def ensemble(
     sources: Annotated[
         list[str],
@@ -81,17 +83,9 @@ def ensemble(
     workers: Annotated[
         int, typer.Option("--workers", min=0, help="Threads, or processes for polygons; 0: one a processor.")
     ] = 0,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1.")] = "auto",
-    mean: source_options.Mean = None,
-    std: source_options.Std = None,
-    size: source_options.Size = 1024,
-    channels: source_options.ChannelOrder = "rgb",
-    pad: source_options.Padding = "center",
-    activation: source_options.OutputActivation = "auto",
-    placement: source_options.Placement = "auto",
     json: options.Json = False,
-    storage: options.Storage = None,
-    root: options.Root = None,
+    *,
+    opening: SourceOptions,
 ) -> None:
     """Combine detectors, tune the combination, and say whether it beats its best member.
 
@@ -123,18 +117,6 @@ def ensemble(
 
     asked = EnsembleOptions.of(method, weights, min_votes, iou_thresh)
     check_outputs(test_images=test_images, out=out, save=save, force=force, picture=picture)
-    opening = source_options.source_options(
-        device=device,
-        storage=storage,
-        root=root,
-        mean=mean,
-        std=std,
-        size=size,
-        channels=channels,
-        pad=pad,
-        activation=activation,
-        placement=placement,
-    )
     found = open_members(sources, method=asked.method, views=parse_views(tta or ()), options=opening)
     _say(f"note: {note}" for note in found.notes)
     search = asked.search(found.members, settings or [], polygons=polygons, select=select)

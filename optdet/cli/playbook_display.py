@@ -40,6 +40,7 @@ class CommandDisplay:
 
 def path_table(shown: Status) -> None:
     """The way so far, then the expected one, with every gate."""
+    _notes(shown)
     playbook = shown.playbook
     typer.echo(f"{playbook.name}: target {playbook.target:g}; gates read {shown.reader.name}")
     if shown.steps:
@@ -60,6 +61,7 @@ def path_table(shown: Status) -> None:
 
 def status_table(shown: Status) -> None:
     """Steps with scores, times and reasons; the checklist; what comes next."""
+    _notes(shown)
     playbook = shown.playbook
     typer.echo(f"{playbook.name}: target {playbook.target:g}; gates read {shown.reader.name}")
     if not shown.steps:
@@ -70,6 +72,11 @@ def status_table(shown: Status) -> None:
         typer.echo(f"[{'x' if line.done else ' '}] {line.text}{f': {line.why}' if line.why else ''}")
     if shown.ahead:
         typer.echo(f"next: {_ahead(shown)}")
+
+
+def _notes(shown: Status) -> None:
+    for note in shown.notes:
+        typer.echo(f"note: {note}", err=True)
 
 
 def _steps_table(shown: Status) -> None:

@@ -26,6 +26,7 @@ def _group() -> None:
 
 
 @app.command()
+@source_options.reads_sources
 def tune(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help=source_options.SOURCE_HELP)],
     images: Annotated[
@@ -84,17 +85,9 @@ def tune(
     workers: Annotated[
         int, typer.Option("--workers", min=0, help="Threads, or processes for polygons; 0: one a processor.")
     ] = 0,
-    mean: source_options.Mean = None,
-    std: source_options.Std = None,
-    size: source_options.Size = 1024,
-    channels: source_options.ChannelOrder = "rgb",
-    pad: source_options.Padding = "center",
-    activation: source_options.OutputActivation = "auto",
-    placement: source_options.Placement = "auto",
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1.")] = "auto",
     json: options.Json = False,
-    storage: options.Storage = None,
-    root: options.Root = None,
+    *,
+    opening: SourceOptions,
 ) -> None:
     """Find the thresholds that score best, over a whole lattice, exactly, in seconds.
 
@@ -126,18 +119,6 @@ def tune(
     from optdet.tuning.task import TuningTask
     from optdet.tuning.thresholds import tune_thresholds
 
-    opening = source_options.source_options(
-        device=device,
-        storage=storage,
-        root=root,
-        mean=mean,
-        std=std,
-        size=size,
-        channels=channels,
-        pad=pad,
-        activation=activation,
-        placement=placement,
-    )
     bound = Constraint.only(constraint or [])
     tuned_for = metric_from(metric)
     opened = open_source(source, opening)

@@ -23,9 +23,10 @@ def search_from(
     """The search of the source's config, with what the options change; quads alone where no config says
     more. ``may_keep`` allows method none, which keeps the thresholds in use."""
     from optdet.config import TuneConfig
-    from optdet.config_io import parse_override, set_dotted, validate
+    from optdet.config_io import parse_override, set_dotted
     from optdet.errors import OptdetError
     from optdet.tuning.sweep_space import lattices
+    from optdet.validation import validate
 
     tree = (
         opened.config.postprocess.tune.model_dump(mode="json")
@@ -95,9 +96,9 @@ def _range(name: str, text: str) -> dict[str, object]:
 def candidates_from(path: Path | None, phase: int | None, opened: OpenSource) -> dict[str, Thresholds]:
     from optdet.candidates_config import CandidatesConfig
     from optdet.config import PostprocessConfig
-    from optdet.config_io import validate
     from optdet.errors import OptdetError
     from optdet.settings_yaml import read_mapping
+    from optdet.validation import validate
 
     if path is None:
         if phase is not None:

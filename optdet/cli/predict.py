@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optdet.cli import options, source_options
+from optdet.cli import source_options
+
+if TYPE_CHECKING:
+    from optdet.tuning.source import SourceOptions
 
 
+@source_options.reads_sources
 def predict(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help=source_options.SOURCE_HELP)],
     images: Annotated[Path, typer.Option("--images", help="Folder of images.")],
@@ -45,16 +49,8 @@ def predict(
     score: Annotated[
         bool, typer.Option("--score/--no-score", help="Score the source on its labelled images.")
     ] = True,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1.")] = "auto",
-    mean: source_options.Mean = None,
-    std: source_options.Std = None,
-    size: source_options.Size = 1024,
-    channels: source_options.ChannelOrder = "rgb",
-    pad: source_options.Padding = "center",
-    activation: source_options.OutputActivation = "auto",
-    placement: source_options.Placement = "auto",
-    storage: options.Storage = None,
-    root: options.Root = None,
+    *,
+    opening: SourceOptions,
 ) -> None:
     """Find words in a folder of images and write their polygons.
 
@@ -83,18 +79,6 @@ def predict(
     from optdet.tuning.source import open_detections
     from optdet.tuning.submission_predict import Wanted, predict_submission
 
-    opening = source_options.source_options(
-        device=device,
-        storage=storage,
-        root=root,
-        mean=mean,
-        std=std,
-        size=size,
-        channels=channels,
-        pad=pad,
-        activation=activation,
-        placement=placement,
-    )
     written = None if config is None else load_config(config).postprocess.thresholds()
     views = parse_views(tta or ())
     opened = with_views(open_detections(source, opening), views)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
+
+from optdet.cli import options
 
 if TYPE_CHECKING:
     from optdet.inference.map_folder import MapPlacement
@@ -50,18 +55,45 @@ Placement = Annotated[
 ]
 
 
-def source_options(
+def reads_sources(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that takes ``opening: SourceOptions`` as one that takes the options which make it.
+
+    They stand in the place of ``opening``, of which Typer, that reads the signature, knows nothing.
+    """
+
+    made_of = _signature(_source_options).parameters
+    signature = _signature(command)
+    parameters: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        parameters += made_of.values() if parameter.name == "opening" else [parameter]
+
+    @functools.wraps(command)
+    def with_options(**given: Any) -> None:
+        own = {name: given.pop(name) for name in made_of}
+        command(**given, opening=_source_options(**own))
+
+    with_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {each.name: each.annotation for each in parameters}
+    return with_options
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    """With annotations that are evaluated, but for the one that is imported for type checkers alone."""
+    return inspect.signature(function, eval_str=True, locals={"SourceOptions": object})
+
+
+def _source_options(
     *,
-    device: str,
-    storage: str | None,
-    root: str | None,
-    mean: str | None,
-    std: str | None,
-    size: int,
-    channels: str,
-    pad: str,
-    activation: str,
-    placement: str,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1.")] = "auto",
+    mean: Mean = None,
+    std: Std = None,
+    size: Size = 1024,
+    channels: ChannelOrder = "rgb",
+    pad: Padding = "center",
+    activation: OutputActivation = "auto",
+    placement: Placement = "auto",
+    storage: options.Storage = None,
+    root: options.Root = None,
 ) -> SourceOptions:
     """The options of a command as :func:`optdet.tuning.source.open_source` takes them."""
     from optdet.inference.onnx_options import OnnxOptions

@@ -134,8 +134,8 @@ def create(
 
 
 def _read(file: str | None, overrides: list[str], name: str | None) -> StudyConfig:
-    from optdet.config_io import load_study
     from optdet.shipped import quickstart_file
+    from optdet.study_io import load_study
 
     return load_study(Path(file) if file is not None else quickstart_file(), overrides, name=name)
 
@@ -185,7 +185,8 @@ def _open(storage: str | None, root: str | None) -> Database:
 def _create(
     database: Database, study: StudyConfig, wish: WarmStart | None, given: Given, data_root: str | None
 ) -> None:
-    from optdet.tuning.study import create_study, load_study
+    from optdet.tuning.study import load_study
+    from optdet.tuning.study_creation import create_study
 
     base = Path(data_root) if data_root else None
     state = create_study(database, study, data_root=base, warm_start=wish)

@@ -35,9 +35,11 @@ def train(
     """
     from optdet.cli.progress import choose_progress
     from optdet.cli.running import run_and_report
-    from optdet.config_io import load_config, one_trial_study
+    from optdet.config_io import load_config
+    from optdet.study_io import one_trial_study
     from optdet.tuning.preflight import check_run
-    from optdet.tuning.study import create_study, load_study, open_database, outer_studies, run_name
+    from optdet.tuning.study import load_study, open_database, outer_studies
+    from optdet.tuning.study_creation import create_study, run_name
 
     settings = load_config(config, in_our_names(overrides))
     database = open_database(storage, root, create=True)

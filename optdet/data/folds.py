@@ -17,10 +17,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from optdet.config import SourceConfig, SyntheticConfig
-from optdet.config_io import validate
 from optdet.data.files import read_text, write_atomically
 from optdet.errors import OptdetError
 from optdet.section import Section
+from optdet.validation import validate
 
 FILE_NAME = "folds.json"
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from optdet.config import Config, DataConfig, SourceConfig
-from optdet.config_io import check_space, validate
 from optdet.data.choice import choose_sources
 from optdet.data.files import require_folder
 from optdet.data.holdout import Holdout, hold_out
@@ -26,6 +25,8 @@ from optdet.errors import OptdetError
 from optdet.settings_yaml import parse_yaml
 from optdet.structures import Sample
 from optdet.study_config import StudyConfig
+from optdet.study_io import check_space
+from optdet.validation import validate
 
 _CONFIG = """\
 # Made by `optdet init`. Only what differs from the defaults stands here; `NAME=VALUE` on the command line

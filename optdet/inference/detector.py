@@ -17,13 +17,13 @@ import torch
 from numpy.typing import NDArray
 
 from optdet.config import Config
-from optdet.config_io import validate
 from optdet.errors import OptdetError
 from optdet.inference.device import amp_dtype, autocast
 from optdet.inference.preprocessing import Preprocessing
 from optdet.model.checkpoint_file import load_checkpoint
 from optdet.model.dbnet import DBNet, build_dbnet
 from optdet.structures import Thresholds
+from optdet.validation import validate
 
 
 def memory_format(device: torch.device) -> torch.memory_format:

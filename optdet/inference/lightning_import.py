@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from optdet.baseline_names import our_setting
 from optdet.config import Config
-from optdet.config_io import config_from, differences, dotted, dump_yaml, parse_override, set_dotted
+from optdet.config_io import config_from, differences, dotted, parse_override, set_dotted
 from optdet.data.files import write_atomically
 from optdet.digest import file_sha256
 from optdet.errors import OptdetError
@@ -23,6 +23,7 @@ from optdet.model.backbone_search import find_backbones, require_one
 from optdet.model.baseline_weights import BaselineTensors, fill, split_tensors
 from optdet.model.checkpoint_file import save_checkpoint
 from optdet.model.lightning_checkpoint import LightningCheckpoint, read_lightning
+from optdet.settings_yaml import dump_yaml
 
 _HOME: Final = {"data.size": 640, "data.interpolation": "bilinear", "data.pad": "center"}
 _HOME_ORIGIN: Final = "the baseline's"

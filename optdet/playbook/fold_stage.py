@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from optdet.config import Config
-from optdet.config_io import differences, dump_yaml
+from optdet.config_io import differences
 from optdet.data.files import write_atomically
 from optdet.data.located import locate
 from optdet.data.split import split_data, write_split
@@ -20,6 +20,7 @@ from optdet.playbook.definition import FoldsStage
 from optdet.playbook.measure import submitted
 from optdet.playbook.result import StageResult
 from optdet.playbook.stages import stage_of, train
+from optdet.settings_yaml import dump_yaml
 from optdet.tuning.fold_members import fold_members
 from optdet.tuning.fold_study import FoldBase, base_of_config, base_of_trial, plan_fold_study
 from optdet.tuning.results import find_trial, relocated

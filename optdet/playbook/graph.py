@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from optdet.config_io import parse_override, set_dotted, validate
+from optdet.config_io import parse_override, set_dotted
 from optdet.errors import OptdetError
 from optdet.phrases import times
 from optdet.playbook.definition import (
@@ -20,6 +20,7 @@ from optdet.playbook.definition import (
     SubmitStage,
 )
 from optdet.settings_yaml import read_mapping
+from optdet.validation import validate
 
 
 def load_playbook(path: Path, overrides: tuple[str, ...] = ()) -> PlaybookConfig:

@@ -10,7 +10,7 @@ from optdet.playbook.context import Context, Display
 from optdet.playbook.definition import PlaybookConfig
 from optdet.playbook.score import LOCAL, Board, Reader
 from optdet.playbook.status import Status, status_of
-from optdet.playbook.steps import Step, read_steps
+from optdet.playbook.steps import look_at_steps
 from optdet.store.url import file_of, parse_url, storage_url
 from optdet.tuning.study import Database, open_database
 from optdet.tuning.submissions import board_score
@@ -45,15 +45,23 @@ def reader_of(playbook: PlaybookConfig, database: Database) -> Reader:
 def status(
     playbook: PlaybookConfig, storage: str | None, root: str | None, *, chosen: Sequence[str] = ()
 ) -> Status:
-    """Where a playbook is; without a database it has not begun."""
+    """Where a playbook is; without a database it has not begun.
+
+    A step whose stage was changed in the file since is shown, and noted: only running refuses it.
+    """
     file = file_of(parse_url(storage_url(storage)))
     if file is not None and not file.exists():
         return status_of(playbook, (), LOCAL, lambda path: False, chosen)
     database = open_database(storage, root)
-    steps: Sequence[Step] = read_steps(database.storage, playbook)
+    steps, changes = look_at_steps(database.storage, playbook)
     said = _board_scores(database)
     return status_of(
-        playbook, steps, reader_of(playbook, database), lambda path: said(path) is not None, chosen
+        playbook,
+        steps,
+        reader_of(playbook, database),
+        lambda path: said(path) is not None,
+        chosen,
+        notes=[str(change) for change in changes],
     )
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from optdet.candidates_config import CandidatesConfig
 from optdet.config import PostprocessConfig
-from optdet.config_io import apply_params, load_config, load_study, one_trial_study, validate
+from optdet.config_io import apply_params, load_config
 from optdet.errors import OptdetError
 from optdet.phrases import counted
 from optdet.playbook.context import Context, Named, stage_path
@@ -19,14 +19,17 @@ from optdet.playbook.measure import as_it_is, judged_samples, submission_path, s
 from optdet.playbook.result import StageResult, WrittenFile
 from optdet.settings_yaml import read_mapping
 from optdet.study_config import StudyConfig
+from optdet.study_io import load_study, one_trial_study
 from optdet.tuning.housekeeping import best_trials
 from optdet.tuning.postprocess import Entry
 from optdet.tuning.postprocess_output import submission_name
 from optdet.tuning.results import best_trial, config_of
 from optdet.tuning.run import run_study
-from optdet.tuning.study import OpenStudy, create_study, n_wanted, outer_studies
+from optdet.tuning.study import OpenStudy, n_wanted, outer_studies
 from optdet.tuning.study import load_study as open_study
+from optdet.tuning.study_creation import create_study
 from optdet.tuning.submission_predict import submit_entries
+from optdet.validation import validate
 
 RunStage = Callable[[Context, str], StageResult]
 """Does the work of the stage of that name."""

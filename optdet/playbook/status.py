@@ -26,6 +26,8 @@ class Status:
     ahead: tuple[Visit, ...]
     """The stages that follow if each reaches what it expects."""
     reader: Reader
+    notes: tuple[str, ...] = ()
+    """What would be refused when it is run."""
 
     def score(self, step: Step) -> float | None:
         """What gates read of a step."""
@@ -57,6 +59,7 @@ class Status:
             "steps": [self._step_json(step) for step in self.steps],
             "checklist": [asdict(line) for line in self.checklist],
             "ahead": [visit.stage for visit in self.ahead],
+            "notes": list(self.notes),
         }
 
     def _step_json(self, step: Step) -> dict[str, Any]:
@@ -80,6 +83,8 @@ def status_of(
     reader: Reader,
     is_recorded: Callable[[Path], bool],
     chosen: Sequence[str] = (),
+    *,
+    notes: Sequence[str] = (),
 ) -> Status:
     return Status(
         playbook=playbook,
@@ -87,6 +92,7 @@ def status_of(
         checklist=tuple(ticked(playbook, steps, reader, is_recorded)),
         ahead=tuple(_ahead(playbook, steps, chosen)),
         reader=reader,
+        notes=tuple(notes),
     )
 
 

@@ -35,10 +35,19 @@ class Step:
 
 def read_steps(storage: RDBStorage, playbook: PlaybookConfig) -> list[Step]:
     """OptdetError where a stage that was begun is another in the file now."""
+    steps, changes = look_at_steps(storage, playbook)
+    if changes:
+        raise changes[0]
+    return steps
+
+
+def look_at_steps(storage: RDBStorage, playbook: PlaybookConfig) -> tuple[list[Step], list[OptdetError]]:
+    """The steps, and for each whose work is another in the file now what :func:`read_steps` raises.
+
+    OptdetError where a stage is not in the file any more, of which nothing could be shown.
+    """
     rows = steps_of(storage, playbook.name)
-    for row in rows:
-        _check_same(row, playbook)
-    return [
+    steps = [
         Step(
             number=row.number,
             stage=row.stage,
@@ -49,6 +58,8 @@ def read_steps(storage: RDBStorage, playbook: PlaybookConfig) -> list[Step]:
         )
         for row in rows
     ]
+    changes = (_change(row, playbook) for row in rows)
+    return steps, [change for change in changes if change is not None]
 
 
 def work_of(playbook: PlaybookConfig, stage: str) -> dict[str, Any]:
@@ -70,7 +81,8 @@ def visits(steps: Sequence[Step]) -> list[Visit]:
     return [Visit(step.stage, step.decision) for step in steps if step.stage not in (START, REFERENCE)]
 
 
-def _check_same(row: StepRow, playbook: PlaybookConfig) -> None:
+def _change(row: StepRow, playbook: PlaybookConfig) -> OptdetError | None:
+    """What a stage's work was and is now, where that differs."""
     fix = f"undo that, give another name=, or: optdet playbook forget FILE --since {row.number}"
     where = f"playbook {playbook.name}, step {row.number}"
     if row.stage not in (*playbook.stages, START, REFERENCE):
@@ -80,8 +92,9 @@ def _check_same(row: StepRow, playbook: PlaybookConfig) -> None:
     then, now = dotted(row.work), dotted(work_of(playbook, row.stage))
     for name in sorted({*then, *now}):
         if then.get(name) != now.get(name):
-            raise OptdetError(
+            return OptdetError(
                 f"{row.stage} was run with {name} {then.get(name)}, the file now has {now.get(name)}",
                 where=where,
                 fix=fix,
             )
+    return None

@@ -15,7 +15,6 @@ import torch
 
 from optdet.atomic import remove_unfinished
 from optdet.config import Config
-from optdet.config_io import validate
 from optdet.errors import OptdetError, TrialFailed
 from optdet.inference.detector import config_in, load_weights, memory_format, new_model
 from optdet.inference.device import amp_dtype
@@ -29,6 +28,7 @@ from optdet.training.history import EpochRecord, kept_epoch
 from optdet.training.loop import TrainingState
 from optdet.training.optimizer import build_optimizer
 from optdet.training.recovery import Batching, CheckpointsLost, checkpoint_faults
+from optdet.validation import validate
 
 
 @dataclass(slots=True)

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from optdet.config_io import dotted, fingerprint, validate
+from optdet.config_io import dotted, fingerprint
 from optdet.errors import OptdetError
 from optdet.study_config import StudyConfig
 from optdet.tuning import attributes as attr
 from optdet.tuning.sampler import count_grid
+from optdet.validation import validate
 
 if TYPE_CHECKING:
     from optdet.tuning.warm_start import WarmStart

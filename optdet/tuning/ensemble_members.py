@@ -16,8 +16,6 @@ from optdet.tuning.ensemble_source import is_scaled, seen_as
 from optdet.tuning.prediction_file import PredictionFile, is_prediction_file
 from optdet.tuning.source import SourceOptions, open_detections
 
-"""A study that varies this alone is a detector for each fold."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Member:

@@ -8,13 +8,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from optdet.config_io import dump_yaml
 from optdet.data.files import write_atomically
 from optdet.detection.voting import IOU_THRESH, majority
 from optdet.ensemble_config import EnsembleConfig, MemberConfig, ReadingConfig, ThresholdsInUse
 from optdet.errors import OptdetError
 from optdet.inference.map_mean import MeanMaps, WeightedMaps
 from optdet.inference.onnx_options import OnnxOptions
+from optdet.settings_yaml import dump_yaml
 from optdet.structures import Thresholds
 from optdet.tuning.detection_source import DetectionSource, OpenSource
 from optdet.tuning.ensemble_members import Member

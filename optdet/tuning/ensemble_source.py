@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from optdet.config import Config, PostprocessConfig
-from optdet.config_io import validate
 from optdet.detection.voting import IOU_THRESH, majority, vote
 from optdet.ensemble_config import EnsembleConfig, MemberConfig, ReadingConfig
 from optdet.errors import OptdetError
@@ -22,6 +21,7 @@ from optdet.tuning.detection_source import DetectionSource, OpenSource
 from optdet.tuning.labelled import common_samples
 from optdet.tuning.prediction_file import PredictionFile, is_prediction_file
 from optdet.tuning.source import SourceOptions, open_detections
+from optdet.validation import validate
 
 _MAX_DEPTH = 4
 """Ensembles of ensembles: deeper ones are taken for one that is its own member."""

@@ -13,12 +13,13 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from optdet.config import Config
-from optdet.config_io import apply_params, parse_override, validate
+from optdet.config_io import apply_params, parse_override
 from optdet.errors import OptdetError, TrialFailed
 from optdet.training.checkpoints import CheckpointFolder, SavedCheckpoint
 from optdet.tuning import attributes as attr
 from optdet.tuning.queue import exact_values
 from optdet.tuning.study import OpenStudy
+from optdet.validation import validate
 
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 

@@ -15,13 +15,14 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from optdet.config import Config, DataConfig
-from optdet.config_io import apply_params, load_config, parse_override, study_from
+from optdet.config_io import apply_params, load_config, parse_override
 from optdet.data.located import locate, locate_folds
 from optdet.data.pool import Pool, load_sources, open_pool
 from optdet.data.project import path_from
 from optdet.data.sampling import SourcePart, parts_of, source_parts
 from optdet.errors import OptdetError
 from optdet.study_config import StudyConfig
+from optdet.study_io import study_from
 from optdet.training.budget import Budget, Pace, planned_epochs, updates_behind
 from optdet.tuning import attributes as attr
 from optdet.tuning.fold_members import FOLD

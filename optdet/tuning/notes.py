@@ -8,8 +8,9 @@ import optuna
 from optuna_dashboard import save_note
 
 from optdet.config import Config, TuneConfig
-from optdet.config_io import differences, dump_yaml
+from optdet.config_io import differences
 from optdet.phrases import counted
+from optdet.settings_yaml import dump_yaml
 from optdet.store.places import Places
 from optdet.study_config import StudyConfig
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optdet.config import Config
-from optdet.config_io import differences, dump_yaml
+from optdet.config_io import differences
 from optdet.data.files import write_atomically
 from optdet.data.images import relative_name
 from optdet.errors import OptdetError
@@ -22,6 +22,7 @@ from optdet.evaluation.landscape import Landscape
 from optdet.inference.folder import WrittenPredictions, chosen_images, write_checked
 from optdet.inference.predict import OnImage
 from optdet.metrics.scores import METRIC_NAMES
+from optdet.settings_yaml import dump_yaml
 from optdet.tuning.detection_source import OpenSource
 from optdet.tuning.postprocess import Entry, PostprocessReport
 from optdet.tuning.tried import Tried, draw_tried

@@ -10,10 +10,11 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from optdet.config import Config, SourceConfig
-from optdet.config_io import differences, dump_yaml, validate
+from optdet.config_io import differences
 from optdet.data.files import write_atomically
 from optdet.data.located import locate
 from optdet.errors import OptdetError
+from optdet.settings_yaml import dump_yaml
 from optdet.store.leases import Leases
 from optdet.store.registry import checkpoint_of
 from optdet.structures import Thresholds
@@ -24,6 +25,7 @@ from optdet.tuning.data_state import trials_of_other_data
 from optdet.tuning.fold_members import is_fold_study
 from optdet.tuning.housekeeping import best_trials
 from optdet.tuning.study import OpenStudy
+from optdet.validation import validate
 
 
 @dataclass(frozen=True, slots=True)

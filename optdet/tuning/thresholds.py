@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from optdet.config import PostprocessConfig
-from optdet.config_io import parse_override, validate
+from optdet.config_io import parse_override
 from optdet.errors import OptdetError
 from optdet.evaluation.landscape import Landscape, SweepImage, detections_by_image
 from optdet.evaluation.selection import RULES, Chosen, Select, choose, crossfit
@@ -25,6 +25,7 @@ from optdet.structures import Detections, Thresholds
 from optdet.tuning.sweep_space import lattices, limits
 from optdet.tuning.task import OnTrial, TuningTask
 from optdet.tuning.tried import Choice, Tried, Tuned
+from optdet.validation import validate
 
 
 def tune_thresholds(task: TuningTask, *, workers: int = 1, on_trial: OnTrial | None = None) -> Tuned:

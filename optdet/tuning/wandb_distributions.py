@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from optdet.config_io import validate
 from optdet.errors import OptdetError
 from optdet.search_space import Choice, Dimension, FloatRange, IntRange
+from optdet.validation import validate
 
 _SIGMAS = 2.0
 """A normal distribution becomes a range of so many standard deviations to either side: 95 % of it."""

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optdet.config_io import differences, dump_yaml, load_config, study_in_file, with_override
+from optdet.config_io import differences, load_config
 from optdet.data.files import write_atomically
 from optdet.errors import OptdetError
+from optdet.settings_yaml import dump_yaml
 from optdet.study_config import StudyConfig
+from optdet.study_io import study_in_file, with_override
 from optdet.tuning.sweep_space import lattices
 from optdet.tuning.wandb_sweep import Sweep
 

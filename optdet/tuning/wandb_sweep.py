@@ -15,14 +15,16 @@ from typing import Any, Final
 
 from optdet.baseline_names import Renamed, our_setting, without_counterpart
 from optdet.config import Config
-from optdet.config_io import read_mapping, safe_name, validate
+from optdet.config_io import safe_name
 from optdet.errors import OptdetError
 from optdet.phrases import counted
 from optdet.search_space import Choice, Dimension, ThresholdSpace
 from optdet.setting_names import setting_names
+from optdet.settings_yaml import read_mapping
 from optdet.tuning.sampler import count_grid
 from optdet.tuning.wandb_distributions import ReadParameter, read_parameter
 from optdet.tuning.wandb_stopping import read_stopping
+from optdet.validation import validate
 
 _SAMPLERS: Final = {"bayes": "tpe", "random": "random", "grid": "grid"}
 _NOTES: Final = {

@@ -11,13 +11,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from optdet.cli.app import app
-from optdet.config_io import load_config, load_study
+from optdet.config_io import load_config
 from optdet.data.labels import read_labels
 from optdet.data.located import locate
 from optdet.data.project import path_from
 from optdet.data.source import load_source
 from optdet.errors import OptdetError
 from optdet.shipped import shipped_folder
+from optdet.study_io import load_study
 
 WORD = {"points": [[5, 5], [60, 5], [60, 25], [5, 25]], "transcription": "total"}
 NAMES = [f"{number}.jpg" for number in range(10)]

@@ -22,7 +22,7 @@ LEAVE_S = 10.0
 """Within it a worker that is asked to end has saved, and given its trial back."""
 
 CREATION = {
-    "before anything": ("optdet.tuning.study:_complete", 1),
+    "before anything": ("optdet.tuning.study_creation:_complete", 1),
     "half defined": ("optuna.study:Study.set_user_attr", 2),
     "before the queue": ("optuna.study:Study.enqueue_trial", 1),
     "in the queue": ("optuna.study:Study.enqueue_trial", 1, True),

@@ -122,13 +122,13 @@ def test_predicting_at_a_steps_thresholds_gives_its_score(never_killed, commands
 
 
 MOMENTS = {
-    "before the start's study is made": ("optdet.tuning.study:create_study",),
+    "before the start's study is made": ("optdet.tuning.study_creation:create_study",),
     "in the start's training": ("optdet.tuning.progress:Progress.batch", 4),
     "before a result is kept": ("optdet.playbook.runner:end_step", 1),
     "after a result is kept": ("optdet.playbook.runner:end_step", 1, True),
     "between two steps": ("optdet.playbook.runner:begin_step", 1),
     "in a search's second trial": ("optdet.training.fit:epoch_score", 4),
-    "before the best is trained alone": ("optdet.tuning.study:create_study", 1, True),
+    "before the best is trained alone": ("optdet.tuning.study_creation:create_study", 1, True),
     "in the predictions": ("optdet.inference.folder:write_checked",),
 }
 
@@ -165,5 +165,8 @@ def test_an_interrupt_says_how_to_go_on_and_until_stops(tmp_path, commands, stud
     refused = commands.run(*RUN, cwd=folder)
     assert refused.code == 1
     assert "postprocess was run with candidates two.yaml, the file now has None" in refused.err
+    looked = status(commands, folder)
+    assert [step["stage"] for step in looked["steps"]] == ["start", "postprocess"]
+    assert [note in refused.err for note in looked["notes"]] == [True]
     assert commands.run("playbook", "forget", "strategy.yaml", "--since", 1, cwd=folder).code == 0
     assert commands.run(*RUN, "--until", "postprocess", cwd=folder).code == 0

@@ -8,16 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from optdet.config import Config
-from optdet.config_io import (
-    apply_params,
-    config_from,
-    differences,
-    dump_yaml,
-    fingerprint,
-    parse_override,
-    parse_yaml,
-)
+from optdet.config_io import apply_params, config_from, differences, fingerprint, parse_override
 from optdet.errors import OptdetError
+from optdet.settings_yaml import dump_yaml, parse_yaml
 
 CONFIG = settings(deadline=None, max_examples=60)
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x7f"), max_size=12)

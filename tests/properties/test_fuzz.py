@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from optdet.candidates_config import CandidatesConfig
-from optdet.config_io import load_config, load_study, parse_override, validate
+from optdet.config_io import load_config, parse_override
 from optdet.data.labels import read_labels
 from optdet.data.predictions import read_predictions
 from optdet.detection.postprocess import MAX_DETECTIONS, MapDetector
@@ -28,8 +28,10 @@ from optdet.model.baseline_weights import split_tensors
 from optdet.model.lightning_checkpoint import read_lightning
 from optdet.settings_yaml import read_mapping
 from optdet.structures import Thresholds
+from optdet.study_io import load_study
 from optdet.tuning.wandb_study import study_of_sweep
 from optdet.tuning.wandb_sweep import read_sweep
+from optdet.validation import validate
 
 N_INPUTS = int(os.environ.get("OPTDET_TEST_INPUTS", "300"))
 LIMIT_S = 1.0  # of this process's own time: others may be using the machine

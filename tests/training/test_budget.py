@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from optdet.config import Config
-from optdet.config_io import set_dotted, validate
+from optdet.config_io import set_dotted
 from optdet.data.sampling import SourcePart
 from optdet.data.sets import DataSets
 from optdet.errors import OptdetError
@@ -22,6 +22,7 @@ from optdet.training.callbacks import FitCallbacks
 from optdet.training.fit import FitResult, fit
 from optdet.training.history import EpochRecord
 from optdet.training.optimizer import learning_rate
+from optdet.validation import validate
 
 CPU = torch.device("cpu")
 

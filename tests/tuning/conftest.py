@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from sqlalchemy import MetaData, func, select
 
-from optdet.config_io import validate
 from optdet.store.engine import close_storage
 from optdet.study_config import StudyConfig
 from optdet.tuning.progress import Progress, TrialOutcome
 from optdet.tuning.run import run_study
-from optdet.tuning.study import Database, OpenStudy, create_study, load_study, open_database
+from optdet.tuning.study import Database, OpenStudy, load_study, open_database
+from optdet.tuning.study_creation import create_study
+from optdet.validation import validate
 
 SMALL: dict[str, Any] = {
     "device": "cpu",

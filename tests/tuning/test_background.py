@@ -21,8 +21,9 @@ from optdet.tuning.background import BackgroundRun, new_folder, read_run, record
 from optdet.tuning.cleaning import OLD_LOGS, clean
 from optdet.tuning.deletion import delete_study
 from optdet.tuning.results import study_json
-from optdet.tuning.study import create_study, load_study
+from optdet.tuning.study import load_study
 from optdet.tuning.study_copy import copy_study
+from optdet.tuning.study_creation import create_study
 
 
 @pytest.fixture

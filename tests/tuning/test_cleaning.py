@@ -21,7 +21,8 @@ from optdet.structures import Thresholds
 from optdet.tuning import attributes as attr
 from optdet.tuning import cleaning
 from optdet.tuning.cleaning import BEYOND, MAPS, PICTURES, ROWS, RUNS, UNFINISHED, clean
-from optdet.tuning.study import create_study, load_study, open_database
+from optdet.tuning.study import load_study, open_database
+from optdet.tuning.study_creation import create_study
 
 KEEP = {"maps": 2, "inner_studies": 0, "overlays": 0}
 DEAD = 2**22 + 1  # beyond the largest process id

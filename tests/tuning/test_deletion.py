@@ -19,7 +19,8 @@ from optdet.tuning import attributes as attr
 from optdet.tuning import deletion
 from optdet.tuning.deletion import delete_study, find_doomed
 from optdet.tuning.housekeeping import keep_best
-from optdet.tuning.study import create_study, find_study, load_study, outer_studies
+from optdet.tuning.study import find_study, load_study, outer_studies
+from optdet.tuning.study_creation import create_study
 
 N_TRIALS = 3
 

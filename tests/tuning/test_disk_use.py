@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from optdet.config_io import load_study
 from optdet.drawing.jpeg import write_jpeg
 from optdet.drawing.overlay import draw_overlay
 from optdet.inference.detector import new_model
@@ -13,6 +12,7 @@ from optdet.inference.map_cache import MapCache
 from optdet.model.checkpoint_file import save_checkpoint
 from optdet.shipped import shipped_folder
 from optdet.structures import Detections
+from optdet.study_io import load_study
 
 N_TRIALS, N_IMAGES = 20, 404
 SHIPPED = ("efficientnet_b4_focused", "efficientnet_b4_hyperband", "lr_retune")

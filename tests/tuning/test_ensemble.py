@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from optdet.config import PostprocessConfig, TuneConfig
-from optdet.config_io import validate
 from optdet.data.source import load_source
 from optdet.errors import OptdetError
 from optdet.evaluation.evaluate import evaluate
@@ -23,6 +22,7 @@ from optdet.tuning.ensemble_output import as_source
 from optdet.tuning.postprocess import tune_postprocess
 from optdet.tuning.source import scorers_of
 from optdet.tuning.task import TuningTask
+from optdet.validation import validate
 
 SEARCH = validate(
     TuneConfig,

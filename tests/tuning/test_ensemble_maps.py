@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from optdet.config import PostprocessConfig, TuneConfig
-from optdet.config_io import validate
 from optdet.data.source import load_source
 from optdet.evaluation.scorer import N_PARTS
 from optdet.inference.map_folder import MapFolder
 from optdet.tuning.ensemble_maps import AveragedMember, _Means, search_weights, tune_mean
 from optdet.tuning.ensemble_scores import Judge
+from optdet.validation import validate
 
 CURRENT = PostprocessConfig().thresholds()
 SEARCH = validate(

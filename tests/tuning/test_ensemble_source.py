@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from optdet.config_io import dump_yaml
 from optdet.data.source import load_source
 from optdet.errors import OptdetError
 from optdet.inference.views import View, parse_views
+from optdet.settings_yaml import dump_yaml
 from optdet.tuning.ensemble_members import open_members
 from optdet.tuning.ensemble_output import ensemble_config, untuned_vote, write_ensemble
 from optdet.tuning.ensemble_source import with_views

@@ -12,7 +12,7 @@ import pytest
 from optuna.trial import TrialState
 
 from optdet.config import SourceConfig
-from optdet.config_io import apply_params, validate
+from optdet.config_io import apply_params
 from optdet.data.split import split_data, write_split
 from optdet.data.synthetic.dataset import make_dataset
 from optdet.errors import OptdetError
@@ -38,8 +38,10 @@ from optdet.tuning.progress import Progress
 from optdet.tuning.results import best_json, relocated, study_json
 from optdet.tuning.run import run_study
 from optdet.tuning.source import SourceOptions, labelled_samples, open_source
-from optdet.tuning.study import OpenStudy, create_study, load_study, open_database
+from optdet.tuning.study import OpenStudy, load_study, open_database
+from optdet.tuning.study_creation import create_study
 from optdet.tuning.study_source import find_source
+from optdet.validation import validate
 
 SETTINGS: dict[str, Any] = {
     "device": "cpu",
@@ -173,7 +175,7 @@ def test_a_trial_by_an_earlier_version_has_its_updates_counted(base: OpenStudy) 
 
 
 def test_the_settings_of_a_config(place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from optdet.config_io import dump_yaml
+    from optdet.settings_yaml import dump_yaml
 
     path = tmp_path / "mine.yaml"
     path.write_text(dump_yaml(SETTINGS))

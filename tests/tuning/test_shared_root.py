@@ -14,8 +14,9 @@ from optdet.store.root_users import NOTE_NAME
 from optdet.tuning.cleaning import PICTURES, RUNS, clean
 from optdet.tuning.deletion import delete_study
 from optdet.tuning.run import run_study
-from optdet.tuning.study import create_study, load_study, open_database
+from optdet.tuning.study import load_study, open_database
 from optdet.tuning.study_copy import copy_study
+from optdet.tuning.study_creation import create_study
 
 
 @pytest.fixture

@@ -12,14 +12,16 @@ import pytest
 from optuna.trial import TrialState, create_trial
 from optuna_dashboard._note import get_note_from_system_attrs
 
-from optdet.config_io import one_trial_study, validate
 from optdet.errors import OptdetError
 from optdet.study_config import StudyConfig
+from optdet.study_io import one_trial_study
 from optdet.tuning import attributes as attr
 from optdet.tuning import notes
 from optdet.tuning.housekeeping import inner_study_name
 from optdet.tuning.overview import study_rows
-from optdet.tuning.study import create_study, find_study, load_study, open_database, run_name
+from optdet.tuning.study import find_study, load_study, open_database
+from optdet.tuning.study_creation import create_study, run_name
+from optdet.validation import validate
 
 QUEUE = ({"optimizer.lr": 0.01}, {"optimizer.lr": 0.02})
 

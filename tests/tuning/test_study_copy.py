@@ -39,8 +39,9 @@ from optdet.tuning import study_copy as module
 from optdet.tuning.housekeeping import inner_study_name, save_inner_study
 from optdet.tuning.run import run_study
 from optdet.tuning.space import distributions, suggest
-from optdet.tuning.study import create_study, find_study, load_study, open_database, outer_studies
+from optdet.tuning.study import find_study, load_study, open_database, outer_studies
 from optdet.tuning.study_copy import copy_study
+from optdet.tuning.study_creation import create_study
 
 OURS = {attr.UUID, attr.DEFINITION, attr.DATA_ROOT, attr.COPIED_FROM}
 THRESHOLDS = Thresholds(0.1 + 0.2, 1 / 3, 1.5, 1000, False, 3.0)

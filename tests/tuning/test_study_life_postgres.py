@@ -17,7 +17,8 @@ from optdet.tuning.extension import extend_trial
 from optdet.tuning.pack import pack_trial
 from optdet.tuning.results import find_trial, thresholds_of
 from optdet.tuning.run import run_study
-from optdet.tuning.study import create_study, load_study, open_database
+from optdet.tuning.study import load_study, open_database
+from optdet.tuning.study_creation import create_study
 
 pytestmark = pytest.mark.postgres
 

@@ -16,7 +16,8 @@ from optdet.store.registry import record_checkpoint
 from optdet.store.submissions import BoardScore, LocalScores, SubmissionSource, list_submissions
 from optdet.tuning.cleaning import clean
 from optdet.tuning.deletion import delete_study
-from optdet.tuning.study import create_study, load_study, open_database
+from optdet.tuning.study import load_study, open_database
+from optdet.tuning.study_creation import create_study
 from optdet.tuning.submission_list import submission_rows
 from optdet.tuning.submission_next import next_tries
 from optdet.tuning.submissions import (

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from optdet.config_io import fingerprint, load_study, parse_yaml
+from optdet.config_io import fingerprint
 from optdet.errors import OptdetError
+from optdet.settings_yaml import parse_yaml
+from optdet.study_io import load_study
 from optdet.tuning.wandb_study import SweepStudy, require_images, study_of_sweep
 from optdet.tuning.wandb_sweep import Sweep, read_sweep, require_mapped
 

@@ -13,7 +13,8 @@ from optdet.tuning import attributes as attr
 from optdet.tuning import study as studies
 from optdet.tuning.run import run_study
 from optdet.tuning.space import distributions, suggest
-from optdet.tuning.study import create_study, load_study
+from optdet.tuning.study import load_study
+from optdet.tuning.study_creation import create_study
 from optdet.tuning.warm_start import WarmStart, warm_start_of
 
 LR, BATCH, RATIO = "optimizer.lr", "train.batch_size", "loss.negative_ratio"

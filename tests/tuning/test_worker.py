@@ -31,7 +31,8 @@ from optdet.tuning.results import checkpoint_path, trial_rows, write_best
 from optdet.tuning.run import run_study
 from optdet.tuning.slot_trial import trial_of
 from optdet.tuning.source import SourceOptions, labelled_samples, open_source, scorers_of
-from optdet.tuning.study import create_study, load_study, open_database
+from optdet.tuning.study import load_study, open_database
+from optdet.tuning.study_creation import create_study
 from optdet.tuning.worker import Worker
 
 QUADS = {"type": "categorical", "choices": [False]}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from optdet.config import Config
-from optdet.config_io import fingerprint, load_study, one_trial_study
+from optdet.config_io import fingerprint
 from optdet.errors import OptdetError
+from optdet.study_io import load_study, one_trial_study
 
 LR = "optimizer.lr: {type: float, low: 2e-4, high: 6e-4, log: true}"
 EPOCHS = "train.epochs: {type: int, low: 2, high: 8}"
