@@ -24,18 +24,6 @@ class Rectangle:
     short_side: float
 
 
-def as_polygon(points: ArrayLike) -> FloatArray:
-    """Flat ``x y x y ...`` or (N, 2) points as an (N, 2) polygon; ValueError for anything else or NaN."""
-    array = np.asarray(points, dtype=np.float64)
-    if array.ndim == 1 and array.size % 2 == 0:
-        array = array.reshape(-1, 2)
-    if array.ndim != 2 or array.shape[1] != 2 or len(array) < 3:
-        raise ValueError(f"expected at least 3 points of (x, y), got an array of shape {np.shape(points)}")
-    if not np.isfinite(array).all():
-        raise ValueError("a coordinate is not a finite number")
-    return array
-
-
 def signed_area(polygon: ArrayLike) -> float:
     """Shoelace area, positive for clockwise on the screen (y downwards).
 
@@ -57,20 +45,6 @@ def perimeter(polygon: ArrayLike) -> float:
     points = np.asarray(polygon, dtype=np.float64)
     dx, dy = (np.concatenate((points[1:], points[:1])) - points).T
     return float(np.cumsum(np.sqrt(dx * dx + dy * dy))[-1])
-
-
-def order_quad(quad: ArrayLike) -> FloatArray:
-    """The quad's corners clockwise from the top left; ordering twice changes nothing.
-
-    The turn is given by the angle around the centre, the start by the smallest x + y (then y).
-    """
-    points = np.asarray(quad, dtype=np.float64)
-    # Sorted first: a mean depends on the order of its terms, in the last digit, and near ties depend on that.
-    points = points[np.lexsort((points[:, 1], points[:, 0]))]
-    offset = points - points.mean(axis=0)
-    turned = points[np.argsort(np.arctan2(offset[:, 1], offset[:, 0]), kind="stable")]
-    start = int(np.lexsort((turned[:, 1], turned.sum(axis=1)))[0])
-    return np.roll(turned, -start, axis=0)
 
 
 def min_area_rectangle(points: NDArray[np.int32] | NDArray[np.float32]) -> Rectangle:

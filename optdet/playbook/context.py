@@ -75,9 +75,6 @@ class Context:
     def options(self) -> SourceOptions:
         return SourceOptions(device=self.device, storage=self.storage, root=self.root, say=self.display.say)
 
-    def after(self, stage: str, result: StageResult) -> Context:
-        return replace(self, taken=(*self.taken, Taken(stage, result)))
-
     def own_dir(self) -> Path:
         """Where the playbook keeps files of its own."""
         return self.database.places.root / "playbooks" / self.playbook.name

@@ -13,16 +13,22 @@ import pytest
 
 from optdet.data.labels import read_labels
 from optdet.data.synthetic import receipts
-from optdet.data.synthetic.camera import View, aim, photograph, project, straight_view
+from optdet.data.synthetic.camera import View, aim, photograph, project
 from optdet.data.synthetic.dataset import SyntheticDataset, make_dataset
 from optdet.data.synthetic.fonts import FACES, Face, TypeStyle, word_mask
-from optdet.data.synthetic.layout import Page, PrintedWord, lay_out_page
+from optdet.data.synthetic.layout import PRINT_SCALE, Page, PrintedWord, lay_out_page
 from optdet.data.synthetic.paper import draw_ink
 from optdet.data.synthetic.receipts import Receipt, picture, render_receipt
 from optdet.errors import OptdetError
 from optdet.structures import FloatArray
 
 SMALL: dict[str, Any] = {"n_train": 2, "n_val": 1, "seed": 5, "image_size": 192, "difficulty": 0.5}
+
+
+def straight_view(page: Page) -> View:
+    """From right above, filling the picture: a flat scan."""
+    scale = 1.0 / PRINT_SCALE
+    return View(np.diag([scale, scale, 1.0]), int(page.width * scale), int(page.height * scale))
 
 
 def _rng(seed: int) -> np.random.Generator:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 import shapely
 
 from optdet.geometry.polygons import (
     area,
-    as_polygon,
     clip_to_frame,
     min_area_rectangle,
-    order_quad,
     perimeter,
     signed_area,
 )
@@ -30,42 +26,6 @@ def test_measures():
     assert (area(triangle), perimeter(triangle)) == (6, 12)
     line = [[0, 0], [2, 0], [4, 0], [2, 0]]
     assert (area(line), perimeter(line)) == (0, 8)
-
-
-def test_points_come_flat_or_shaped():
-    assert np.array_equal(as_polygon([1, 1, 5, 1, 5, 5, 1, 5]), SQUARE)
-    assert as_polygon(SQUARE.astype(np.int32)).dtype == np.float64
-
-
-@pytest.mark.parametrize(
-    "points", [[], [1, 2, 3, 4], [1, 2, 3, 4, 5, 6, 7], np.zeros((4, 3)), np.zeros((2, 2)), 5, ["a"] * 6]
-)
-def test_no_polygon(points):
-    with pytest.raises(ValueError):  # noqa: PT011 -- numpy words the last of these
-        as_polygon(points)
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_coordinates_are_numbers(value):
-    with pytest.raises(ValueError, match="not a finite number"):
-        as_polygon([0, 0, 1, 0, 1, value])
-
-
-def test_a_quad_in_any_order_starts_top_left_and_turns_clockwise():
-    quad = np.array([[2.0, 1], [9, 3], [8, 7], [1, 5]])
-    for order in itertools.permutations(range(4)):
-        shuffled = quad[list(order)]
-        before = shuffled.copy()
-        assert np.array_equal(order_quad(shuffled), quad)
-        assert np.array_equal(shuffled, before)
-
-
-def test_a_diamond_starts_at_its_upper_corner():
-    assert order_quad([[0, 5], [5, 10], [10, 5], [5, 0]]).tolist() == [[5, 0], [10, 5], [5, 10], [0, 5]]
-
-
-def test_a_nan_free_quad_of_one_point_is_left_as_it_is():
-    assert np.array_equal(order_quad([[3, 3]] * 4), [[3, 3]] * 4)
 
 
 @pytest.mark.parametrize("degrees", [0, 10, 30, 45, 60, 80, 90])

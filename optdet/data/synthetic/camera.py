@@ -33,13 +33,6 @@ class View:
     height: int
 
 
-def straight_view(page: Page) -> View:
-    """The page seen from right above, filling the picture: a flat scan."""
-    scale = 1.0 / PRINT_SCALE
-    width, height = int(page.width * scale), int(page.height * scale)
-    return View(np.diag([scale, scale, 1.0]), width, height)
-
-
 def project(homography: FloatArray, points: FloatArray) -> FloatArray:
     """Points (N, 2) in print pixels -> (N, 2) in image pixels."""
     image = points @ homography[:, :2].T + homography[:, 2]
