@@ -67,3 +67,13 @@ class Given:
         words = [word for key, value in options.items() if value for word in (key, str(value))]
         flags = ["--accept-changed-data"] if self.accept_changed_data else []
         return ["study", "run", name, *words, *flags]
+
+
+def command_line(words: list[str], storage: str | None, root: str | None) -> str:
+    """An ``optdet`` command on the same database, as one copies it. A password is not shown."""
+    from optdet.store.url import shown_url
+
+    places = {"--storage": storage and shown_url(storage), "--root": root}
+    return shlex.join(
+        ["optdet", *words, *(word for key, value in places.items() if value for word in (key, value))]
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ from optdet.cli import options
 
 if TYPE_CHECKING:
     from optdet.playbook.runner import Ended
+    from optdet.playbook.status import Status
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -55,25 +55,31 @@ def run(
 
       optdet playbook run studies/playbook_efficientnet_b4.yaml --choose lr-retune
     """
+    from optdet.cli.again import command_line
     from optdet.cli.playbook_display import CommandDisplay, path_table, status_table
     from optdet.playbook.graph import check_stages_named, load_playbook
     from optdet.playbook.opened import open_playbook, status
     from optdet.playbook.runner import run_playbook
 
     playbook = load_playbook(file, tuple(overrides or ()))
-    check_stages_named(playbook, [*([until] if until else []), *(choose or [])])
+    check_stages_named(playbook, until, choose or ())
+    before = status(playbook, storage, root, chosen=choose or ())
+    _say_choices_made(before, choose or [])
     if dry_run:
-        path_table(status(playbook, storage, root, chosen=choose or ()))
+        path_table(before)
         return
     context = open_playbook(playbook, file.parent, CommandDisplay(), device, storage, root)
     try:
         ended = run_playbook(context, until=until, chosen=choose or ())
     except KeyboardInterrupt:
-        again = shlex.join(["optdet", "playbook", "run", str(file), *(overrides or [])])
-        typer.echo(f"interrupted; go on with: {again}", err=True)
+        words = ["playbook", "run", str(file), *(overrides or [])]
+        words += [] if until is None else ["--until", until]
+        words += [word for stage in choose or [] for word in ("--choose", stage)]
+        words += [] if device == "auto" else ["--device", device]
+        typer.echo(f"interrupted; go on with: {command_line(words, storage, root)}", err=True)
         raise typer.Exit(130) from None
     status_table(status(playbook, storage, root, chosen=choose or ()))
-    _say_end(ended, until)
+    _say_end(ended, until, storage, root)
 
 
 @app.command("status")
@@ -97,7 +103,7 @@ def status_(
     from optdet.playbook.opened import status
 
     playbook = load_playbook(file, tuple(overrides or ()))
-    check_stages_named(playbook, choose or [])
+    check_stages_named(playbook, None, choose or ())
     found = status(playbook, storage, root, chosen=choose or ())
     if json:
         print_json(found.as_json())
@@ -108,13 +114,16 @@ def status_(
 @app.command()
 def forget(
     file: File,
+    overrides: options.Overrides = None,
+    *,
     since: Annotated[int, typer.Option("--since", min=0, help="The first step to forget.")],
     storage: options.Storage = None,
     root: options.Root = None,
 ) -> None:
     """Forget the steps of a playbook from a number on, so that it goes on from there anew.
 
-    Studies and files that they made stay, and are found again by the same stages.
+    Studies and files that they made stay, and are found again by the same stages; a stage that was changed
+    makes a study of its own, with a number behind the name.
 
     Example:
 
@@ -125,18 +134,34 @@ def forget(
     from optdet.store.playbook_steps import forget_steps
     from optdet.tuning.study import open_database
 
-    playbook = load_playbook(file)
+    playbook = load_playbook(file, tuple(overrides or ()))
     removed = forget_steps(open_database(storage, root).storage, playbook.name, since=since)
     typer.echo(f"{playbook.name}: {counted(removed, 'step')} forgotten")
 
 
-def _say_end(ended: Ended, until: str | None) -> None:
+def _say_choices_made(before: Status, chosen: list[str]) -> None:
+    """A choice that was made is kept with its step: naming another stage now changes nothing there."""
+    for step in before.steps:
+        made = step.decision
+        others = [] if made is None else [name for name in chosen if name in made.among]
+        if made is not None and others and made.go not in others:
+            typer.echo(
+                f"note: step {step.number} chose {made.go} already, and --choose {others[0]} does not change "
+                f"that; to choose again: optdet playbook forget FILE --since {step.number}",
+                err=True,
+            )
+
+
+def _say_end(ended: Ended, until: str | None, storage: str | None, root: str | None) -> None:
+    from optdet.cli.again import command_line
+
     if ended.reason == "waiting":
         typer.echo(
             "waiting for the leaderboard; submit, record what it said, and run the same command again:"
         )
         for path in ended.to_submit:
-            typer.echo(f"  optdet submission record {shlex.quote(path)} --hmean H --precision P --recall R")
+            words = ["submission", "record", path, "--hmean", "H", "--precision", "P", "--recall", "R"]
+            typer.echo(f"  {command_line(words, storage, root)}")
     elif ended.reason == "until":
         typer.echo(f"stopped: {until} is done; without --until it goes on")
     else:

@@ -88,7 +88,7 @@ def _steps_table(shown: Status) -> None:
         table.add_row(
             str(step.number),
             step.stage,
-            "at work" if result is None else "waiting" if score is None else f"{score:.4f}",
+            shown.state(step) if score is None else f"{score:.4f}",
             "" if expected.hmean is None else f"{expected.hmean:.4f}",
             *(value if isinstance(value, str) else f"{value:.4f}" for value in scores),
             "" if step.seconds is None else duration(step.seconds),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from optdet.phrases import counted
 from optdet.playbook.definition import ChecklistLine, PlaybookConfig
-from optdet.playbook.result import StageResult
+from optdet.playbook.result import StageResult, WrittenFile
 from optdet.playbook.score import Reader
 from optdet.playbook.steps import Step
 
@@ -26,7 +26,7 @@ def ticked(
     playbook: PlaybookConfig,
     steps: Sequence[Step],
     reader: Reader,
-    is_recorded: Callable[[Path], bool],
+    is_recorded: Callable[[WrittenFile], bool],
 ) -> list[Ticked]:
     """Each line of the checklist, in order."""
     return [_tick(line, playbook, steps, reader, is_recorded) for line in playbook.checklist]
@@ -37,7 +37,7 @@ def _tick(
     playbook: PlaybookConfig,
     steps: Sequence[Step],
     reader: Reader,
-    is_recorded: Callable[[Path], bool],
+    is_recorded: Callable[[WrittenFile], bool],
 ) -> Ticked:
     results = [step.result for step in steps if step.stage in line.stages and step.result is not None]
     if not results:
@@ -57,13 +57,13 @@ def _made(
     line: ChecklistLine,
     playbook: PlaybookConfig,
     results: Sequence[StageResult],
-    is_recorded: Callable[[Path], bool],
+    is_recorded: Callable[[WrittenFile], bool],
 ) -> list[tuple[bool, str]]:
     """The conditions on what was written and trained."""
     found = []
     if line.files is not None:
-        written = {file.path for result in results for file in result.files}
-        recorded = sum(is_recorded(Path(path)) for path in written)
+        written = {file.path: file for result in results for file in result.files}
+        recorded = sum(map(is_recorded, written.values()))
         enough = recorded if playbook.wait == "leaderboard" else len(written)
         found.append((enough >= line.files, f"{len(written)} written, {recorded} recorded"))
     if line.config:

@@ -11,7 +11,7 @@ from optdet.ensemble_config import EnsembleMethod
 from optdet.errors import OptdetError
 from optdet.playbook.context import START, Context, stage_path
 from optdet.playbook.definition import EnsembleStage
-from optdet.playbook.measure import Measured, judged_samples, result_of, submitted
+from optdet.playbook.measure import Measured, as_scored, judged_samples, result_of, submitted
 from optdet.playbook.result import StageResult
 from optdet.playbook.stages import stage_of
 from optdet.structures import Sample
@@ -41,9 +41,12 @@ class Combined:
 def run_ensemble(context: Context, name: str) -> StageResult:
     stage = stage_of(context, name, EnsembleStage)
     sources = [source for member in stage.members for source in context.members_of(member)]
-    # A detector that two members share speaks once.
-    measured = combine(context, name, tuple(dict.fromkeys(sources)), stage.methods, stage.min_votes)
-    return submitted(context, name, measured)
+    distinct = tuple(dict.fromkeys(sources))  # a detector that two members share speaks once
+    if len(distinct) == 1:  # as where the best is the reference
+        measured = as_scored(context, stage.members[0])
+        line = f"{' and '.join(stage.members)} are one detector: there is nothing to combine"
+        return submitted(context, name, replace(measured, result=replace(measured.result, lines=(line,))))
+    return submitted(context, name, combine(context, name, distinct, stage.methods, stage.min_votes))
 
 
 def combine(
@@ -73,7 +76,7 @@ def combine(
     result = replace(
         result,
         members=tuple(member.source for member in best.members),
-        lines=tuple(line for each in built for line in _lines(each)),
+        lines=(*(line for each in built for line in _lines(each)), *best.report.notes),
     )
     about = about_ensemble(combined, best.members, report, samples, command="playbook run")
     return Measured(combined, result, about)

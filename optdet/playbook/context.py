@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from optdet.config import DataConfig
+from optdet.config_io import apply_params, load_config
 from optdet.errors import OptdetError
 from optdet.inference.predict import OnImage
 from optdet.playbook.definition import PlaybookConfig
@@ -77,7 +79,7 @@ class Context:
 
     def own_dir(self) -> Path:
         """Where the playbook keeps files of its own."""
-        return self.database.places.root / "playbooks" / self.playbook.name
+        return own_dir(self.database, self.playbook)
 
     def study_name(self, stage: str, part: str = "") -> str:
         """The study of a stage that begins now, another one each time that the stage is entered."""
@@ -95,6 +97,20 @@ class Context:
             where=f"playbook {self.playbook.name}",
             fix="check the path; `optdet init` writes the shipped configs and studies",
         )
+
+    def start_data(self) -> DataConfig | None:
+        """The images that the start's config names; None without one."""
+        start = self.playbook.start
+        if start.config is None:
+            return None
+        config = apply_params(load_config(self.file(start.config)), start.overrides, "start.overrides")
+        return config.data
+
+    def scored(self, name: str) -> Taken | None:
+        """The step that a stage's ``source`` names, with the scores that it has; None for a SOURCE."""
+        if name == "best":
+            return self.best()
+        return next((taken for taken in reversed(self.taken) if taken.stage == name), None)
 
     def named(self, name: str) -> Named:
         """What a stage calls ``name``; OptdetError for a stage that was not taken yet."""
@@ -151,6 +167,11 @@ class Context:
         reading = self.reader.read(result)
         thresholds = result.thresholds if reading is None else reading.thresholds
         return Named(result.source, thresholds)
+
+
+def own_dir(database: Database, playbook: PlaybookConfig) -> Path:
+    """Where a playbook keeps files of its own."""
+    return database.places.root / "playbooks" / playbook.name
 
 
 def _at(opened: DetectionSource, thresholds: Thresholds | None) -> DetectionSource:

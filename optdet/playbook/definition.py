@@ -171,6 +171,12 @@ class FoldsStage(StageConfig):
     methods: Annotated[tuple[EnsembleMethod, ...], Field(min_length=1)] = ("votes", "maps")
     min_votes: Annotated[int, Field(ge=1)] | None = None
 
+    @model_validator(mode="after")
+    def _enough_folds(self) -> FoldsStage:
+        if self.min_votes is not None and self.min_votes > self.folds:
+            raise ValueError(f"{self.min_votes} votes of {self.folds} folds: lower min_votes")
+        return self
+
 
 class EnsembleStage(StageConfig):
     """Combine what other stages gave; the result is the better of the methods."""
@@ -201,6 +207,7 @@ class Origin(Section):
 
     source: str
     config: str | None = None
+    """What trains it where it is missing; of a checkpoint that is there, what names its images."""
     submission: str | None = None
     """What it was submitted as: a file, its name or SHA-256 in the registry."""
     overrides: Overrides = Field(default_factory=dict)
@@ -232,6 +239,8 @@ class PlaybookConfig(Section):
     """The H-mean to reach."""
     wait: Literal["none", "leaderboard"] = "none"
     """What every gate reads: the local cross-fitted H-mean, or what the leaderboard said, never a mix."""
+    board: Literal["public", "private"] = "public"
+    """Which leaderboard."""
     start: Origin
     reference: Origin | None = None
     images: str | None = None

@@ -7,9 +7,10 @@ import statistics
 from dataclasses import replace
 from pathlib import Path
 
-from optdet.config import Config
+from optdet.config import Config, DataConfig
 from optdet.config_io import differences
 from optdet.data.files import write_atomically
+from optdet.data.folds import FILE_NAME
 from optdet.data.located import locate
 from optdet.data.split import split_data, write_split
 from optdet.errors import OptdetError
@@ -53,7 +54,7 @@ def run_folds(context: Context, name: str) -> StageResult:
     result = replace(
         measured.result,
         config=stage.write,
-        lines=(f"settings of {base.title}", *_fold_lines(study), *measured.result.lines),
+        lines=(f"settings of {base.title}", *base.notes, *_fold_lines(study), *measured.result.lines),
     )
     return submitted(context, name, replace(measured, result=result))
 
@@ -74,10 +75,25 @@ def _base(context: Context, named: Named, settings: Path) -> tuple[FoldBase, Con
         study, trial = find_source(context.database, opened.title)
         config = relocated(config, study.data_root).model_copy(update={"postprocess": in_use})
         return base_of_trial(study, trial), config
+    if not (config.data.train or config.data.synthetic or config.data.folds):
+        config = config.model_copy(update={"data": _start_data(context, named, config.data)})
     config = config.model_copy(update={"postprocess": in_use})
     write_atomically(settings, dump_yaml(differences(config)).encode())
     base = base_of_config(settings, data_root=Path(), data_dir=context.database.places.data_dir)
     return base, config
+
+
+def _start_data(context: Context, named: Named, own: DataConfig) -> DataConfig:
+    """The images that the start's config names, as the detector sees images."""
+    data = context.start_data()
+    if data is None:
+        raise OptdetError(
+            "it names no images to train folds on",
+            where=named.source,
+            fix="give the playbook start.config, a config that names them",
+        )
+    seen = ("size", "pad", "interpolation", "mean", "std")
+    return data.model_copy(update={name: getattr(own, name) for name in seen})
 
 
 def _split(context: Context, config: Config, folder: Path, n_folds: int) -> Path:
@@ -97,14 +113,17 @@ def _split(context: Context, config: Config, folder: Path, n_folds: int) -> Path
         )
     for note in split.notes:
         context.display.say(f"note: {note}")
-    write_split(split, folder / "folds")
-    return folder / "folds" / "folds.json"
+    # Named by the partition, so that another one, as after a step was forgotten, has a place of its own.
+    place = folder / f"folds-{split.folds.sha256()[:8]}"
+    write_split(split, place)
+    return place / FILE_NAME
 
 
 def _write_settings(context: Context, config: Config, origin: str, path: Path) -> None:
     """The config file; OptdetError for one in its place that somebody else wrote."""
     head = f"# Written by playbook {context.playbook.name}: the settings of {origin}.\n"
-    if path.exists() and not path.read_bytes().startswith(head.partition(":")[0].encode()):
+    own = head[: head.index(":") + 1].encode()
+    if path.exists() and not path.read_bytes().startswith(own):
         raise OptdetError(
             "the file is there, and not this playbook's",
             where=str(path),

@@ -30,7 +30,9 @@ def load_playbook(path: Path, overrides: tuple[str, ...] = ()) -> PlaybookConfig
     for override in overrides:
         name, value = parse_override(override)
         tree = set_dotted(tree, name, value)
-        playbook = validate(PlaybookConfig, {"name": path.stem, **tree}, f"override {override}")
+    if overrides:  # together: some settings go in pairs
+        said = f"override{'s' if len(overrides) > 1 else ''} {' '.join(overrides)}"
+        playbook = validate(PlaybookConfig, {"name": path.stem, **tree}, said)
     check_graph(playbook, where)
     return playbook
 
@@ -51,11 +53,18 @@ def check_graph(playbook: PlaybookConfig, where: str) -> None:
         )
 
 
-def check_stages_named(playbook: PlaybookConfig, names: Sequence[str]) -> None:
-    """OptdetError for a name on the command line that is no stage's."""
-    for name in names:
+def check_stages_named(playbook: PlaybookConfig, until: str | None, chosen: Sequence[str]) -> None:
+    """OptdetError for a name on the command line that is no stage's, and for a choice that no gate offers."""
+    for name in (*([] if until is None else [until]), *chosen):
         if name not in playbook.stages:
             raise _no_stage(playbook, name, f"playbook {playbook.name}")
+    offered = {
+        name: None for stage in playbook.stages.values() for branch in stage.gate for name in branch.choose
+    }
+    for name in chosen:
+        if name not in offered:
+            fix = f"gates offer {', '.join(offered)}" if offered else "leave it out: no gate offers a choice"
+            raise OptdetError(f"no gate offers {name!r} as a choice", where="--choose", fix=fix)
 
 
 def ways(playbook: PlaybookConfig) -> dict[str, tuple[str, ...]]:
@@ -163,6 +172,15 @@ def _check_sources(playbook: PlaybookConfig, where: str) -> None:
             raise OptdetError("there is no reference", where=place, fix="add reference: {source: ...}")
         if isinstance(stage, EnsembleStage) and "previous" in stage.members:
             raise OptdetError("members are named", where=place, fix="name a stage in place of previous")
+
+
+def asks_for_best(stage: StageConfig) -> bool:
+    """Whether a stage takes the best of those before it."""
+    if isinstance(stage, PostprocessStage | SubmitStage):
+        return stage.source == "best"
+    if isinstance(stage, FoldsStage):
+        return stage.settings == "best"
+    return isinstance(stage, EnsembleStage) and "best" in stage.members
 
 
 def names_reference(stage: StageConfig) -> bool:

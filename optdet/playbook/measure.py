@@ -8,16 +8,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from optdet.config import TuneConfig
+from optdet.data.located import locate
+from optdet.data.source import load_source
+from optdet.errors import OptdetError
 from optdet.evaluation.evaluate import Evaluation, summarize
 from optdet.evaluation.truth import ImageTruth
 from optdet.playbook.context import START, Context, Named, stage_path
 from optdet.playbook.result import StageResult, WrittenFile
 from optdet.structures import Sample, Thresholds
-from optdet.tuning.detection_source import DetectionSource
+from optdet.tuning.detection_source import DetectionSource, OpenSource
+from optdet.tuning.in_sample import n_trained_on
 from optdet.tuning.labelled import same_images
 from optdet.tuning.local_scores import local_scores
 from optdet.tuning.postprocess import PostprocessReport, tune_postprocess
-from optdet.tuning.source import labelled_samples, scorers_of
+from optdet.tuning.source import scorers_of
 from optdet.tuning.submission_predict import Wanted, known_trial, source_of, submit
 from optdet.tuning.submissions import About
 from optdet.tuning.task import TuningTask
@@ -33,15 +37,26 @@ class Measured:
 
 
 def judged_samples(context: Context, opened: DetectionSource) -> tuple[Sample, ...]:
-    """The images that every stage is scored on: the playbook's own, else the validation images of the start.
+    """The images that every stage is scored on: the playbook's own, else the validation images of the start,
+    which are those of its config where it is a file and knows none.
 
     ``opened`` is the source in hand, asked where the start itself is not open yet.
     """
     playbook = context.playbook
     if playbook.images is not None and playbook.labels is not None:
-        return labelled_samples(opened, Path(playbook.images), Path(playbook.labels))
+        return load_source(Path(playbook.images), Path(playbook.labels)).samples
     of_start = opened if not context.taken else context.open(context.named(START))
-    return labelled_samples(of_start, None, None)
+    if of_start.labelled is not None:
+        return of_start.labelled()
+    data = context.start_data()
+    if data is None:
+        raise OptdetError(
+            "the start knows no labelled images to score on",
+            where=f"playbook {playbook.name}",
+            fix="add images: and labels:, or start.config, a config that names its images",
+        )
+    val = locate(data, data_root=Path(), data_dir=context.database.places.data_dir).val
+    return load_source(Path(val.images), Path(val.labels), format=val.format).samples
 
 
 def as_it_is(context: Context, named: Named) -> Measured:
@@ -58,6 +73,21 @@ def as_it_is(context: Context, named: Named) -> Measured:
     return _measured(
         context, opened, named, samples, summarize(counts), _own_crossfit(context, opened, samples)
     )
+
+
+def as_scored(context: Context, name: str) -> Measured:
+    """A detector that a stage names, with the scores of the step that gave it: its thresholds were chosen on
+    these images, and only that step knows what they are worth elsewhere."""
+    measured = as_it_is(context, context.named(name))
+    taken = context.scored(name)
+    # A leaderboard may have preferred one of the step's other files, at thresholds that have no such score.
+    if taken is None or taken.result.thresholds not in (None, measured.opened.thresholds):
+        return measured
+    scores = replace(taken.result, files=(), config=None)
+    kept = replace(scores, thresholds=measured.opened.thresholds, lines=measured.result.lines)
+    local = measured.about.local
+    local = None if local is None else replace(local, crossfit=kept.hmean_crossfit)
+    return Measured(measured.opened, kept, replace(measured.about, local=local))
 
 
 def _own_crossfit(context: Context, opened: DetectionSource, samples: Sequence[Sample]) -> float | None:
@@ -107,7 +137,7 @@ def submitted(context: Context, name: str, measured: Measured) -> StageResult:
     )
     for line in (predicted.written.lines()[0], *predicted.notes):
         context.display.say(line)
-    own = WrittenFile(stage_path(wanted.out), result.thresholds, result.hmean)
+    own = WrittenFile(stage_path(wanted.out), result.thresholds, result.hmean, predicted.written.sha256)
     return replace(result, files=(own, *result.files))
 
 
@@ -158,4 +188,20 @@ def _measured(
         local=local_scores(evaluation, {sample.name: sample.words for sample in samples}, crossfit),
     )
     result = result_of(opened.title, source, opened.thresholds, evaluation, crossfit)
-    return Measured(opened, result, about)
+    return Measured(opened, replace(result, lines=_in_sample(opened, samples)), about)
+
+
+def _in_sample(opened: DetectionSource, samples: Sequence[Sample]) -> tuple[str, ...]:
+    """A line where a detector was trained on images that it is scored on."""
+    if not isinstance(opened, OpenSource) or opened.trained_on is None:
+        return ()
+    try:
+        n_learnt = n_trained_on(opened.trained_on(), samples)
+    except OptdetError:  # its data are not here: nobody can tell
+        return ()
+    if not n_learnt:
+        return ()
+    return (
+        f"warning: {opened.title} was trained on {n_learnt} of the {len(samples)} images that judge it: its "
+        "score is not out of sample",
+    )

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from optdet.digest import file_sha256
-from optdet.playbook.context import Context, Display
+from optdet.playbook.context import Context, Display, own_dir
 from optdet.playbook.definition import PlaybookConfig
+from optdet.playbook.result import WrittenFile
+from optdet.playbook.runner import is_running
 from optdet.playbook.score import LOCAL, Board, Reader
 from optdet.playbook.status import Status, status_of
 from optdet.playbook.steps import look_at_steps
@@ -39,7 +41,7 @@ def open_playbook(
 
 
 def reader_of(playbook: PlaybookConfig, database: Database) -> Reader:
-    return Board(_board_scores(database)) if playbook.wait == "leaderboard" else LOCAL
+    return Board(_board_scores(database, playbook.board)) if playbook.wait == "leaderboard" else LOCAL
 
 
 def status(
@@ -51,28 +53,33 @@ def status(
     """
     file = file_of(parse_url(storage_url(storage)))
     if file is not None and not file.exists():
-        return status_of(playbook, (), LOCAL, lambda path: False, chosen)
+        reader = Board(lambda file: None) if playbook.wait == "leaderboard" else LOCAL
+        return status_of(playbook, (), reader, lambda file: False, chosen)
     database = open_database(storage, root)
     steps, changes = look_at_steps(database.storage, playbook)
-    said = _board_scores(database)
+    said = _board_scores(database, playbook.board)
     return status_of(
         playbook,
         steps,
         reader_of(playbook, database),
-        lambda path: said(path) is not None,
+        lambda file: said(file) is not None,
         chosen,
         notes=[str(change) for change in changes],
+        is_running=is_running(own_dir(database, playbook)),
     )
 
 
-def _board_scores(database: Database) -> Callable[[Path], float | None]:
-    """What the public leaderboard said of a file, by its bytes; else what the private one did."""
+def _board_scores(database: Database, board: str) -> Callable[[WrittenFile], float | None]:
+    """What a leaderboard said of a file, by its bytes."""
 
-    def said(path: Path) -> float | None:
-        if not path.is_file():
-            return None
-        digest = file_sha256(path)
-        scores = (board_score(database, digest, board) for board in ("public", "private"))
-        return next((score.hmean for score in scores if score is not None), None)
+    def said(file: WrittenFile) -> float | None:
+        digest = file.sha256
+        if digest is None:
+            path = Path(file.path)
+            if not path.is_file():
+                return None
+            digest = file_sha256(path)
+        score = board_score(database, digest, board)
+        return None if score is None else score.hmean
 
     return said

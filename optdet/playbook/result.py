@@ -15,25 +15,27 @@ from optdet.structures import Thresholds
 
 @dataclass(frozen=True, slots=True)
 class WrittenFile:
-    """A submission of the test images at ``thresholds``, which have this H-mean on the judged images."""
+    """A submission of the test images at ``thresholds``, which have this H-mean on the judged images; it is
+    known by its ``sha256``, where that is None by the file that lies there."""
 
     path: str
     thresholds: Thresholds | None
     hmean: float
+    sha256: str | None = None
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> WrittenFile:
-        return cls(str(values["path"]), _thresholds(values["thresholds"]), float(values["hmean"]))
+        thresholds = _thresholds(values["thresholds"])
+        return cls(str(values["path"]), thresholds, float(values["hmean"]), values.get("sha256"))
 
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
     """``source`` is a SOURCE that ``predict`` takes, at ``thresholds`` (None: at its own).
 
-    ``hmean`` is the score at the
-    chosen thresholds on the images that they were chosen on, ``hmean_crossfit`` on images left out of the
-    choice, ``hmeans`` those of each image at the chosen thresholds. ``files`` are the
-    submissions that were written, the result's own first. ``members`` are the sources of an ensemble.
+    ``hmean`` is the score at the chosen thresholds on the images that they were chosen on, ``hmean_crossfit``
+    on images left out of the choice, ``hmeans`` those of each image at the chosen thresholds. ``files`` are
+    the submissions that were written, the result's own first. ``members`` are the sources of an ensemble.
     ``lines`` say what happened.
     """
 

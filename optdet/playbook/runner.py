@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from filelock import FileLock, Timeout
@@ -18,7 +19,8 @@ from optdet.playbook.context import REFERENCE, START, Context
 from optdet.playbook.definition import Origin, PlaybookConfig
 from optdet.playbook.fold_stage import run_folds
 from optdet.playbook.gates import Decision, branch_probabilities, decide
-from optdet.playbook.graph import names_reference
+from optdet.playbook.graph import asks_for_best, names_reference
+from optdet.playbook.preflight import check_ahead
 from optdet.playbook.result import StageResult
 from optdet.playbook.score import LOCAL
 from optdet.playbook.stages import RunStage, run_origin, run_postprocess, run_search, run_train
@@ -35,6 +37,7 @@ RUN: Mapping[str, RunStage] = {
     "submit": run_submit,
 }
 """By ``do``."""
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +52,33 @@ class Ended:
 def run_playbook(context: Context, *, until: str | None = None, chosen: Sequence[str] = ()) -> Ended:
     """From wherever the playbook is to an end, ``until`` a stage is done, or a leaderboard must be asked.
 
-    KeyboardInterrupt leaves everything to be gone on with. OptdetError while another process runs it.
+    KeyboardInterrupt leaves everything to be gone on with. OptdetError while another process runs it, and
+    before the first step for what is certain to stop a later one.
     """
-    own_dir = context.own_dir()
-    own_dir.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(own_dir / ".lock", timeout=0)
+    folder = context.own_dir()
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        with lock:
+        with FileLock(folder / _LOCK, timeout=0):
+            check_ahead(context)
             return _Run(context, until, chosen).run()
     except Timeout:
         raise OptdetError(
             "another process runs this playbook",
-            where=str(own_dir),
+            where=str(folder),
             fix="wait for it, or see `optdet playbook status`",
         ) from None
+
+
+def is_running(own_dir: Path) -> bool:
+    """Whether a process runs the playbook that keeps its files there."""
+    path = own_dir / _LOCK
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 @dataclass(slots=True)
@@ -78,6 +94,8 @@ class _Run:
                 self._begin(0, START)
                 continue
             last = steps[-1]
+            if self.until is not None and last.stage != self.until and self._is_done(steps, self.until):
+                return Ended("until", tuple(steps))
             if last.result is None:
                 self._work(steps)
             elif last.decision is None:
@@ -89,6 +107,10 @@ class _Run:
                 return Ended("until", tuple(steps))
             else:
                 self._begin(last.number + 1, self._before(steps, last.decision.go))
+
+    @staticmethod
+    def _is_done(steps: Sequence[Step], stage: str) -> bool:
+        return any(step.stage == stage and step.decision is not None for step in steps)
 
     def _steps(self) -> list[Step]:
         return read_steps(self.context.database.storage, self.context.playbook)
@@ -140,12 +162,14 @@ class _Run:
         return run_origin(context, step.stage, origin), decision
 
     def _decide(self, steps: Sequence[Step], result: StageResult) -> Decision | None:
-        """None where the gate reads a board that has not said anything of the result yet."""
+        """None where a board is read that has not said anything of the result yet: by the stage's gate, or by
+        the stage after it, which asks for the best."""
         playbook = self.context.playbook
         stage = playbook.stages[steps[-1].stage]
-        if not stage.gate:
-            return decide(playbook, visits(steps), None)
         reading = self.context.reader.read(result)
+        if not stage.gate:
+            asks = stage.next is not None and asks_for_best(playbook.stages[stage.next])
+            return None if asks and reading is None else decide(playbook, visits(steps), None)
         return None if reading is None else decide(playbook, visits(steps), reading.hmean, self.chosen)
 
     def _read_board(self, steps: Sequence[Step]) -> bool:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Protocol
 
-from optdet.playbook.result import StageResult
+from optdet.playbook.result import StageResult, WrittenFile
 from optdet.structures import Thresholds
 
 
@@ -41,12 +40,12 @@ class _Local:
 class Board:
     """``hmean_of`` is what the leaderboard said of a file, None where nothing was recorded."""
 
-    hmean_of: Callable[[Path], float | None]
+    hmean_of: Callable[[WrittenFile], float | None]
     name: str = "leaderboard"
 
     def read(self, result: StageResult) -> Reading | None:
         """The best that was recorded of a stage's files, once its own is among them."""
-        scores = [(self.hmean_of(Path(file.path)), file) for file in result.files]
+        scores = [(self.hmean_of(file), file) for file in result.files]
         if not scores or scores[0][0] is None:
             return None
         best, file = max(((hmean, file) for hmean, file in scores if hmean is not None), key=lambda e: e[0])

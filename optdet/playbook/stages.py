@@ -12,6 +12,7 @@ from optdet.candidates_config import CandidatesConfig
 from optdet.config import PostprocessConfig
 from optdet.config_io import apply_params, load_config
 from optdet.errors import OptdetError
+from optdet.inference.map_names import has_maps
 from optdet.phrases import counted
 from optdet.playbook.context import Context, Named, stage_path
 from optdet.playbook.definition import Origin, PostprocessStage, StageConfig, StudyStage, TrainStage
@@ -27,8 +28,10 @@ from optdet.tuning.results import best_trial, config_of
 from optdet.tuning.run import run_study
 from optdet.tuning.study import OpenStudy, n_wanted, outer_studies
 from optdet.tuning.study import load_study as open_study
-from optdet.tuning.study_creation import create_study
+from optdet.tuning.study_creation import create_study, name_for
+from optdet.tuning.submission_places import shown_path
 from optdet.tuning.submission_predict import submit_entries
+from optdet.tuning.submissions import find_submission
 from optdet.validation import validate
 
 RunStage = Callable[[Context, str], StageResult]
@@ -38,11 +41,16 @@ StageOf = TypeVar("StageOf", bound=StageConfig)
 
 def run_origin(context: Context, name: str, origin: Origin) -> StageResult:
     """Where a playbook begins, or what it compares with, as it is; trained first where it is missing."""
-    if origin.config is not None and not _is_there(context, origin.source):
+    if origin.config is not None and not is_there(context, origin.source):
         config = load_config(context.file(origin.config))
         config = apply_params(config, origin.overrides, f"{name}.overrides")
         train(context, one_trial_study(config, origin.source))
-    return as_it_is(context, Named(origin.source)).result
+    result = as_it_is(context, Named(origin.source)).result
+    if origin.submission is None:
+        return result
+    record = find_submission(context.database, origin.submission)
+    submitted_as = WrittenFile(shown_path(context.database, record), None, result.hmean, record.sha256)
+    return replace(result, files=(submitted_as,))
 
 
 def run_postprocess(context: Context, name: str) -> StageResult:
@@ -67,7 +75,7 @@ def run_postprocess(context: Context, name: str) -> StageResult:
         lines.append(f"best of {len(report.candidates)} candidates: {best.name}, {best.macro.hmean:.4f}")
         if context.playbook.test_images is not None:
             files = _write_candidates(context, name, named, report.candidates)
-    result = replace(measured.result, files=tuple(files), lines=tuple(lines))
+    result = replace(measured.result, files=tuple(files), lines=(*lines, *measured.result.lines))
     return submitted(context, name, replace(measured, result=result))
 
 
@@ -82,28 +90,37 @@ def run_train(context: Context, name: str) -> StageResult:
 
 def run_search(context: Context, name: str) -> StageResult:
     stage = stage_of(context, name, StudyStage)
-    overrides = [f"{key}={json.dumps(value)}" for key, value in stage.overrides.items()]
-    if stage.trials is not None:
-        overrides.append(f"trials={stage.trials}")
-    path = context.file(stage.study)
-    study = train(context, load_study(path, overrides, name=context.study_name(name)))
+    study = train(context, study_of(context, name, stage))
     best = best_trial(study)
     lines = [f"best of {counted(study.n_finished(), 'trial')}: {study.name}:{best.number}, {best.value:.4f}"]
     source = f"{study.name}:{best.number}"
     if stage.retrain is not None:
         config = apply_params(config_of(best, study), stage.retrain, f"stages.{name}.retrain")
-        # A seed of its own, as the trial's is what made it the best in part.
-        config = config.model_copy(update={"seed": (config.seed + 1) % 2**32})
+        if "seed" not in stage.retrain:
+            # One of its own, as the trial's is what made it the best in part.
+            config = config.model_copy(update={"seed": (config.seed + 1) % 2**32})
         once_more = one_trial_study(config, context.study_name(name, "retrain"))
         alone = train(context, once_more, data_root=study.data_root)
         source = f"{alone.name}:{best_trial(alone).number}"
     measured, _ = tuned(context, Named(source), None)
-    result = replace(measured.result, lines=tuple(lines))
+    result = replace(measured.result, lines=(*lines, *measured.result.lines))
     return submitted(context, name, replace(measured, result=result))
 
 
+def study_of(context: Context, name: str, stage: StudyStage) -> StudyConfig:
+    """The study that a stage of that name runs."""
+    overrides = [f"{key}={json.dumps(value)}" for key, value in stage.overrides.items()]
+    if stage.trials is not None:
+        overrides.append(f"trials={stage.trials}")
+    return load_study(context.file(stage.study), overrides, name=context.study_name(name))
+
+
 def train(context: Context, config: StudyConfig, *, data_root: Path | None = None) -> OpenStudy:
-    """Make the study unless it is there, and run it until it is full; OptdetError where its trials fail."""
+    """Make the study unless it is there, and run it until it is full; OptdetError where its trials fail.
+
+    Where another study has its name, as that of a step which was forgotten, it gets a number behind it.
+    """
+    config = config.model_copy(update={"name": name_for(context.database, config)})
     state = create_study(context.database, config, data_root=data_root)
     context.display.say(f"{state}: study {config.name}, {counted(config.trials, 'trial')}")
     study = open_study(context.database, config.name)
@@ -157,9 +174,10 @@ def stage_of(context: Context, name: str, kind: type[StageOf]) -> StageOf:
     return stage
 
 
-def _is_there(context: Context, source: str) -> bool:
+def is_there(context: Context, source: str) -> bool:
     """Whether a source is a file, a folder or a study that is full: one that is half done is gone on with."""
-    if Path(source).exists():
+    path = Path(source)
+    if path.is_file() or (path.is_dir() and ("/" in source or has_maps(path))):
         return True
     name, _, number = source.partition(":")
     rows = [row for row in outer_studies(context.database) if row.name == name]

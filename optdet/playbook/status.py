@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from optdet.playbook.checklist import Ticked, ticked
 from optdet.playbook.context import REFERENCE, START
 from optdet.playbook.definition import Expected, PlaybookConfig
 from optdet.playbook.gates import Visit, expected_path
+from optdet.playbook.result import WrittenFile
 from optdet.playbook.runner import likelihoods
 from optdet.playbook.score import LOCAL, Reader
 from optdet.playbook.steps import Step, visits
@@ -28,6 +28,14 @@ class Status:
     reader: Reader
     notes: tuple[str, ...] = ()
     """What would be refused when it is run."""
+    is_running: bool = False
+    """Whether a process is at work on it."""
+
+    def state(self, step: Step) -> str:
+        """Of a step without a score: why it has none."""
+        if step.result is None:
+            return "at work" if self.is_running else "cut off"
+        return "waiting" if step.decision is None else "not asked"
 
     def score(self, step: Step) -> float | None:
         """What gates read of a step."""
@@ -60,6 +68,7 @@ class Status:
             "checklist": [asdict(line) for line in self.checklist],
             "ahead": [visit.stage for visit in self.ahead],
             "notes": list(self.notes),
+            "running": self.is_running,
         }
 
     def _step_json(self, step: Step) -> dict[str, Any]:
@@ -81,10 +90,11 @@ def status_of(
     playbook: PlaybookConfig,
     steps: Sequence[Step],
     reader: Reader,
-    is_recorded: Callable[[Path], bool],
+    is_recorded: Callable[[WrittenFile], bool],
     chosen: Sequence[str] = (),
     *,
     notes: Sequence[str] = (),
+    is_running: bool = False,
 ) -> Status:
     return Status(
         playbook=playbook,
@@ -93,6 +103,7 @@ def status_of(
         ahead=tuple(_ahead(playbook, steps, chosen)),
         reader=reader,
         notes=tuple(notes),
+        is_running=is_running,
     )
 
 

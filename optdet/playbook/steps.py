@@ -69,7 +69,8 @@ def work_of(playbook: PlaybookConfig, stage: str) -> dict[str, Any]:
         own = {key: value for key, value in (whole[stage] or {}).items() if key != "expected"}
     else:
         own = {key: value for key, value in whole["stages"][stage].items() if key not in _OF_GATES}
-    return {**own, **{name: whole[name] for name in ("images", "labels", "test_images")}}
+    # What gates read belongs to every step: decisions by one score and by another would be a mix.
+    return {**own, **{name: whole[name] for name in ("images", "labels", "test_images", "wait", "board")}}
 
 
 def taken(steps: Sequence[Step]) -> tuple[Taken, ...]:

@@ -17,6 +17,7 @@ import optuna
 from optuna.exceptions import DuplicatedStudyError
 
 from optdet.config import Config
+from optdet.config_io import fingerprint
 from optdet.errors import OptdetError
 from optdet.store.engine import named_lock
 from optdet.store.places import valid_study_name
@@ -34,6 +35,7 @@ from optdet.tuning.definition import (
     with_queue_of,
 )
 from optdet.tuning.study import Database, outer_studies, require_whole
+from optdet.validation import validate
 
 if TYPE_CHECKING:
     from optdet.tuning.warm_start import WarmStart
@@ -168,12 +170,17 @@ def _free_name(database: Database, name: str) -> str:
 
 def run_name(database: Database, config: Config, stem: str) -> str:
     """A name for a training run: that of the same run if it is there already, else the next free one."""
-    taken = {row.name: row for row in outer_studies(database)}
-    number = 1
-    while True:
-        name = stem if number == 1 else f"{stem}-{number}"
-        if name not in taken:
-            return name
-        if taken[name].attributes[attr.DEFINITION] == one_trial_study(config, name).as_dict():
-            return name
-        number += 1
+    return name_for(database, one_trial_study(config, stem))
+
+
+def name_for(database: Database, config: StudyConfig) -> str:
+    """The study's own name, or the first with a number behind it, from 2 on, that no other study has."""
+    taken = {row.name: row.attributes[attr.DEFINITION] for row in outer_studies(database)}
+    numbered = (config.name if number == 1 else f"{config.name}-{number}" for number in count(1))
+    return next(name for name in numbered if name not in taken or _is(config, name, taken[name]))
+
+
+def _is(config: StudyConfig, name: str, definition: Mapping[str, Any]) -> bool:
+    """Whether a study of that name and definition is this one."""
+    there = validate(StudyConfig, definition, f"study {name}")
+    return fingerprint(there) == fingerprint(config.model_copy(update={"name": name}))

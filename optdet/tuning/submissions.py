@@ -246,6 +246,21 @@ def board_score(database: Database, sha256: str, board: str = "public") -> Board
     return list_board_scores(database.storage).get(sha256, {}).get(_board(board))
 
 
+def best_recorded(
+    database: Database, sources: Sequence[SubmissionSource], board: str = "public"
+) -> SubmissionRecord | None:
+    """Of the submissions of exactly these sources the one that a leaderboard scored highest, the newest of
+    equals; None where it scored none."""
+    wanted = [_as_stored(source, database.places) for source in sources]
+    said = list_board_scores(database.storage)
+    scored = [
+        (score.hmean, record.written, record)
+        for record in list_submissions(database.storage)
+        if list(record.sources) == wanted and (score := said.get(record.sha256, {}).get(_board(board)))
+    ]
+    return max(scored, key=lambda each: each[:2])[2] if scored else None
+
+
 def reissue(database: Database, record: SubmissionRecord, to: Path, *, force: bool = False) -> bool:
     """Write a submission's file again, byte for byte; False where it stands there already.
 

@@ -149,9 +149,9 @@ def test_a_playbook_that_is_killed_everywhere_ends_as_one_that_never_was(
 def test_an_interrupt_says_how_to_go_on_and_until_stops(tmp_path, commands, study_file, moment):
     folder = new_folder(tmp_path, study_file, commands)
     where = moment("optdet.tuning.progress:Progress.batch", 4, ending=signal.SIGINT)
-    interrupted = commands.run(*RUN, cwd=folder, kill=where)
+    interrupted = commands.run(*RUN, "--choose", "again", "--device", "cpu", cwd=folder, kill=where)
     assert interrupted.code == 130
-    assert "go on with: optdet playbook run strategy.yaml" in interrupted.err
+    assert "go on with: optdet playbook run strategy.yaml --choose again --device cpu\n" in interrupted.err
 
     stopped = commands.run(*RUN, "--until", "postprocess", "--choose", "again", cwd=folder)
     assert stopped.code == 0, stopped.err

@@ -26,7 +26,7 @@ def playbook(line, wait="none"):
 
 def tick(line, results, *, wait="none", recorded=(), reader=LOCAL):
     steps = [Step(i, "first", 0.0, 1.0, result, None) for i, result in enumerate(results)]
-    (found,) = ticked(playbook(line, wait), steps, reader, lambda path: path.name in recorded)
+    (found,) = ticked(playbook(line, wait), steps, reader, lambda file: file.path in recorded)
     return found.done, found.why
 
 
@@ -46,7 +46,7 @@ def test_files_are_written_or_recorded(result_of):
 
     assert tick({"files": 2}, [result])[0]
     assert not tick({"files": 3}, [result])[0]
-    said = Board(lambda path: 0.9 if path.name == "own.csv" else None)
+    said = Board(lambda file: 0.9 if file.path == "own.csv" else None)
     one = tick({"files": 2}, [result], wait="leaderboard", recorded=["own.csv"], reader=said)
     assert one == (False, "0.9000, 2 written, 1 recorded")
     assert tick({"files": 2}, [result], wait="leaderboard", recorded=["own.csv", "a.csv"], reader=said)[0]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 from optdet.playbook.result import StageResult, WrittenFile
 from optdet.playbook.score import LOCAL, Board
 
 
 def board(**said):
-    return Board(lambda path: said.get(path.stem))
+    return Board(lambda file: said.get(Path(file.path).stem))
 
 
 def test_the_local_score_is_the_cross_fitted_one(result_of):

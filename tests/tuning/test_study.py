@@ -20,7 +20,7 @@ from optdet.tuning import notes
 from optdet.tuning.housekeeping import inner_study_name
 from optdet.tuning.overview import study_rows
 from optdet.tuning.study import find_study, load_study, open_database
-from optdet.tuning.study_creation import create_study, run_name
+from optdet.tuning.study_creation import create_study, name_for, run_name
 from optdet.validation import validate
 
 QUEUE = ({"optimizer.lr": 0.01}, {"optimizer.lr": 0.02})
@@ -254,6 +254,17 @@ def test_an_unknown_backbone_is_refused_before_anything_is_made(database, define
     with pytest.raises(OptdetError, match="test_efficientnot"):
         create_study(database, define("wrong", config={"model": {"backbone": "test_efficientnot"}}))
     assert study_rows(database) == []
+
+
+def test_a_name_is_a_studys_own_or_the_next_free_one(database, define):
+    first, other = define("one", trials=2), define("one", trials=3)
+    create_study(database, first)
+
+    assert name_for(database, first) == "one"
+    assert name_for(database, other) == "one-2"
+    create_study(database, other.model_copy(update={"name": "one-2"}))
+    assert name_for(database, other) == "one-2"
+    assert name_for(database, define("one", trials=4)) == "one-3"
 
 
 def test_run_names(database, define):
