@@ -6,6 +6,7 @@ import json
 import signal
 from pathlib import Path
 
+import baseline_home
 import pytest
 
 PLAYBOOK = """
@@ -133,6 +134,7 @@ MOMENTS = {
 }
 
 
+@pytest.mark.slow
 def test_a_playbook_that_is_killed_everywhere_ends_as_one_that_never_was(
     tmp_path, commands, study_file, moment, never_killed
 ):
@@ -170,3 +172,38 @@ def test_an_interrupt_says_how_to_go_on_and_until_stops(tmp_path, commands, stud
     assert [note in refused.err for note in looked["notes"]] == [True]
     assert commands.run("playbook", "forget", "strategy.yaml", "--since", 1, cwd=folder).code == 0
     assert commands.run(*RUN, "--until", "postprocess", cwd=folder).code == 0
+
+
+FROM_A_FILE = """
+target: 0.99
+start: {source: home.pt, config: base.yaml}
+stages:
+  folds: {do: folds, folds: 2, overrides: {train.updates: 2}, methods: [maps], next: done}
+  done: {do: submit}
+"""
+
+
+@pytest.mark.slow
+def test_a_start_that_is_a_file_takes_its_images_from_the_config(tmp_path, commands):
+    (tmp_path / "base.yaml").write_text(BASE.replace("{method: tpe, trials: 4}", "{method: exhaustive}"))
+    baseline_home.save(tmp_path / "home.ckpt", baseline_home.tensors())
+    imported = commands.run(
+        "import", "home.ckpt", "--backbone", "test_efficientnet", "--size", 128, cwd=tmp_path
+    )
+    assert imported.code == 0, imported.err
+    (tmp_path / "strategy.yaml").write_text(FROM_A_FILE.replace(", config: base.yaml", ""))
+    refused = commands.run(*RUN, cwd=tmp_path)
+    assert refused.code == 1
+    assert "the start knows no labelled images to score on; add images: and labels:" in refused.err
+
+    (tmp_path / "strategy.yaml").write_text(FROM_A_FILE)
+    assert commands.run("playbook", "forget", "strategy.yaml", "--since", 0, cwd=tmp_path).code == 0
+    ran = commands.run(*RUN, cwd=tmp_path)
+    assert ran.code == 0, ran.err
+    found = status(commands, tmp_path)
+    assert [step["stage"] for step in found["steps"]] == ["start", "folds", "done"]
+    assert found["steps"][0]["result"]["source"] == "home.pt"
+    assert len(found["steps"][1]["result"]["members"]) == 2
+    shown = json.loads(commands.run("study", "folds", "strategy-folds", "--json", cwd=tmp_path).out)
+    assert [row["images"] for row in shown["folds"]] == [5, 5]
+    assert shown["judged_images"] == 5
