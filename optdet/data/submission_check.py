@@ -13,7 +13,7 @@ from optdet.data.labels import read_labels
 from optdet.data.named_images import named_images
 from optdet.data.names import stem
 from optdet.data.prediction_check import PredictionSummary, check_predictions, summarize_predictions
-from optdet.data.predictions import PredictionFile, scan_predictions
+from optdet.data.predictions import ScannedPredictions, scan_predictions
 from optdet.errors import OptdetError
 from optdet.phrases import counted
 from optdet.structures import Problem
@@ -25,7 +25,7 @@ class CheckedFile:
 
     path: Path
     sha256: str
-    found: PredictionFile
+    found: ScannedPredictions
     problems: tuple[Problem, ...]
     summary: PredictionSummary
     knows_images: bool
@@ -85,7 +85,7 @@ class _Expected:
     absent: tuple[str, ...] = ()
 
 
-def _expected(found: PredictionFile, images: Path | None, labels: Path | None) -> _Expected:
+def _expected(found: ScannedPredictions, images: Path | None, labels: Path | None) -> _Expected:
     # A leaderboard knows names letter by letter; but a label file named after its image has no extension.
     by_stem = {stem(name): name for name in found.places}
     if images is not None:
