@@ -23,8 +23,8 @@ from optdet.data.pool import open_pool
 from optdet.data.source import Source, load_source
 from optdet.data.survey import Survey, survey
 from optdet.errors import OptdetError
+from optdet.structures import OnImage
 
-OnImage = Callable[[int, int], None]
 _LISTED = ("missing", "bad_rows", "unreadable")
 
 

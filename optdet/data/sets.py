@@ -14,13 +14,13 @@ from optdet.config import DataConfig, SourceConfig
 from optdet.data.fingerprints import DataState, data_state, file_digests
 from optdet.data.image_cache import CanvasReader, PartReader, open_canvases
 from optdet.data.images import image_size
-from optdet.data.located import Located, OnImage, locate
+from optdet.data.located import Located, locate
 from optdet.data.pool import load_sources, open_pool
 from optdet.data.sampling import SourcePart, parts_of, source_parts
 from optdet.data.source import Source, load_source
 from optdet.errors import OptdetError
 from optdet.geometry.letterbox import Letterbox
-from optdet.structures import FloatArray, Sample
+from optdet.structures import FloatArray, OnImage, Sample
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,7 @@ from optdet.data.split_copies import copies_in_judge, looks_of
 from optdet.data.survey import Spread
 from optdet.errors import OptdetError
 from optdet.phrases import counted
-from optdet.structures import Sample
-
-OnImage = Callable[[int, int], None]
+from optdet.structures import OnImage, Sample
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from optdet.config import SourceConfig
 from optdet.data.duplicates import SourceImages, find_duplicates
@@ -12,10 +12,10 @@ from optdet.data.near_copies import OnPair
 from optdet.data.pool import load_sources
 from optdet.errors import OptdetError
 from optdet.phrases import counted
-from optdet.structures import Sample
+from optdet.structures import OnImage, Sample
 
 
-def looks_of(samples: Sequence[Sample], on_image: Callable[[int, int], None] | None = None) -> list[Look]:
+def looks_of(samples: Sequence[Sample], on_image: OnImage | None = None) -> list[Look]:
     """What the images look like; OptdetError for one that cannot be read."""
     looks = []
     for number, look in enumerate(read_looks([sample.image_path for sample in samples]), start=1):

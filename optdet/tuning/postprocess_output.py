@@ -21,9 +21,9 @@ from optdet.data.named_images import require_named
 from optdet.errors import OptdetError
 from optdet.evaluation.landscape import Landscape
 from optdet.inference.folder import WrittenPredictions, write_checked
-from optdet.inference.predict import OnImage
 from optdet.metrics.scores import METRIC_NAMES
 from optdet.settings_yaml import dump_yaml
+from optdet.structures import OnImage
 from optdet.tuning.detection_source import OpenSource
 from optdet.tuning.postprocess import Entry, PostprocessReport
 from optdet.tuning.tried import Tried, draw_tried
