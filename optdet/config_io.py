@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -19,6 +20,8 @@ from optdet.config import Config
 from optdet.errors import OptdetError
 from optdet.settings_yaml import parse_yaml, read_mapping
 from optdet.validation import validate
+
+T = TypeVar("T")
 
 
 def parse_override(text: str) -> tuple[str, Any]:
@@ -54,12 +57,50 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
 
 def config_from(tree: Mapping[str, Any], overrides: Sequence[str] = (), where: str = "config") -> Config:
     """Settings that differ from the defaults, with overrides applied, as a whole config."""
-    validate(Config, tree, where)  # so that an error is said to be the file's or the override's, rightly
-    for override in overrides:
-        name, value = parse_override(override)
-        tree = set_dotted(tree, name, value)
-        validate(Config, tree, f"override {override}")
-    return validate(Config, tree, where)
+    validate(Config, tree, where)  # what is wrong here is the file's, not an override's
+
+    def change(override: str) -> Change:
+        return f"override {override}", lambda tree: set_dotted(tree, *parse_override(override))
+
+    return apply_changes(tree, [change(each) for each in overrides], partial(validate, Config), where)
+
+
+Change = tuple[str, Callable[[Mapping[str, Any]], dict[str, Any]]]
+"""What to call it, and the settings with it made."""
+
+
+def apply_changes(
+    tree: Mapping[str, Any],
+    changes: Sequence[Change],
+    check: Callable[[Mapping[str, Any], str], T],
+    where: str,
+) -> T:
+    """What ``check`` makes of settings with all changes in them: some go in pairs, and are wrong by half.
+
+    What it finds wrong is said of the change without which all would be right; else of the first without
+    which something else would be wrong.
+    """
+    changed = _with(tree, changes)
+    try:
+        return check(changed, changes[-1][0] if changes else where)
+    except OptdetError as error:
+        without = []
+        for place in range(len(changes)):
+            others = [*changes[:place], *changes[place + 1 :]]
+            try:
+                check(_with(tree, others), where)
+                without.append("")
+            except OptdetError as other:
+                without.append(other.what)
+        blamed = [name for (name, _), what in zip(changes, without, strict=True) if not what]
+        blamed += [name for (name, _), what in zip(changes, without, strict=True) if what != error.what]
+        raise OptdetError(error.what, where=[*blamed, error.where][0], fix=error.fix) from None
+
+
+def _with(tree: Mapping[str, Any], changes: Sequence[Change]) -> Mapping[str, Any]:
+    for _, change in changes:
+        tree = change(tree)
+    return tree
 
 
 def is_study(tree: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ Conventions, everywhere in optdet:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +28,8 @@ Metric = Literal["competition", "official", "iou"]
 METRICS: tuple[Metric, ...] = (*PROFILES, "iou")
 CheckpointRule = Literal["best", "fixed"]
 """Which epoch's weights a run keeps: that with the best validation score, or the last."""
+OnImage = Callable[[int, int], None]
+"""Called with (images done, images) while a loop over images runs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from optdet.config import Config, TuneConfig
 from optdet.config_io import (
+    Change,
+    apply_changes,
     apply_params,
     config_from,
     is_study,
@@ -47,9 +50,12 @@ def study_in_file(
     tree, where = dict(tree), str(path)
     base = _base_tree(tree.get("config"), path)
     validate(Config, base, where if isinstance(tree.get("config"), Mapping) else str(tree["config"]))
-    for dotted, value in _overrides_of(tree, path).items():
-        base = set_dotted(base, dotted, value)
-        validate(Config, base, f"{path}: overrides: {dotted}")
+    given = _overrides_of(tree, path)
+    changes: list[Change] = [
+        (f"{path}: overrides: {dotted}", partial(set_dotted, name=dotted, value=value))
+        for dotted, value in given.items()
+    ]
+    base = apply_changes(base, changes, _checked_config, where)
     tree = {"name": safe_name(path.stem), **tree, "config": base}
     if name is not None:
         tree["name"] = name
@@ -58,19 +64,23 @@ def study_in_file(
 
 def study_from(tree: Mapping[str, Any], overrides: Sequence[str], where: str) -> StudyConfig:
     """A study's settings, its config among them, with overrides applied as :func:`load_study` does."""
-    study = validate(StudyConfig, tree, where)
-    for override in overrides:
-        varied = parse_override(override)[0]
-        if varied in study.space:
-            raise OptdetError(
-                f"{varied} is varied by the study's space, so one value for it would change nothing",
-                where=f"override {override}",
-                fix="queue the value with `optdet study enqueue`, or take the name out of the space",
-            )
-        tree = _override_study(tree, override)
-        study = validate(StudyConfig, tree, f"override {override}")
+    validate(StudyConfig, tree, where)  # what is wrong here is the file's, not an override's
+    changes: list[Change] = [
+        (f"override {override}", partial(_override_study, override=override)) for override in overrides
+    ]
+    study = apply_changes(tree, changes, _checked_study, where)
     check_space(study, where)
     return study
+
+
+def _checked_config(tree: Mapping[str, Any], where: str) -> dict[str, Any]:
+    validate(Config, tree, where)
+    return dict(tree)
+
+
+def _checked_study(tree: Mapping[str, Any], where: str) -> StudyConfig:
+    validate(Config, tree["config"], where)  # first, so that an error names a setting as an override does
+    return validate(StudyConfig, tree, where)
 
 
 def with_override(tree: Mapping[str, Any], override: str) -> dict[str, Any]:
@@ -89,9 +99,15 @@ def with_override(tree: Mapping[str, Any], override: str) -> dict[str, Any]:
 def _override_study(tree: Mapping[str, Any], override: str) -> dict[str, Any]:
     """The study's settings with one override, in every place that its name stands for."""
     name, value = parse_override(override)
+    space = tree.get("space")
+    if isinstance(space, Mapping) and name in space:
+        raise OptdetError(
+            f"{name} is varied by the study's space, so one value for it would change nothing",
+            where=f"override {override}",
+            fix="queue the value with `optdet study enqueue`, or take the name out of the space",
+        )
     for place in _places(tree, name, override):
         tree = set_dotted(tree, place, value)
-    validate(Config, tree["config"], f"override {override}")
     return dict(tree)
 
 

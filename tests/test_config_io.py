@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from optdet.config import Config
@@ -76,6 +78,25 @@ def test_errors_say_whether_the_file_or_an_override_is_wrong(tmp_path):
         load_config(path, ["optimizer.lr=1e999"])
     with pytest.raises(OptdetError, match=r"^override optimizer.lr:1:3: not valid YAML"):
         load_config(path, ["optimizer.lr=[1"])
+
+
+@pytest.mark.parametrize(
+    ("tree", "overrides"),
+    [
+        ({}, ["data.train={images: a, labels: b}", "data.val={images: a, labels: b}"]),
+        ({}, ["augment.scale_min=1.3", "augment.scale_max=1.5"]),
+        (
+            {"data": {"train": SOURCE, "val": SOURCE}},
+            ["data.folds=f.json", "data.train=[]", "data.val=null"],
+        ),
+    ],
+)
+def test_settings_that_go_in_pairs_can_be_changed_together(tree, overrides):
+    assert config_from(tree, overrides) == config_from(tree, overrides[::-1])
+    with pytest.raises(OptdetError, match=rf"^override {re.escape(overrides[0])}: "):
+        config_from(tree, overrides[:1])
+    with pytest.raises(OptdetError, match=r"^override train.epochs=0: train.epochs"):
+        config_from(tree, [overrides[0], "train.epochs=0", *overrides[1:]])
 
 
 def test_a_study_is_no_config(tmp_path):

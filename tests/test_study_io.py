@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from optdet.config import Config
@@ -66,6 +68,20 @@ def test_a_study_file_changes_the_config_that_it_names(study_file, tmp_path):
     (tmp_path / "base.yaml").write_text("train: {epochs: 0}")
     with pytest.raises(OptdetError, match=r"^base.yaml: train.epochs"):
         load_study(path)
+
+
+def test_settings_that_go_in_pairs_can_be_changed_together(study_file):
+    folds = {"data.folds": "f.json", "data.train": [], "data.val": None}
+    written = "{train: {images: a, labels: b}, val: {images: c, labels: d}}"
+    path = study_file(f"config: {{data: {written}}}")
+    overrides = ["data.folds=f.json", "data.train=[]", "data.val=null"]
+    assert load_study(path, overrides).config.data.folds == "f.json"
+    with pytest.raises(OptdetError, match=r"^override data.folds=f.json: data"):
+        load_study(path, overrides[:1])
+    with pytest.raises(OptdetError, match=r"^override trials=-1: trials"):
+        load_study(path, [overrides[0], "trials=-1", *overrides[1:]])
+    changed = load_study(study_file(f"config: {{data: {written}}}\noverrides: {json.dumps(folds)}"))
+    assert changed.config.data.folds == "f.json"
 
 
 @pytest.mark.parametrize("config", ["", "config: 3\n", "config: [a]\n"])

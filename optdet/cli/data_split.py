@@ -45,9 +45,9 @@ def split(
 ) -> None:
     """Part labelled images into folds that are alike in words an image and in image size.
 
-    Images of one group never part: those of a `group` in a UFO label file or of --groups, and images whose
-    files are the same. The same images, folds and seed give the same partition. Its file knows the images
-    and labels: where one changes, the folds are refused.
+    Images of one group never part: those of a `group` in a UFO label file or of --groups, and images of the
+    same pixels. Near copies in different folds are warned of. The same images, folds and seed give the same
+    partition. Its file knows the images and labels: where one changes, the folds are refused.
 
     Examples:
 
@@ -60,14 +60,17 @@ def split(
     from optdet.cli.progress import image_bar
     from optdet.cli.tables import print_json
     from optdet.data.split import split_data, write_split
+    from optdet.data.split_copies import copies_across
 
     asked = _sources(config, images, labels, format, storage, root)
     with image_bar("reading images") as on_image:
         made = split_data(
             **asked, n_folds=folds, seed=seed, with_val=with_val, groups=groups, on_image=on_image
         )
+    with image_bar("comparing likely copies") as on_pair:
+        copies = copies_across(made.samples, made.folds.images, made.looks, on_pair)
     state = write_split(made, out, force=force)
-    for note in made.notes:
+    for note in (*made.notes, *copies):
         typer.echo(note, err=True)
     if json:
         print_json({"path": str(out / "folds.json"), **made.as_json()})

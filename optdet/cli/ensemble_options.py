@@ -73,15 +73,16 @@ def check_outputs(
     *, test_images: Path | None, out: Path | None, save: Path | None, force: bool, picture: Path | None
 ) -> None:
     """OptdetError where a later step would fail."""
+    from optdet.data.named_images import require_named
     from optdet.errors import OptdetError
-    from optdet.inference.folder import chosen_images, require_format
+    from optdet.inference.folder import require_format
     from optdet.tuning.ensemble_output import require_free
     from optdet.tuning.postprocess_places import require_writable
 
     if (test_images is None) != (out is None):
         raise OptdetError("--test-images and --out go together", where="ensemble", fix="give both")
     if test_images is not None and out is not None:
-        chosen_images(test_images, None)
+        require_named(test_images, None)
         require_format(out)
         require_writable(out.parent, "--out")
     if save is not None:

@@ -16,8 +16,8 @@ from optdet.playbook.runner import decision_in_words, summary
 from optdet.playbook.status import Status
 
 if TYPE_CHECKING:
-    from optdet.inference.predict import OnImage
     from optdet.playbook.definition import Expected
+    from optdet.structures import OnImage
     from optdet.tuning.progress import Progress
 
 _WIDTH = 100

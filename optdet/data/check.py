@@ -7,22 +7,24 @@ it skips and counts. Checks say which is which.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from optdet.config import DataConfig, SourceConfig
-from optdet.data.duplicates import Look, Role, SourceImages
-from optdet.data.folds import from_folder, read_folds
-from optdet.data.images import list_images, read_image
+from optdet.data.duplicates import Role, SourceImages
+from optdet.data.folds import read_folds
+from optdet.data.images import list_images
+from optdet.data.located import locate
+from optdet.data.looks import Look, read_looks
+from optdet.data.pool import open_pool
 from optdet.data.source import Source, load_source
 from optdet.data.survey import Survey, survey
 from optdet.errors import OptdetError
+from optdet.structures import OnImage
 
-OnImage = Callable[[int, int], None]
 _LISTED = ("missing", "bad_rows", "unreadable")
 
 
@@ -68,11 +70,12 @@ def check_source(
     size: int,
     decode: bool = True,
     role: Role = "train",
+    fold_of: Mapping[str, int] | None = None,
     on_image: OnImage | None = None,
 ) -> SourceCheck:
     """Check one source. ``size`` is the side that training scales to; ``decode`` reads every image's pixels,
     which finds files that are cut short; without it only their headers are read. Of images to validate on
-    every labelled one must be there.
+    every labelled one must be there. ``fold_of`` are the folds of images by name.
     """
     try:
         loaded = load_source(
@@ -90,6 +93,10 @@ def check_source(
     paths = [s.image_path for s in loaded.samples if str(s.image_path) not in known]
     files = read_files(paths, title, role, decode=decode, on_image=on_image)
     damaged += files.damaged
+    images = files.images
+    if fold_of is not None:
+        names = {sample.image_path: sample.name for sample in loaded.samples}
+        images = replace(images, folds=tuple(fold_of.get(names[path]) for path in images.paths))
     absent = [f"{loaded.label_file.path}: no image {name} in {source.images}" for name in loaded.missing]
     return SourceCheck(
         title=title,
@@ -99,7 +106,7 @@ def check_source(
         survey=surveyed,
         problems=(*map(str, loaded.problems), *absent, *damaged),
         refusal=_refusal(loaded, damaged, complete=role == "val"),
-        image_files=files.images,
+        image_files=images,
     )
 
 
@@ -111,7 +118,7 @@ def check_sources(
     """
     check = partial(check_source, size=size or data.size, decode=decode, on_image=on_image)
     if data.folds is not None:
-        return [check(source, title, role=role) for title, role, source in _folded(Path(data.folds))]
+        return _check_folded(data, Path(data.folds), check)
     if data.synthetic is not None:
         return []
     if data.val is None:
@@ -128,16 +135,30 @@ def _titled(title: str, sources: Sequence[SourceConfig]) -> list[tuple[str, Sour
     return [(title if single else f"{title}[{n}]", source) for n, source in enumerate(sources)]
 
 
-def _folded(path: Path) -> list[tuple[str, Role, SourceConfig]]:
-    """The sources of a file of folds, and the judge; none of synthetic receipts. What is in a fold is
-    validated on too, once, and must be there."""
-    folder, sources = path.parent.resolve(), read_folds(path).sources
-    titled: list[tuple[str, Role, SourceConfig]] = [
-        (title, "train", from_folder(source, folder))
-        for title, source in _titled("folds.train", sources.train)
+def _check_folded(data: DataConfig, path: Path, check: Callable[..., SourceCheck]) -> list[SourceCheck]:
+    """The sources of a file of folds, and the judge; none of synthetic receipts. Images that are in folds are
+    held against the file as well, by which training would refuse any change.
+    """
+    folds = read_folds(path)
+    if folds.sources.synthetic is not None:
+        return []
+    located = locate(data, data_root=Path(), data_dir=Path())  # none is made: there are no receipts
+    assert located.in_folds is not None
+    titles = [title for title, _ in _titled("folds.train", folds.sources.train)]
+    checks = [
+        check(source, title, fold_of={image.name: image.fold for image in folds.images if image.source == n})
+        for n, (title, source) in enumerate(zip([*titles, "folds.val"], located.train, strict=False))
     ]
-    judge = [] if sources.val is None else [sources.val]
-    return [*titled, *(("folds.val", "val", from_folder(source, folder)) for source in judge)]
+    if located.in_folds.judge is not None:
+        checks.append(check(located.in_folds.judge, "folds.val", role="val"))
+    if all(found.refusal is None for found in checks):
+        try:
+            pool = open_pool(located)
+            pool.require_same_files(range(len(pool.samples)))
+        except OptdetError as error:
+            problems = (*checks[0].problems, str(error))
+            checks[0] = replace(checks[0], problems=problems, refusal=str(error))
+    return checks
 
 
 def first_fault(checks: Sequence[SourceCheck]) -> OptdetError | None:
@@ -180,25 +201,15 @@ def read_files(
     damaged: list[str] = []
     whole: list[Path] = []
     looks: list[Look] = []
-    # Decoding and hashing release the interpreter's lock.
-    with ThreadPoolExecutor() as pool:
-        for done, (path, look) in enumerate(zip(paths, pool.map(_look, paths), strict=True), start=1):
-            if on_image is not None:
-                on_image(done, len(paths))
-            if isinstance(look, str):
-                damaged.append(look)
-            else:
-                whole.append(path)
-                looks.append(look)
+    for done, (path, look) in enumerate(zip(paths, read_looks(paths), strict=True), start=1):
+        if on_image is not None:
+            on_image(done, len(paths))
+        if isinstance(look, OptdetError):
+            damaged.append(str(look))
+        else:
+            whole.append(path)
+            looks.append(look)
     return ReadFiles(SourceImages(title, role, tuple(whole), tuple(looks)), damaged)
-
-
-def _look(path: Path) -> Look | str:
-    """What is kept of an image, or why it cannot be read."""
-    try:
-        return Look.of(read_image(path))
-    except OptdetError as error:
-        return str(error)
 
 
 def _refusal(source: Source, damaged: Sequence[str], *, complete: bool) -> str | None:

@@ -91,8 +91,8 @@ class TrainingSet(Dataset[Batch]):
 
 
 class EpochSampler(Sampler[Draw]):
-    """The draws of the epoch that was set last, or the first ``limit`` of them; kept by persistent workers
-    from epoch to epoch."""
+    """The draws of the epoch that was set last, ``limit`` of them where it is cut short; kept by persistent
+    workers from epoch to epoch."""
 
     def __init__(self, parts: Sequence[SourcePart], seed: int) -> None:
         self._parts = tuple(parts)
@@ -108,7 +108,7 @@ class EpochSampler(Sampler[Draw]):
         return len(self._order())
 
     def _order(self) -> NDArray[np.int64]:
-        return epoch_order(self._parts, self._seed, self.epoch)[: self.limit]
+        return epoch_order(self._parts, self._seed, self.epoch, self.limit)
 
 
 class _Carried(Dataset[Batch | OptdetError]):

@@ -1,25 +1,22 @@
 """Images that are there more than once, in one source or in two: same file, same bytes, same pixels, near
 copies.
 
-An image both trained on and validated on makes a score that is too good, so those come first. What counts as
-a near copy is in `near_copies`.
+An image both trained on and validated on makes a score that is too good, so those come first: images of a
+training and of a validation set, and of two folds. What counts as a near copy is in `near_copies`.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations, product
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from optdet.data.alignment import Grey
-from optdet.data.near_copies import OnPair, find_near_copies, thumbnail
+from optdet.data.looks import Look
+from optdet.data.near_copies import OnPair, find_near_copies
 from optdet.digest import file_sha256
 from optdet.phrases import counted
 
@@ -27,34 +24,22 @@ Role = Literal["train", "val", "other"]
 Kind = Literal["same file", "same bytes", "same pixels", "near copy"]
 KINDS: tuple[Kind, ...] = ("same file", "same bytes", "same pixels", "near copy")
 _RANK: dict[frozenset[Role], int] = {
-    frozenset[Role](("train", "val")): 0,
     frozenset[Role](("val", "other")): 1,
     frozenset[Role](("train", "other")): 2,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What is kept of an image's pixels: a digest of them upright, and a small grey picture."""
-
-    pixels: str
-    thumbnail: Grey
-
-    @classmethod
-    def of(cls, image: NDArray[np.uint8]) -> Look:
-        digest = hashlib.sha256(repr(image.shape).encode())
-        digest.update(np.ascontiguousarray(image).data)
-        return cls(digest.hexdigest(), thumbnail(image))
-
-
-@dataclass(frozen=True, slots=True)
 class SourceImages:
-    """The images of a source, without those that cannot be read; ``looks`` is None where no pixels were."""
+    """The images of a source, without those that cannot be read; ``looks`` is None where no pixels were.
+    ``folds`` hold them out, where the source is parted.
+    """
 
     title: str
     role: Role
     paths: tuple[Path, ...]
     looks: tuple[Look, ...] | None
+    folds: tuple[int | None, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +61,8 @@ class Overlap:
     """What two sources share, or one holds twice (then both titles are the same); pairs from the surest on.
 
     ``n_images`` counts the images of the second source that are the first's too (of one source: those beyond
-    the first of each). ``leak``: one is trained on, the other validated on.
+    the first of each). ``leak``: one is trained on, the other validated on, and be it by turns, as images
+    ``across_folds`` are.
     """
 
     first: str
@@ -84,11 +70,15 @@ class Overlap:
     leak: bool
     n_images: int
     pairs: tuple[Pair, ...]
+    across_folds: bool = False
 
     def __str__(self) -> str:
         kinds = Counter(pair.kind for pair in self.pairs)
         counts = ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS if kinds[kind])
         images = counted(self.n_images, "image")
+        if self.across_folds:
+            named = self.first if self.first == self.second else f"{self.first} and {self.second}"
+            return f"{named}: {images} in more than one fold ({counts}): the scores of folds are too good"
         if self.first == self.second:
             return f"{self.first} holds {images} more than once ({counts})"
         end = f": the score on {self.second} is too good" if self.leak else ""
@@ -105,21 +95,30 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class _Image:
-    """An image by the places of its source and of itself among all."""
+    """An image by the places of its source and of itself among all, and its fold."""
 
     source: int
     index: int
+    fold: int | None
+
+    def is_apart(self, other: _Image) -> bool:
+        """Whether the two are in different folds."""
+        return None not in (self.fold, other.fold) and self.fold != other.fold
 
 
 def find_duplicates(sources: Sequence[SourceImages], *, on_pair: OnPair | None = None) -> list[Overlap]:
-    """What sources share and what each holds twice: training and validation first.
+    """What sources share and what each holds twice: training and validation, and two folds, first.
 
     Of images that are equal, each is paired with the first in either source, not with every other.
     ``on_pair(done, total)`` is called while the pixels of likely near copies are compared.
     """
     paths = [path for source in sources for path in source.paths]
-    images = [_Image(number, 0) for number, source in enumerate(sources) for _ in source.paths]
-    images = [_Image(image.source, index) for index, image in enumerate(images)]
+    homes = [
+        (number, fold)
+        for number, source in enumerate(sources)
+        for fold in (source.folds or [None] * len(source.paths))
+    ]
+    images = [_Image(number, index, fold) for index, (number, fold) in enumerate(homes)]
     looks: list[Look | None] = []
     for source in sources:
         looks += source.looks if source.looks is not None else [None] * len(source.paths)
@@ -192,24 +191,21 @@ def _byte_digests(paths: Sequence[Path]) -> dict[Path, str]:
 def _overlaps(
     sources: Sequence[SourceImages], images: Sequence[_Image], found: dict[tuple[int, int], Pair]
 ) -> list[Overlap]:
-    ranked: list[tuple[int, int, int, Overlap]] = []
-    numbers = range(len(sources))
-    for one, other in [*combinations(numbers, 2), *zip(numbers, numbers, strict=True)]:
-        between = {
-            indices: pair
-            for indices, pair in found.items()
-            if (images[indices[0]].source, images[indices[1]].source) == (one, other)
-        }
-        if not between:
-            continue
-        pairs = sorted(between.values(), key=lambda p: (KINDS.index(p.kind), -p.likeness, p.first))
-        roles = frozenset((sources[one].role, sources[other].role))
+    between: defaultdict[tuple[int, int, bool], dict[tuple[int, int], Pair]] = defaultdict(dict)
+    for (first, second), pair in found.items():
+        one, other = images[first], images[second]
+        between[one.source, other.source, one.is_apart(other)][first, second] = pair
+    ranked = []
+    for (first, second, apart), pairs in between.items():
+        roles = frozenset((sources[first].role, sources[second].role))
         overlap = Overlap(
-            sources[one].title,
-            sources[other].title,
-            roles == {"train", "val"},
-            len({second for _, second in between}),
-            tuple(pairs),
+            sources[first].title,
+            sources[second].title,
+            apart or roles == {"train", "val"},
+            len({later for _, later in pairs}),
+            tuple(sorted(pairs.values(), key=lambda p: (KINDS.index(p.kind), -p.likeness, p.first))),
+            apart,
         )
-        ranked.append((4 if one == other else _RANK.get(roles, 3), one, other, overlap))
+        rank = 0 if overlap.leak else 4 if first == second else _RANK.get(roles, 3)
+        ranked.append((rank, first, second, overlap))
     return [overlap for *_, overlap in sorted(ranked, key=lambda entry: entry[:3])]

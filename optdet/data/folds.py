@@ -89,7 +89,29 @@ def read_folds(path: Path) -> Folds:
         raise OptdetError(
             f"its images are not in folds 0 to {folds.n_folds - 1}", where=str(path), fix="split anew"
         )
+    fault = _misplaced(folds)
+    if fault is not None:
+        raise OptdetError(fault, where=str(path), fix="put the file back as it was written, or split anew")
     return folds
+
+
+def _misplaced(folds: Folds) -> str | None:
+    """Why the images are not those of the sources, source by source and each once."""
+    n_sources = 1 if folds.sources.synthetic is not None else len(folds.sources.train)
+    if folds.with_val and (folds.sources.synthetic is not None or folds.sources.val is not None):
+        n_sources += 1
+    seen: set[tuple[int, str]] = set()
+    before = 0
+    for image in folds.images:
+        if image.source >= n_sources:
+            return f"{image.name} is of source {image.source}, and they are 0 to {n_sources - 1}"
+        if image.source < before:
+            return f"{image.name} of source {image.source} comes after images of source {before}"
+        if (image.source, image.name) in seen:
+            return f"{image.name} of source {image.source} is listed twice"
+        seen.add((image.source, image.name))
+        before = image.source
+    return None
 
 
 def folds_bytes(folds: Folds) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol
@@ -25,7 +25,7 @@ from optdet.digest import file_sha256
 from optdet.errors import OptdetError
 from optdet.geometry.letterbox import Letterbox
 from optdet.in_use import Hold, hold, last_written
-from optdet.structures import Sample
+from optdet.structures import OnImage, Sample
 
 _VERSION = 1
 Pad = Literal["center", "topleft"]
@@ -88,7 +88,7 @@ def open_canvases(
     cache_dir: Path,
     *,
     max_gb: float,
-    on_image: Callable[[int, int], None] | None = None,
+    on_image: OnImage | None = None,
 ) -> CanvasReader:
     """The canvases of ``samples``: cached where they fit into ``max_gb``, else read from their files.
 
@@ -171,7 +171,7 @@ def _write_once(
     path: Path,
     paths: Sequence[Path],
     letterboxes: Sequence[Letterbox],
-    on_image: Callable[[int, int], None] | None,
+    on_image: OnImage | None,
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(f"{path}.lock"):
@@ -188,7 +188,7 @@ def _write(
     file: BinaryIO,
     paths: Sequence[Path],
     letterboxes: Sequence[Letterbox],
-    on_image: Callable[[int, int], None] | None,
+    on_image: OnImage | None,
 ) -> None:
     """Written, not mapped: a full disk is then an error, where a mapped page ends the process (SIGBUS)."""
     size = letterboxes[0].size

@@ -53,7 +53,8 @@ def _read_image(labels: LabelCollector, image: str, where: str, entry: object) -
     labels.state_size(image, entry.get("img_w"), entry.get("img_h"))
     group = entry.get("group")
     if isinstance(group, str | int) and not isinstance(group, bool):
-        labels.state_group(image, str(group))
+        if str(group).strip():  # a field that was left blank says nothing
+            labels.state_group(image, str(group))
     elif group is not None:
         labels.problem(where, '"group" is neither a text nor a whole number')
     if isinstance(words, RepeatedKeys):

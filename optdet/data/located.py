@@ -7,7 +7,6 @@ sources itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +16,7 @@ from optdet.data.fingerprints import DataChanged
 from optdet.data.folds import Folds, common_folder, from_folder, label_place, read_folds
 from optdet.data.synthetic.dataset import SyntheticDataset, make_dataset
 from optdet.errors import OptdetError
-
-OnImage = Callable[[int, int], None]
+from optdet.structures import OnImage
 
 
 @dataclass(frozen=True, slots=True)

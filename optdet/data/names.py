@@ -70,6 +70,11 @@ class NameIndex:
                 for key in {end, stem(end)} if by_stem else {end}:
                     self._loose[key] = None if key in self._loose else name
 
+    def fits_several(self, name: str) -> bool:
+        """Whether ``find`` gives None since more than one indexed name ends so."""
+        key = nfc(name).removeprefix("./")
+        return self.find(name) is None and key in self._loose
+
     def find(self, name: str) -> str | None:
         """The indexed spelling, or None."""
         ends = _ends(nfc(name).removeprefix("./"))

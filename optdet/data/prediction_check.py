@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from optdet.data.names import leaves_folder, nfc
+from optdet.geometry.simplify import MIN_POINTS
 from optdet.structures import FloatArray, Problem
 
 MAX_POLYGONS = 500
-MIN_POINTS = 4
 
 
 def check_predictions(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from optdet.errors import OptdetError
 from optdet.geometry.simplify import MIN_POINTS, simplified
 from optdet.metrics.iou import iou_matrix
 from optdet.phrases import counted
-from optdet.structures import FloatArray
+from optdet.structures import FloatArray, OnImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def simplify_predictions(
     predictions: Mapping[str, Sequence[NDArray[Any]]],
     max_points: int,
     *,
-    on_image: Callable[[int, int], None] | None = None,
+    on_image: OnImage | None = None,
 ) -> Simplified:
     """Every polygon with at most ``max_points`` points; OptdetError for fewer than 4 of them."""
     require_points(max_points)

@@ -31,7 +31,7 @@ HEADER = "filename,polygons"
 
 
 @dataclass(frozen=True, slots=True)
-class PredictionFile:
+class ScannedPredictions:
     """What a file holds: polygons by NFC image name, in the file's order, and the rows that cannot be read.
     An image whose row cannot be read has a place and no polygons.
 
@@ -98,7 +98,7 @@ def read_predictions(path: Path) -> dict[str, list[FloatArray]]:
     return dict(found.polygons)
 
 
-def scan_predictions(path: Path) -> PredictionFile:
+def scan_predictions(path: Path) -> ScannedPredictions:
     """The same with the rows that cannot be read beside it; OptdetError for what is no prediction file."""
     require_path(path, what="prediction file")
     if path.is_dir():
@@ -108,12 +108,12 @@ def scan_predictions(path: Path) -> PredictionFile:
     return parse_predictions(path, read_text(path))
 
 
-def parse_predictions(path: Path, text: str) -> PredictionFile:
+def parse_predictions(path: Path, text: str) -> ScannedPredictions:
     """Text as that of a file; ``path`` is what problems name."""
     if detect_format(text) != "ufo":
         return _parse_csv(path, text)
     labels = parse_ufo(path, text, make_word=_json_polygon)
-    return PredictionFile(
+    return ScannedPredictions(
         polygons={name: [word.polygon for word in words] for name, words in labels.words.items()},
         places={name: f"images/{name}" for name in labels.words},
         problems=labels.problems,
@@ -134,7 +134,7 @@ def _json_polygon(fields: dict[str, Any]) -> Word | BadWord:
     return BadWord(polygon) if isinstance(polygon, str) else Word(polygon)
 
 
-def _parse_csv(path: Path, text: str) -> PredictionFile:
+def _parse_csv(path: Path, text: str) -> ScannedPredictions:
     lines = split_lines(text)
     if lines[0].replace('"', "").replace(" ", "").lower() != HEADER:
         raise OptdetError(
@@ -160,7 +160,7 @@ def _parse_csv(path: Path, text: str) -> PredictionFile:
             found[image] = polygons
         if image is not None:
             places[image] = f"{number}, {image}"
-    return PredictionFile(found, places, rows.finish("ufo").problems)
+    return ScannedPredictions(found, places, rows.finish("ufo").problems)
 
 
 def _unquoted(name: str) -> str:

@@ -54,13 +54,27 @@ def parts_of(parts: Sequence[SourcePart], indices: Sequence[int]) -> tuple[Sourc
 
 
 def _names(configs: Sequence[SourceConfig]) -> list[str]:
-    """The sources' image folders, told apart by as many of their last parts as that takes."""
-    paths = [PurePath(config.images).parts for config in configs]
-    for n_parts in range(1, max(map(len, paths)) + 1):
-        names = ["/".join(path[-n_parts:]) for path in paths]
-        if len(set(names)) == len(names):
+    """The sources' image folders; where several have one, with their label files; else with a number."""
+    images = _short([config.images for config in configs])
+    if _distinct(images):
+        return images
+    labels = _short([config.labels for config in configs])
+    names = [f"{folder} ({file})" for folder, file in zip(images, labels, strict=True)]
+    return names if _distinct(names) else [f"{name} {n}" for n, name in enumerate(names, start=1)]
+
+
+def _short(paths: Sequence[str]) -> list[str]:
+    """As many last parts of each path as tell those apart that differ."""
+    parts = [PurePath(path).parts or (path,) for path in paths]  # "." has none
+    for n_parts in range(1, max(map(len, parts))):
+        names = ["/".join(each[-n_parts:]) for each in parts]
+        if len(set(names)) == len(set(parts)):
             return names
-    return [f"{name} ({PurePath(config.labels).name})" for name, config in zip(names, configs, strict=True)]
+    return [str(PurePath(*each)) for each in parts]
+
+
+def _distinct(names: Sequence[str]) -> bool:
+    return len(set(names)) == len(names)
 
 
 def expected_length(parts: Sequence[SourcePart]) -> float:
@@ -68,9 +82,12 @@ def expected_length(parts: Sequence[SourcePart]) -> float:
     return sum(part.n_images * part.weight for part in parts)
 
 
-def epoch_order(parts: Sequence[SourcePart], seed: int, epoch: int) -> NDArray[np.int64]:
+def epoch_order(
+    parts: Sequence[SourcePart], seed: int, epoch: int, limit: int | None = None
+) -> NDArray[np.int64]:
     """Indices of the images of an epoch (from 1), shuffled. An epoch is never empty: where the weights leave
-    no image, one of the largest weight is taken.
+    no image, one of the largest weight is taken. One that ends after ``limit`` images has each source's share
+    of them, as a whole one has.
     """
     rng = np.random.default_rng((seed, epoch, 0x0DE))
     weights = np.repeat([part.weight for part in parts], [part.n_images for part in parts])
@@ -82,7 +99,23 @@ def epoch_order(parts: Sequence[SourcePart], seed: int, epoch: int) -> NDArray[n
         times = np.concatenate([_turns(part, place, seed, epoch) for place, part in enumerate(parts)])
     if not times.any():
         times[weights.argmax()] = 1
-    return rng.permutation(np.repeat(np.arange(len(weights)), times))
+    order = rng.permutation(np.repeat(np.arange(len(weights)), times))
+    if limit is None or limit >= len(order):
+        return order
+    if len(parts) == 1:
+        return order[:limit]
+    return rng.permutation(_in_proportion(order, source_of_images(parts)[order], limit))
+
+
+def _in_proportion(order: NDArray[np.int64], sources: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
+    """The first images of each source, ``limit`` in all, as many as its share of the order (largest
+    remainder).
+    """
+    counts = np.bincount(sources)
+    quotas, remainders = np.divmod(counts * limit, len(order))
+    quotas[np.argsort(-remainders, kind="stable")[: limit - quotas.sum()]] += 1
+    taken = [order[sources == source][:quota] for source, quota in enumerate(quotas)]
+    return np.concatenate(taken)
 
 
 def _turns(part: SourcePart, place: int, seed: int, epoch: int) -> NDArray[np.int64]:

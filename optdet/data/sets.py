@@ -14,13 +14,13 @@ from optdet.config import DataConfig, SourceConfig
 from optdet.data.fingerprints import DataState, data_state, file_digests
 from optdet.data.image_cache import CanvasReader, PartReader, open_canvases
 from optdet.data.images import image_size
-from optdet.data.located import Located, OnImage, locate
+from optdet.data.located import Located, locate
 from optdet.data.pool import load_sources, open_pool
 from optdet.data.sampling import SourcePart, parts_of, source_parts
 from optdet.data.source import Source, load_source
 from optdet.errors import OptdetError
 from optdet.geometry.letterbox import Letterbox
-from optdet.structures import FloatArray, Sample
+from optdet.structures import FloatArray, OnImage, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,10 @@ class ImageSet:
 
 @dataclass(frozen=True, slots=True)
 class DataSets:
-    """Both sets, where validation came from, what was skipped, and by which a change of them is noticed."""
+    """Both sets, by which a change of them is noticed, and what was skipped."""
 
     train: ImageSet
     val: ImageSet
-    val_source: SourceConfig
     state: DataState
     notes: tuple[str, ...]
 
@@ -90,7 +89,7 @@ def open_sets(
     val = place(val_source.samples, source_parts([located.val], [len(val_source.samples)]))
     state = data_state(train.samples, val.samples)
     notes = tuple(note for source in (*train_sources, val_source) for note in source.notes())
-    return DataSets(train, val, located.val, state, notes)
+    return DataSets(train, val, state, notes)
 
 
 def _load(source: SourceConfig, setting: str) -> Source:
@@ -116,7 +115,7 @@ def _open_fold(located: Located, place: Callable[..., ImageSet]) -> DataSets:
     every = place(pool.samples, pool.parts)
     train, val = every.part(pool.learnt(fold)), every.part(pool.held_out(fold))
     state = data_state(train.samples, val.samples, digests)
-    return DataSets(train, val, located.val, state, pool.notes)
+    return DataSets(train, val, state, pool.notes)
 
 
 def validation_samples(located: Located) -> tuple[Sample, ...]:

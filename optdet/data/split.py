@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,15 +24,15 @@ from optdet.data.folds import (
 from optdet.data.groups import named_groups, with_twins
 from optdet.data.images import image_size
 from optdet.data.label_ufo import write_ufo
+from optdet.data.looks import Look
 from optdet.data.partition import Traits, partition
 from optdet.data.pool import load_sources, pooled_samples
 from optdet.data.source import Source
+from optdet.data.split_copies import copies_in_judge, looks_of
 from optdet.data.survey import Spread
 from optdet.errors import OptdetError
 from optdet.phrases import counted
-from optdet.structures import Sample
-
-OnImage = Callable[[int, int], None]
+from optdet.structures import OnImage, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Split:
 
     folds: Folds
     samples: tuple[Sample, ...]
+    looks: tuple[Look, ...]
     images_dir: Path
     notes: tuple[str, ...]
 
@@ -129,8 +131,9 @@ def split_data(
     return Split(
         folds,
         found.samples,
+        found.looks,
         common_folder([source.images for source in sources]),
-        (*notes, *_judge_notes(judge, found.digests)),
+        (*notes, *copies_in_judge(judge, found.looks)),
     )
 
 
@@ -140,6 +143,7 @@ class _Measured:
 
     samples: tuple[Sample, ...]
     sizes: tuple[tuple[int, int], ...]
+    looks: tuple[Look, ...]
     digests: Mapping[Path, str]
     groups: Mapping[str, str]
     notes: tuple[str, ...]
@@ -179,17 +183,14 @@ class _Measured:
 def _measured(sources: Sequence[Source], groups: Path | None, on_image: OnImage | None) -> _Measured:
     pooled = pooled_samples(sources)
     samples = tuple(sample for of_source in pooled for sample in of_source)
-    sizes = []
-    for number, sample in enumerate(samples, start=1):
-        sizes.append(image_size(sample.image_path))
-        if on_image is not None:
-            on_image(number, len(samples))
-    digests = file_digests(samples)
     named, notes = named_groups(sources, pooled, groups)
-    together, n_twins = with_twins(samples, named, digests)
+    sizes = tuple(image_size(sample.image_path) for sample in samples)
+    looks = tuple(looks_of(samples, on_image))
+    digests = file_digests(samples)
+    together, n_twins = with_twins(samples, [look.pixels for look in looks], named, digests)
     if n_twins:
-        notes.append(f"{counted(n_twins, 'image')} with the same file as another: kept in its fold")
-    return _Measured(samples, tuple(sizes), digests, together, tuple(notes))
+        notes.append(f"{counted(n_twins, 'image')} with the same pixels as another: kept in its fold")
+    return _Measured(samples, sizes, looks, digests, together, tuple(notes))
 
 
 def write_split(split: Split, out: Path, *, force: bool = False) -> str:
@@ -213,10 +214,12 @@ def write_split(split: Split, out: Path, *, force: bool = False) -> str:
             where=str(path),
             fix="give another --out, or --force",
         )
+    if not same:
+        # Killed from here on, it leaves label files out, and none of another partition.
+        _remove_labels(folder)
+        write_folds(path, folds)
     for number in range(folds.n_folds):
         _write_labels(split, folder, number)
-    if not same:
-        write_folds(path, folds)
     return "exists" if same else "wrote"
 
 
@@ -234,8 +237,17 @@ def _write_labels(split: Split, folder: Path, fold: int) -> None:
         )
 
 
+def _remove_labels(folder: Path) -> None:
+    """The label files of all folds that are there, and folders that had nothing else."""
+    for of_fold in folder.glob("fold[0-9]*"):
+        for part in ("train", "val"):
+            (of_fold / f"{part}.json").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            of_fold.rmdir()
+
+
 def _require_enough(traits: Sequence[Traits], n_folds: int) -> None:
-    units = {image.group or f" {image.key}" for image in traits if image.readable}
+    units = {(image.group, image.key if image.group is None else "") for image in traits if image.readable}
     if len(units) < n_folds:
         grouped = any(image.group is not None for image in traits)
         raise OptdetError(
@@ -254,19 +266,3 @@ def _require_readable(traits: Sequence[Traits], fold_of: Sequence[int], n_folds:
             where="--folds",
             fix="ask for fewer folds, or for smaller groups",
         )
-
-
-def _judge_notes(judge: SourceConfig | None, digests: Mapping[Path, str]) -> list[str]:
-    """Whether images to judge the detectors by are learnt from as well."""
-    if judge is None:
-        return []
-    (source,) = load_sources([judge])
-    known = set(digests.values())
-    of_judge = file_digests(source.samples)
-    both = [sample.name for sample in source.samples if of_judge[sample.image_path] in known]
-    if not both:
-        return []
-    return [
-        f"warning: {counted(len(both), 'image')} of {judge.labels} are in the folds too, as {both[0]}: "
-        "what is judged on them was learnt from them"
-    ]

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optdet.data.files import require_folder
-from optdet.data.images import image_size, list_images, relative_name
+from optdet.data.images import image_size
 from optdet.data.labels import read_labels
-from optdet.data.names import NameIndex, stem
+from optdet.data.named_images import named_images
+from optdet.data.names import stem
 from optdet.data.prediction_check import PredictionSummary, check_predictions, summarize_predictions
-from optdet.data.predictions import PredictionFile, scan_predictions
+from optdet.data.predictions import ScannedPredictions, scan_predictions
 from optdet.errors import OptdetError
 from optdet.phrases import counted
 from optdet.structures import Problem
-
-Sizes = Mapping[str, tuple[int, int] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +25,7 @@ class CheckedFile:
 
     path: Path
     sha256: str
-    found: PredictionFile
+    found: ScannedPredictions
     problems: tuple[Problem, ...]
     summary: PredictionSummary
     knows_images: bool
@@ -55,42 +53,48 @@ class CheckedFile:
 def check_file(path: Path, *, images: Path | None = None, labels: Path | None = None) -> CheckedFile:
     """Check a file against a folder of ``images``, the images that a label file names, or both.
 
-    Without either, whether an image is missing cannot be told, nor whether a polygon leaves its image.
-    OptdetError for what is no prediction file.
+    Without either, whether an image is missing cannot be told, nor whether a polygon leaves its image. With
+    both, an image that is labelled has to be in the folder too. OptdetError for what is no prediction file.
     """
     found = scan_predictions(path)
     content = path.read_bytes()
     expected = _expected(found, images, labels)
+    absent = [
+        Problem(str(path), found.places.get(name, name), f"the image is labelled, and not in {images}")
+        for name in expected.absent
+    ]
     # A row that cannot be read is a problem of its own: its image is not missing.
     unreadable = found.places.keys() - found.polygons.keys()
-    sizes = {name: size for name, size in expected.items() if name not in unreadable}
+    sizes = {name: size for name, size in expected.sizes.items() if name not in unreadable}
     problems = check_predictions(found.polygons, sizes, file=str(path), places=found.places)
     return CheckedFile(
         path=path,
         sha256=hashlib.sha256(content).hexdigest(),
         found=found,
-        problems=(*found.problems, *problems),
+        problems=(*found.problems, *absent, *problems),
         summary=summarize_predictions(found.polygons, n_bytes=len(content)),
         knows_images=images is not None or labels is not None,
     )
 
 
-def _expected(found: PredictionFile, images: Path | None, labels: Path | None) -> Sizes:
-    """Names and sizes of the images that the file has to hold."""
-    if images is None and labels is None:
-        return dict.fromkeys(found.polygons)
-    if labels is None:
-        assert images is not None
-        return _sizes(images, None)
-    label_file = read_labels(labels)
-    if images is not None:
-        return _sizes(images, NameIndex(label_file.words, by_stem=label_file.names_are_stems))
+@dataclass(frozen=True, slots=True)
+class _Expected:
+    """The images that a file has to hold, by name; ``absent`` are those that the folder of images lacks."""
+
+    sizes: Mapping[str, tuple[int, int] | None]
+    absent: tuple[str, ...] = ()
+
+
+def _expected(found: ScannedPredictions, images: Path | None, labels: Path | None) -> _Expected:
     # A leaderboard knows names letter by letter; but a label file named after its image has no extension.
-    by_stem = {stem(name): name for name in found.places} if label_file.names_are_stems else {}
-    return {by_stem.get(name, name): label_file.sizes.get(name) for name in label_file.words}
-
-
-def _sizes(images: Path, index: NameIndex | None) -> Sizes:
-    paths = list_images(require_folder(images, what="images folder"))
-    named = {relative_name(path, images): path for path in paths}
-    return {name: image_size(path) for name, path in named.items() if index is None or index.find(name)}
+    by_stem = {stem(name): name for name in found.places}
+    if images is not None:
+        named = named_images(images, labels)
+        absent = tuple(name if name in found.places else by_stem.get(name, name) for name in named.missing)
+        sizes = {name: image_size(path) for name, path in named.paths.items()}
+        return _Expected({**sizes, **dict.fromkeys(absent)}, absent)
+    if labels is None:
+        return _Expected(dict.fromkeys(found.polygons))
+    label_file = read_labels(labels)
+    spelled = by_stem if label_file.names_are_stems else {}
+    return _Expected({spelled.get(name, name): label_file.sizes.get(name) for name in label_file.words})

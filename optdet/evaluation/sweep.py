@@ -14,7 +14,7 @@ holds no lock; polygons, which are simplified and grown in Python's own calls, a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -44,9 +44,8 @@ from optdet.evaluation.sweep_counting import (
 )
 from optdet.evaluation.sweep_relations import ImageRelations, JoinedRelations, join, relate_candidates
 from optdet.metrics.matching import N_TOTALS
-from optdet.structures import Metric
+from optdet.structures import Metric, OnImage
 
-OnImage = Callable[[int, int], None]
 _WORTH_PROCESSES = 32
 """Images from which on processes repay the seconds that they take to start."""
 

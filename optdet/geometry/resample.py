@@ -15,9 +15,10 @@ from optdet.geometry.placement import Placement
 
 def onto_canvas(prob_map: NDArray[np.floating], own: Placement, canvas: Placement) -> NDArray[np.float16]:
     """The map (H, W) of an image that lies ``own``, as one of ``canvas``: the same values where the two are
-    equal, else linear up and by area down, and 0 in the padding. ValueError for another image's canvas.
+    equal but for the filter that draws the image, else linear up and by area down, and 0 in the padding.
+    ValueError for another image's canvas.
     """
-    if own == canvas:
+    if _lies(own) == _lies(canvas):
         return np.asarray(prob_map, dtype=np.float16)
     if (own.width, own.height) != (canvas.width, canvas.height):
         raise ValueError(
@@ -34,6 +35,14 @@ def onto_canvas(prob_map: NDArray[np.floating], own: Placement, canvas: Placemen
     moved = np.zeros((canvas.canvas_height, canvas.canvas_width), dtype=np.float16)
     _part(moved, canvas)[:] = np.clip(resized, 0, 1)
     return moved
+
+
+def _lies(place: Placement) -> tuple[int, ...]:
+    """Where an image is on its canvas, without the filter that draws it there."""
+    return (
+        *(place.width, place.height, place.canvas_width, place.canvas_height),
+        *(place.inner_width, place.inner_height, place.left, place.top),
+    )
 
 
 def _part(array: NDArray[np.floating], place: Placement) -> NDArray[np.floating]:

@@ -70,8 +70,6 @@ class Detector:
 
     def prob_map(self, canvas: NDArray[np.uint8]) -> NDArray[np.float16]:
         """The map (S, S) of one canvas (S, S, 3)."""
-        if self._n_threads not in (None, torch.get_num_threads()):
-            torch.set_num_threads(self._n_threads)
         return np.asarray(self._prob_map(canvas).to(torch.float16).cpu().numpy())
 
     def unrounded_map(self, canvas: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -80,6 +78,8 @@ class Detector:
 
     @torch.inference_mode()
     def _prob_map(self, canvas: NDArray[np.uint8]) -> torch.Tensor:
+        if self._n_threads not in (None, torch.get_num_threads()):
+            torch.set_num_threads(self._n_threads)
         images = self._normalize(torch.from_numpy(canvas)[None].to(self.device))
         with autocast(self.device, self._dtype):
             return self.model.prob_maps(images)[0]

@@ -10,10 +10,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from optdet.data.files import require_folder
-from optdet.data.images import image_size, list_images, relative_name
-from optdet.data.labels import read_labels
-from optdet.data.names import NameIndex
+from optdet.data.images import image_size, relative_name
+from optdet.data.named_images import require_named
 from optdet.data.prediction_check import PredictionSummary, check_predictions, summarize_predictions
 from optdet.data.prediction_simplify import Simplified, require_points, simplify_predictions
 from optdet.data.predictions import write_predictions
@@ -51,11 +49,12 @@ def predict_folder(
 ) -> WrittenPredictions:
     """Detect, check, write ``out`` (.csv or .json), polygons with at most ``max_points`` points.
 
-    Nothing is written where the check finds a fault.
+    ``labels`` name the images, all of them in the folder; by default it is all that are there. Nothing is
+    written where the check finds a fault.
     """
     require_format(out)
     require_points(max_points)
-    paths = chosen_images(images, labels)
+    paths = require_named(images, labels)
     named = {relative_name(path, images): path for path in paths}
     found = {name: each.polygons for name, each in zip(named, detect(paths), strict=True)}
     return write_checked(found, named, out, max_points=max_points)
@@ -96,16 +95,3 @@ def write_checked(
         summary=summarize_predictions(polygons, n_bytes=len(content)),
         simplified=simplified,
     )
-
-
-def chosen_images(images: Path, labels: Path | None) -> list[Path]:
-    """The images of a folder, or those of them that a label file names."""
-    require_folder(images, what="images folder")
-    paths = list_images(images)
-    if labels is not None:
-        label_file = read_labels(labels)
-        index = NameIndex(label_file.words, by_stem=label_file.names_are_stems)
-        paths = [path for path in paths if index.find(relative_name(path, images)) is not None]
-    if not paths:
-        raise OptdetError("no images there", where=str(images), fix="name a folder of jpg, png, ... files")
-    return paths

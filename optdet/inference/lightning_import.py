@@ -26,6 +26,7 @@ from optdet.model.lightning_checkpoint import LightningCheckpoint, read_lightnin
 from optdet.settings_yaml import dump_yaml
 
 _HOME: Final = {"data.size": 640, "data.interpolation": "bilinear", "data.pad": "center"}
+_PREPROCESSING: Final = {f"data.{name}" for name in ("size", "pad", "interpolation", "mean", "std")}
 _HOME_ORIGIN: Final = "the baseline's"
 _SIDE: Final = "max_size"
 """The baseline's transform names the canvas's side so."""
@@ -49,7 +50,7 @@ class Imported:
 
     def as_json(self) -> dict[str, Any]:
         data = self.config.data.model_dump(
-            mode="json", include={"size", "pad", "interpolation", "mean", "std"}
+            mode="json", include={name.removeprefix("data.") for name in _PREPROCESSING}
         )
         return {
             "checkpoint": str(self.out),
@@ -86,17 +87,18 @@ def import_checkpoint(
     tensors = split_tensors(read.tensors, str(path))
     settings, taken, notes = _from_hyperparameters(read.hyperparameters)
     given = dict(map(parse_override, overrides))
-    backbone = backbone or given.pop("model.backbone", None)
+    if backbone is None and "model.backbone" in given:
+        config_from({}, [text for text in overrides if parse_override(text)[0] == "model.backbone"])
+        backbone = given["model.backbone"]
     name, origin, twins = _backbone(tensors, backbone, settings.get("model.backbone"), path, on_network)
     settings |= {
         "model.backbone": name,
         "model.pretrained": False,
         "model.inner_channels": tensors.inner_channels,
         "model.thresh_branch": tensors.thresh_branch,
-        **given,
     }
     taken |= dict.fromkeys(given, "given") | {"model.backbone": origin}
-    config = _config(settings, str(path))
+    config = _config({key: settings[key] for key in settings.keys() - given.keys()}, overrides, str(path))
     model = new_model(config, for_training=False)
     behind = fill(model, tensors, str(path))
     payload: dict[str, Any] = {
@@ -142,7 +144,9 @@ def _from_hyperparameters(values: Mapping[str, Any]) -> tuple[dict[str, Any], di
             ours = put(value)
             config_from(set_dotted({}, name, ours))
         except (ValueError, OptdetError):
-            refused.append(f"{theirs} {value!r} is no {name}")
+            # What was left out there, and images and folds that it was trained on, are nobody's loss.
+            if value is not None and (not name.startswith("data.") or name in _PREPROCESSING):
+                refused.append(f"{theirs} {value!r} is no {name}")
             continue
         settings[name], taken[name] = ours, theirs
     sides = {theirs: value for theirs, value in values.items() if theirs.rpartition(".")[2] == _SIDE}
@@ -164,11 +168,11 @@ def _renamed(theirs: str) -> tuple[str, Callable[[Any], Any]] | None:
     return None
 
 
-def _config(settings: Mapping[str, Any], where: str) -> Config:
+def _config(settings: Mapping[str, Any], overrides: Sequence[str], where: str) -> Config:
     tree: dict[str, Any] = {}
     for name, value in settings.items():
         tree = set_dotted(tree, name, value)
-    return config_from(tree, where=where)
+    return config_from(tree, overrides, where)
 
 
 def _backbone(

@@ -28,7 +28,8 @@ from optdet.errors import OptdetError
 from optdet.geometry.letterbox import Letterbox
 from optdet.geometry.placement import Placement, Stretch
 from optdet.inference.map_names import find_maps
-from optdet.inference.predict import ImageMap, OnImage
+from optdet.inference.predict import ImageMap
+from optdet.structures import OnImage
 
 MapPlacement = Literal["auto", "letterbox", "stretch"]
 _ARRAY_NAME = "prob_map"

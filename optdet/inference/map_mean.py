@@ -25,7 +25,8 @@ from optdet.errors import OptdetError
 from optdet.geometry.placement import Placement
 from optdet.geometry.resample import onto_canvas
 from optdet.inference.map_source import MapSource
-from optdet.inference.predict import ImageMap, OnImage
+from optdet.inference.predict import ImageMap
+from optdet.structures import OnImage
 
 MAX_WEIGHT: Final = 2**20
 """Of a whole-number weight: with 25 bits of a float16 and up to 256 sources a sum stays below 2**53."""

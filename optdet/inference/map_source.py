@@ -18,9 +18,10 @@ from optdet.data.image_cache import CanvasReader
 from optdet.errors import OptdetError
 from optdet.inference.cache_listing import evict, list_cache
 from optdet.inference.map_cache import MapCache
-from optdet.inference.predict import CanvasDetector, ImageMap, OnImage, image_key, prob_maps
+from optdet.inference.predict import CanvasDetector, ImageMap, image_key, prob_maps
 from optdet.inference.preprocessing import Preprocessing
 from optdet.inference.views import ScalableDetector, View
+from optdet.structures import OnImage
 
 EMPTY_BELOW = 0.05
 """A map that stays below this everywhere has no candidate at any threshold that is searched."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,7 @@ from optdet.detection.postprocess import MapDetector
 from optdet.digest import file_sha256
 from optdet.inference.map_cache import MapCache
 from optdet.inference.preprocessing import Preprocessing
-from optdet.structures import Detections, Thresholds
-
-OnImage = Callable[[int, int], None]
+from optdet.structures import Detections, OnImage, Thresholds
 
 
 class CanvasDetector(Protocol):

@@ -13,23 +13,13 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-import shapely
 from numpy.typing import ArrayLike
 
-from optdet.metrics.clipping import all_convex_turns
-from optdet.metrics.iou_pairs import find_overlaps
-from optdet.metrics.rings import (
-    Index,
-    read_polygons,
-    regions,
-    ring_starts,
-    shared_areas,
-    stack_rings,
-)
+from optdet.metrics.overlaps import Shapes, ious_of, pairs_that_may_reach
+from optdet.metrics.rings import Index, read_polygons
 from optdet.structures import FloatArray
 
 MIN_IOU: Final = 0.5
-_SLACK: Final = 1e-7
 
 
 def agreement(first: Sequence[ArrayLike], second: Sequence[ArrayLike]) -> float:
@@ -81,26 +71,9 @@ def _paired_ious(one: list[FloatArray], two: list[FloatArray]) -> float:
 
 def _overlapping(one: list[FloatArray], two: list[FloatArray]) -> tuple[Index, Index, FloatArray]:
     """Pairs with an IoU above one half: indices of both, and the IoUs."""
-    a, b = stack_rings(one, "polygon"), stack_rings(two, "polygon")
-    shapes_a, shapes_b = regions(a), regions(b)
-    areas_a, areas_b = np.asarray(shapely.area(shapes_a)), np.asarray(shapely.area(shapes_b))
-    starts = ring_starts(b.sizes)
-    _, shared, pairs = find_overlaps(
-        a.points,
-        ring_starts(a.sizes),
-        b.points,
-        starts,
-        all_convex_turns(b.points, starts),
-        b.boxes(),
-        areas_b,
-        np.zeros(len(b), dtype=np.bool_),
-        MIN_IOU / (1 + MIN_IOU) - _SLACK,
-        0.0,
-    )
-    rows, columns = pairs.T
-    unknown = np.flatnonzero(np.isnan(shared))
-    shared[unknown] = shared_areas(shapes_a[rows[unknown]], shapes_b[columns[unknown]])
-    united = areas_a[rows] + areas_b[columns] - shared
-    ious = np.minimum(np.divide(shared, united, out=np.zeros_like(shared), where=united > 0), 1.0)
+    first, second = Shapes.of(one), Shapes.of(two)
+    found = pairs_that_may_reach(first, second, MIN_IOU)
+    ious = ious_of(first, second, found)
     above = ious > MIN_IOU
-    return rows[above], columns[above], ious[above]
+    rows, columns = found.pairs[above].T
+    return rows, columns, ious[above]

@@ -15,11 +15,10 @@ from typing import Protocol
 from optdet.config import DataConfig
 from optdet.config_io import apply_params, load_config
 from optdet.errors import OptdetError
-from optdet.inference.predict import OnImage
 from optdet.playbook.definition import PlaybookConfig
 from optdet.playbook.result import StageResult
 from optdet.playbook.score import LOCAL, Reader
-from optdet.structures import Thresholds
+from optdet.structures import OnImage, Thresholds
 from optdet.tuning.detection_source import DetectionSource, OpenSource
 from optdet.tuning.progress import Progress
 from optdet.tuning.source import SourceOptions, open_detections, open_source

@@ -17,7 +17,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock
 from optuna.exceptions import StorageInternalError
@@ -28,9 +28,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from optdet.errors import OptdetError
-from optdet.store.outage import first_line, raise_outages, remedy
+from optdet.store.outage import first_line, raise_outages, unusable
 from optdet.store.reading import Storage, is_reading, reading
-from optdet.store.tables import SCHEMA_VERSION, check_version, ensure_tables, installed_version
+from optdet.store.tables import check_version, ensure_tables, installed_version, is_complete
 from optdet.store.url import file_of, is_sqlite, parse_url, shown, storage_url
 
 BUSY_TIMEOUT_S = 60.0
@@ -54,10 +54,10 @@ def open_storage(url: str | Path, *, create: bool = True) -> RDBStorage:
         if file is not None:
             _check_file(file, create=create)
         with _creation_lock(parsed, file):
-            version = _schema_version(parsed)
-            if version is None and not create:
+            there = _tables_there(parsed)
+            if there == "none" and not create:
                 raise _nothing_here(parsed)
-            if version != SCHEMA_VERSION:
+            if there != "all":
                 return _connect(parsed)
         return _connect(parsed)
 
@@ -128,9 +128,7 @@ def database_errors(url: URL) -> Iterator[None]:
     except DATABASE_ERRORS as error:
         cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
         reason = first_line(cause.orig if isinstance(cause, DBAPIError) and cause.orig else cause)
-        raise OptdetError(
-            f"the database cannot be used: {reason}", where=shown(url), fix=remedy(reason)
-        ) from error
+        raise unusable(error, reason, shown(url)) from error
 
 
 @contextmanager
@@ -203,13 +201,15 @@ def _creation_lock(url: URL, file: Path | None) -> Iterator[None]:
         yield
 
 
-def _schema_version(url: URL) -> int | None:
-    """That of optdet's tables, None where there are none; refused where it is a newer one."""
+def _tables_there(url: URL) -> Literal["none", "some", "all"]:
+    """Which of optdet's tables; a database of a newer optdet is refused."""
     engine = create_engine(url, poolclass=NullPool, **_engine_arguments(url, BUSY_TIMEOUT_S))
     with engine.connect() as connection:
         # Before Optuna looks: a newer optdet may have brought a newer Optuna, and the cause is ours.
         check_version(connection)
-        return installed_version(connection)
+        if installed_version(connection) is None:
+            return "none"
+        return "all" if is_complete(connection) else "some"
 
 
 def _connect(url: URL) -> RDBStorage:

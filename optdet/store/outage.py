@@ -36,14 +36,11 @@ def raise_outages(engine: Engine, where: str) -> None:
     def _failed(context: ExceptionContext) -> None:
         error = context.original_exception
         if disk_fault(error) is not None:
-            reason = first_line(error)
-            raise DiskUnusable(
-                f"the database cannot be used: {reason}", where=where, fix=remedy(reason)
-            ) from error
+            raise unusable(error, first_line(error), where) from error
         if context.is_pre_ping or not _is_outage(context):  # a stale connection is replaced by a new one
             return
         raise DatabaseAway(
-            f"the database is away: {first_line(error)}", where=where, fix=remedy(str(error))
+            f"the database is away: {first_line(error)}", where=where, fix=_remedy(str(error))
         ) from error
 
 
@@ -63,13 +60,18 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def remedy(reason: str) -> str:
+def unusable(error: BaseException, reason: str, where: str) -> OptdetError:
+    """DiskUnusable where that is why the database failed, with what to do about that disk."""
+    what = f"the database cannot be used: {reason}"
+    fault = disk_fault(error)
+    if fault is not None:
+        return DiskUnusable(what, where=where, fix=fault.fix)
+    return OptdetError(what, where=where, fix=_remedy(reason))
+
+
+def _remedy(reason: str) -> str:
     if "locked" in reason:
         return "another program holds it: close that program, then run the same command again"
-    if "readonly" in reason:
-        return "make the file and its folder writable"
-    if "disk is full" in reason or "disk I/O" in reason:
-        return "make room on its disk, then run the same command again"
     return "check --storage or OPTDET_STORAGE"
 
 

@@ -40,7 +40,7 @@ def note_database(root: Path, storage: RDBStorage) -> None:
     try:
         root.mkdir(parents=True, exist_ok=True)
         with note.open("a", encoding="utf-8") as lines:
-            lines.write(f"{shown}\n")
+            lines.write(f"{_line_end(note)}{shown}\n")
     except OSError as error:
         raise OptdetError(
             f"the database cannot be noted ({error.strerror})", where=str(note), fix="check the folder"
@@ -68,6 +68,12 @@ def other_databases(root: Path, storage: RDBStorage) -> Iterator[tuple[str, Engi
                 engine.connect().close()
         if not is_own:
             yield url.render_as_string(), engine
+
+
+def _line_end(note: Path) -> str:
+    """What a file that somebody edited lacks at its end."""
+    content = note.read_bytes()
+    return "\n" if content and not content.endswith(b"\n") else ""
 
 
 def _noted(note: Path) -> list[str]:

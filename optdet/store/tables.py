@@ -7,7 +7,9 @@ gives the ids of a deleted study to the next one. Those of a submission are keye
 and belong to no study: what a leaderboard said outlives the studies. Times are seconds since the epoch,
 scores are 0..1.
 
-Version 2 has the three tables of submissions, and differs from version 1 in nothing else.
+Version 2 has the three tables of submissions and that of playbooks, and differs from version 1 in nothing
+else. Tables may come without a version of their own: one that is not there is made, and an optdet that knows
+nothing of it is not troubled by it.
 """
 
 from __future__ import annotations
@@ -171,6 +173,12 @@ def check_version(connection: Connection) -> None:
     )
 
 
+def is_complete(connection: Connection) -> bool:
+    """Whether the database has this version and every table of it."""
+    there = set(inspect(connection).get_table_names())
+    return METADATA.tables.keys() <= there and installed_version(connection) == SCHEMA_VERSION
+
+
 def ensure_tables(engine: Engine) -> None:
     """Make what is missing, in one transaction: the version's row appears together with the tables.
 
@@ -178,6 +186,8 @@ def ensure_tables(engine: Engine) -> None:
     """
     with engine.begin() as connection:
         check_version(connection)
+        if is_complete(connection):
+            return
+        METADATA.create_all(connection)
         if installed_version(connection) != SCHEMA_VERSION:
-            METADATA.create_all(connection)
             connection.execute(insert(VERSION).values(version=SCHEMA_VERSION, release=__version__))

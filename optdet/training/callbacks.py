@@ -23,7 +23,7 @@ class FitCallbacks:
 
     ``on_resume`` is given the epochs on disk, of which a database that was restored may know less, and one
     that outlived its files more; ``on_smaller_batch`` how it goes on after the card was too small.
-    ``before_save`` is called before files of the run are written or removed.
+    ``before_save`` is called before files of the run are written or removed, by a run that goes on too.
     """
 
     on_epoch_end: Callable[[EpochRecord], None] = _nothing

@@ -1,8 +1,8 @@
 """The checkpoints of one training run: ``last-0007-<sha>.pt`` and ``best-0005-<sha>.pt`` in its folder.
 
 A name carries the epoch and the first 16 hex digits of the file's SHA-256: a damaged file gives itself away
-without a database. The two newest ``last`` are kept: where the newest is damaged, the run goes on from the
-epoch before.
+without a database. The two newest ``last`` are kept: where the newest is damaged, or names a best that is
+gone, the run goes on from the epoch before.
 """
 
 from __future__ import annotations
@@ -78,16 +78,27 @@ class CheckpointFolder:
             for path, match in matches
             if match is not None and match[1] == kind
         ]
-        return sorted(saved, key=lambda checkpoint: (-checkpoint.epoch, -checkpoint.path.stat().st_mtime_ns))
+        return sorted(saved, key=lambda checkpoint: (-checkpoint.epoch, -_modified(checkpoint.path)))
 
-    def load_newest_last(self, say: Callable[[str], None]) -> dict[str, Any] | None:
-        """The newest ``last`` that is whole; a damaged one is said and removed."""
-        for checkpoint in self.found("last"):
-            if checkpoint.is_whole():
-                return checkpoint.load()
-            say(f"{checkpoint.path}: the checkpoint is damaged; going on from the epoch before")
+    def load_newest_last(
+        self, say: Callable[[str], None], fault_of: Callable[[dict[str, Any]], str | None] = lambda _: None
+    ) -> dict[str, Any] | None:
+        """The newest ``last`` that is whole, and whose content has no fault; others are said and removed."""
+        lasts = self.found("last")
+        for n_seen, checkpoint in enumerate(lasts, start=1):
+            payload = checkpoint.load() if checkpoint.is_whole() else None
+            fault = "the checkpoint is damaged" if payload is None else fault_of(payload)
+            if fault is None:
+                return payload
+            others = n_seen < len(lasts)
+            then = "going on from the epoch before" if others else "training again from the first epoch"
+            say(f"{checkpoint.path}: {fault}; {then}")
             checkpoint.path.unlink(missing_ok=True)
         return None
+
+    def has_best(self, epoch: int) -> bool:
+        """Whether the best checkpoint of an epoch is there, whole or not: nothing is read."""
+        return any(checkpoint.epoch == epoch for checkpoint in self.found("best"))
 
     def load_best(self, epoch: int) -> SavedCheckpoint | None:
         """The best checkpoint of an epoch, where it is there and whole."""
@@ -105,3 +116,11 @@ class CheckpointFolder:
         for checkpoint in self.found(kind):
             if checkpoint.path not in keep:
                 checkpoint.path.unlink(missing_ok=True)
+
+
+def _modified(path: Path) -> int:
+    """In nanoseconds; 0 for a file that was removed just now."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0

@@ -46,7 +46,16 @@ from optdet.training.recovery import (
     free_memory,
     loader_faults,
 )
-from optdet.training.run import Run, best_of, forget, load_initial, load_start, resume, save, set_up
+from optdet.training.run import (
+    Run,
+    best_of,
+    checkpoint_folder,
+    load_initial,
+    load_start,
+    resume,
+    save,
+    set_up,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +77,10 @@ def fit(
 ) -> FitResult:
     """Train as ``config`` says, from ``start`` on where one is given.
 
-    Where the card is too small, with half the batch and twice the steps an update, down to one image; where
-    a loader process was ended, with new ones; where its checkpoints were removed, once more from the first
-    epoch. TrialFailed for a NaN loss, or where none of this helps; OptdetError for bad settings.
+    Where the card is too small, with at most half the batch and more steps an update, down to one image;
+    where a loader process was ended, with new ones; where its checkpoints were removed, once more from the
+    newest that is of use, or from the first epoch. TrialFailed for a NaN loss, or where none of this helps;
+    OptdetError for bad settings.
     """
     smaller: Batching | None = None
     deaths = LoaderDeaths()
@@ -93,9 +103,9 @@ def fit(
                     f"{lost}, for the second time: see who removes files in {run_dir}"
                 ) from lost
             lost_before = True
-            callbacks.say(f"{lost}; training again from the first epoch")
-            callbacks.before_save()
-            forget(run_dir)
+            some = checkpoint_folder(run_dir).found("last")
+            then = "going on from those that are left" if some else "training again from the first epoch"
+            callbacks.say(f"{lost}; {then}")
         except torch.cuda.OutOfMemoryError as error:
             raise TrialFailed(
                 f"out of GPU memory with one image of {config.data.size} pixels: lower data.size"

@@ -27,7 +27,8 @@ class SourceLoss:
 class EpochRecord:
     """One epoch, from 1: mean losses, the learning rate at its end, and the validation score.
 
-    ``hmean`` is the competition macro H-mean at ``thresholds``, the best point of the coarse lattice.
+    ``hmean`` is the competition macro H-mean at ``thresholds``: the best point of the coarse lattice, or with
+    ``epoch_thresholds: current`` the config's own.
     ``sources`` is empty for a single one.
     """
 

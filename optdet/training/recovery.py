@@ -1,7 +1,7 @@
 """What training survives: a card too small for its batch, a loader that was killed, files that were removed.
 
-The first two break off the epoch in work, and the run goes on from its last checkpoint, as after a kill; the
-third costs all its epochs.
+All break off the epoch in work, and the run goes on from its newest whole checkpoint, as after a kill. Where
+files were removed there may be none: then from the first epoch.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -27,8 +28,14 @@ class Batching:
     accumulate: int
 
     def halved(self) -> Batching | None:
-        """Half the images a step and twice the steps an update; None for steps of one image."""
-        return Batching(self.batch_size // 2, 2 * self.accumulate) if self.batch_size > 1 else None
+        """At most half the images a step, and more steps an update, so that it has as many images as before;
+        None for steps of one image.
+        """
+        an_update = self.batch_size * self.accumulate
+        for batch_size in range(self.batch_size // 2, 0, -1):
+            if an_update % batch_size == 0:
+                return Batching(batch_size, an_update // batch_size)
+        return None
 
 
 class CardFull(Exception):
@@ -76,14 +83,16 @@ def card_faults(batching: Batching) -> Iterator[None]:
 
 
 @contextmanager
-def checkpoint_faults() -> Iterator[None]:
-    """CheckpointsLost where the folder is removed just while a file is written into it."""
+def checkpoint_faults(folder: Path) -> Iterator[None]:
+    """CheckpointsLost where the folder, or a file in it, is removed just while it is used."""
     try:
         yield
     except (OptdetError, FileNotFoundError) as error:
-        if not isinstance(error.__cause__ or error, FileNotFoundError):
+        missing = error.__cause__ or error
+        if not isinstance(missing, FileNotFoundError):
             raise
-        raise CheckpointsLost("the folder of its checkpoints was removed") from error
+        what = missing.filename if folder.is_dir() else "the folder of its checkpoints"
+        raise CheckpointsLost(f"{what} was removed") from error
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from optdet.inference.device import amp_dtype
 from optdet.inference.preprocessing import Preprocessing
 from optdet.model.checkpoint_file import load_checkpoint
 from optdet.model.dbnet import DBNet
+from optdet.structures import CheckpointRule
 from optdet.training.averaging import AveragedModel
 from optdet.training.callbacks import FitCallbacks
 from optdet.training.checkpoints import CheckpointFolder, SavedCheckpoint
@@ -91,7 +93,7 @@ def save(run: Run, record: EpochRecord, callbacks: FitCallbacks) -> None:
     """First the best, then the last that names it: a kill between the two repeats the epoch."""
     callbacks.before_save()
     run.history.append(record)
-    with checkpoint_faults():
+    with checkpoint_faults(run.folder.folder):
         common = {"config": run.config.model_dump(mode="json"), "epoch": record.epoch}
         if run.kept_epoch() == record.epoch:
             weights = run.validated_model.state_dict()
@@ -105,6 +107,8 @@ def save(run: Run, record: EpochRecord, callbacks: FitCallbacks) -> None:
                 "record": replace(record, seconds=0.0, images_per_s=0.0).as_dict(),
             }
             callbacks.on_checkpoint(run.folder.save("best", record.epoch, payload))
+        elif not run.folder.has_best(run.kept_epoch()):  # now, not after the epochs that are still to come
+            raise CheckpointsLost(_without_best(run.kept_epoch(), run.config.train.checkpoint))
         last = run.folder.save("last", record.epoch, {**common, **_resumable(run)})
         callbacks.on_checkpoint(last)
         lasts = run.folder.found("last")
@@ -130,9 +134,12 @@ def _resumable(run: Run) -> dict[str, Any]:
 
 
 def resume(run: Run, callbacks: FitCallbacks) -> None:
-    """Load the newest whole checkpoint, and let ``on_epoch_end`` hear of its epoch again."""
+    """Load the newest whole checkpoint whose best is whole too, and let ``on_epoch_end`` hear of its epoch
+    again."""
+    callbacks.before_save()  # what is removed here may be what another worker has just written
     remove_unfinished(run.folder.folder)
-    payload = run.folder.load_newest_last(callbacks.say)
+    with checkpoint_faults(run.folder.folder):
+        payload = run.folder.load_newest_last(callbacks.say, partial(_lost_best, run))
     if payload is None:
         callbacks.on_resume(())
         return
@@ -156,6 +163,18 @@ def resume(run: Run, callbacks: FitCallbacks) -> None:
     callbacks.say(f"going on after epoch {run.epoch} of {run.n_epochs}")
     callbacks.on_resume(run.history)
     callbacks.on_epoch_end(run.history[-1])
+
+
+def _lost_best(run: Run, payload: dict[str, Any]) -> str | None:
+    """Why a ``last`` is of no use: the best epoch that it knows of has no checkpoint any more."""
+    rule = run.config.train.checkpoint
+    epoch = kept_epoch([EpochRecord.from_dict(values) for values in payload["history"]], rule)
+    return None if run.folder.load_best(epoch) is not None else _without_best(epoch, rule)
+
+
+def _without_best(epoch: int, rule: CheckpointRule) -> str:
+    which = rule if rule == "best" else "last"
+    return f"the checkpoint of the {which} epoch, {epoch}, is missing or damaged"
 
 
 def load_initial(run: Run, path: Path, say: Callable[[str], None]) -> None:
@@ -189,16 +208,8 @@ def best_of(run: Run) -> SavedCheckpoint:
     epoch = run.kept_epoch()
     best = run.folder.load_best(epoch)
     if best is None:
-        which = run.config.train.checkpoint if run.config.train.checkpoint == "best" else "last"
-        raise CheckpointsLost(f"the checkpoint of the {which} epoch, {epoch}, is missing or damaged")
+        raise CheckpointsLost(_without_best(epoch, run.config.train.checkpoint))
     return best
-
-
-def forget(run_dir: Path) -> None:
-    """Remove every checkpoint of a run, so that it begins at its first epoch."""
-    folder = checkpoint_folder(run_dir)
-    folder.keep_only("last", [])
-    folder.keep_only("best", [])
 
 
 def checkpoint_folder(run_dir: Path) -> CheckpointFolder:

@@ -56,7 +56,7 @@ def make_pictures(shown: Illustrated, n_overlays: int) -> list[Path]:
     folder = shown.run_dir / "artifacts"
     folder.mkdir(parents=True, exist_ok=True)
     curve = folder / "curve.png"
-    draw_curve([_point(record) for record in shown.history], curve)
+    draw_curve([epoch_point(record) for record in shown.history], curve)
     landscape = folder / "landscape.png"
     draw_tried(shown.tried, landscape)
     table = folder / "images.csv"
@@ -91,9 +91,10 @@ def _overlay(shown: Illustrated, index: int, folder: Path) -> Path:
     return path
 
 
-def _point(record: EpochRecord) -> EpochPoint:
+def epoch_point(record: EpochRecord) -> EpochPoint:
     losses = {"prob": record.prob_loss, "thresh": record.thresh_loss, "binary": record.binary_loss}
-    losses |= {source.name: source.loss for source in record.sources if source.loss is not None}
+    # A folder of images may be called "prob" as well.
+    losses |= {f"source {source.name}": source.loss for source in record.sources if source.loss is not None}
     return EpochPoint(
         epoch=record.epoch, losses=losses, hmean=record.hmean, lr=record.lr, seconds=record.seconds
     )

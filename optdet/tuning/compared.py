@@ -19,8 +19,7 @@ from optdet.data.predictions import read_predictions
 from optdet.data.source import load_source
 from optdet.errors import OptdetError
 from optdet.evaluation.truth import Polygon
-from optdet.inference.predict import OnImage
-from optdet.structures import Sample, Thresholds, Word
+from optdet.structures import OnImage, Sample, Thresholds, Word
 from optdet.tuning.detection_source import DetectionSource, in_use
 from optdet.tuning.labelled import same_images
 from optdet.tuning.prediction_file import is_prediction_file

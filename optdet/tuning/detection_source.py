@@ -12,8 +12,7 @@ from optdet.errors import OptdetError
 from optdet.evaluation.configurations import detect_at
 from optdet.evaluation.parallel import mapped
 from optdet.inference.map_source import MapSource, with_content
-from optdet.inference.predict import OnImage
-from optdet.structures import Detections, Sample, Thresholds
+from optdet.structures import Detections, OnImage, Sample, Thresholds
 
 
 class DetectionSource(Protocol):

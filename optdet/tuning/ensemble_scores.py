@@ -21,8 +21,7 @@ from optdet.evaluation.landscape import detections_by_image
 from optdet.evaluation.scorer import ImageScorer, part_of
 from optdet.evaluation.selection import crossfit_thresholds
 from optdet.evaluation.truth import ImageTruth
-from optdet.inference.predict import OnImage
-from optdet.structures import Detections, FloatArray, Sample, Thresholds
+from optdet.structures import Detections, FloatArray, OnImage, Sample, Thresholds
 from optdet.tuning.task import TuningTask
 from optdet.tuning.thresholds import tune_thresholds
 

@@ -13,10 +13,9 @@ from optdet.errors import OptdetError
 from optdet.inference.map_mean import MeanMaps, WeightedMaps
 from optdet.inference.map_source import DetectorMaps
 from optdet.inference.onnx_options import OnnxOptions
-from optdet.inference.predict import OnImage
 from optdet.inference.views import View, parse_views
 from optdet.settings_yaml import read_mapping
-from optdet.structures import Detections, Sample, Thresholds
+from optdet.structures import Detections, OnImage, Sample, Thresholds
 from optdet.tuning.detection_source import DetectionSource, OpenSource
 from optdet.tuning.labelled import common_samples
 from optdet.tuning.prediction_file import PredictionFile, is_prediction_file

@@ -14,8 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from optdet.detection.voting import IOU_THRESH, Ballots, majority, vote
-from optdet.inference.predict import OnImage
-from optdet.structures import Detections, FloatArray, Thresholds
+from optdet.structures import Detections, FloatArray, OnImage, Thresholds
 from optdet.tuning.ensemble_scores import Bar, How, Judge, Scored, TunedDetections, mean, no_bar
 
 IOU_THRESHS: Final = (0.3, 0.4, 0.5, 0.6, 0.7)

@@ -19,8 +19,7 @@ from optdet.evaluation.difference import Difference, difference_of_means
 from optdet.evaluation.parallel import mapped
 from optdet.evaluation.scorer import ImageScorer, evaluate_at
 from optdet.evaluation.truth import ImageTruth
-from optdet.inference.predict import OnImage
-from optdet.structures import CheckpointRule, FloatArray, Sample, Thresholds
+from optdet.structures import CheckpointRule, FloatArray, OnImage, Sample, Thresholds
 from optdet.tuning import attributes as attr
 from optdet.tuning.fold_members import FOLD, fold_numbers
 from optdet.tuning.fold_scores import PooledScores, current_thresholds

@@ -18,9 +18,9 @@ from optdet.errors import OptdetError
 from optdet.evaluation.evaluate import Evaluation
 from optdet.evaluation.scorer import ImageScorer
 from optdet.inference.map_source import MapSource
-from optdet.inference.predict import ImageMap, OnImage, image_key, image_key_of
+from optdet.inference.predict import ImageMap, image_key, image_key_of
 from optdet.phrases import counted, numbers
-from optdet.structures import Sample, Thresholds
+from optdet.structures import OnImage, Sample, Thresholds
 from optdet.tuning.detection_source import OpenSource
 from optdet.tuning.fold_members import fold_members, fold_numbers, require_fold_study
 from optdet.tuning.fold_scores import current_thresholds, stored_scores

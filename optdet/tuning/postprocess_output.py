@@ -17,12 +17,13 @@ from optdet.config import Config
 from optdet.config_io import differences
 from optdet.data.files import write_atomically
 from optdet.data.images import relative_name
+from optdet.data.named_images import require_named
 from optdet.errors import OptdetError
 from optdet.evaluation.landscape import Landscape
-from optdet.inference.folder import WrittenPredictions, chosen_images, write_checked
-from optdet.inference.predict import OnImage
+from optdet.inference.folder import WrittenPredictions, write_checked
 from optdet.metrics.scores import METRIC_NAMES
 from optdet.settings_yaml import dump_yaml
+from optdet.structures import OnImage
 from optdet.tuning.detection_source import OpenSource
 from optdet.tuning.postprocess import Entry, PostprocessReport
 from optdet.tuning.tried import Tried, draw_tried
@@ -112,7 +113,7 @@ def write_submissions(
     on_image: OnImage | None = None,
 ) -> Iterator[tuple[Entry, WrittenPredictions]]:
     """A checked CSV of a folder of images for each entry; each with its file, once that is written."""
-    paths = chosen_images(images, None)
+    paths = require_named(images, None)
     named = {relative_name(path, images): path for path in paths}
     found: dict[str, dict[str, Sequence[NDArray[Any]]]] = {entry.name: {} for entry in entries}
     for image in source.maps.maps(paths, on_image=on_image):  # one map at a time in memory

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from optdet.data.named_images import require_named
 from optdet.errors import OptdetError
-from optdet.inference.folder import chosen_images
 from optdet.inference.map_folder import MapFolder
 from optdet.inference.map_names import find_maps
 from optdet.tuning.detection_source import OpenSource
@@ -38,7 +38,7 @@ def check_places(
 
 
 def _check_submissions(source: OpenSource, test_images: Path, labels: Iterable[str]) -> None:
-    paths = chosen_images(test_images, None)
+    paths = require_named(test_images, None)
     if isinstance(source.maps, MapFolder):
         find_maps(source.maps.folder, paths)
     owners: dict[str, str] = {}

@@ -19,9 +19,8 @@ from optdet.data.prediction_matching import match_predictions
 from optdet.data.predictions import read_predictions
 from optdet.errors import OptdetError
 from optdet.geometry.polygons import area
-from optdet.inference.predict import OnImage
 from optdet.phrases import counted
-from optdet.structures import Detections, FloatArray, Sample, Thresholds
+from optdet.structures import Detections, FloatArray, OnImage, Sample, Thresholds
 
 SUFFIXES: Final = (".csv", ".json")
 _MIN_POINTS = 3

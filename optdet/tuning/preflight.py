@@ -13,10 +13,10 @@ from optdet.config import Config, ModelConfig
 from optdet.data.sets import open_sets
 from optdet.inference.detector import config_in, load_weights, new_model
 from optdet.inference.device import choose_device
-from optdet.inference.predict import OnImage
 from optdet.model.backbone import build_backbone, check_backbone_name
 from optdet.model.checkpoint_file import load_checkpoint
 from optdet.search_space import Choice
+from optdet.structures import OnImage
 from optdet.study_config import StudyConfig
 
 if TYPE_CHECKING:

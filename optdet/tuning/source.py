@@ -25,9 +25,8 @@ from optdet.inference.map_folder import MapFolder, MapPlacement
 from optdet.inference.map_names import has_maps
 from optdet.inference.map_source import DetectorMaps, OpenedDetector, require_content
 from optdet.inference.onnx_options import OnnxOptions
-from optdet.inference.predict import OnImage
 from optdet.inference.preprocessing import Preprocessing
-from optdet.structures import Sample, Thresholds
+from optdet.structures import OnImage, Sample, Thresholds
 from optdet.tuning.detection_source import DetectionSource, OpenSource
 
 _DEVICE = r"auto|cpu|cuda(:[0-9]+)?"

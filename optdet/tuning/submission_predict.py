@@ -13,9 +13,8 @@ from typing import Any
 from optdet.errors import OptdetError
 from optdet.geometry.simplify import simplified
 from optdet.inference.folder import WrittenPredictions, predict_folder
-from optdet.inference.predict import OnImage
 from optdet.store.submissions import LocalScores, SubmissionSource
-from optdet.structures import Detections, Sample, Thresholds, Word
+from optdet.structures import Detections, OnImage, Sample, Thresholds, Word
 from optdet.tuning import attributes as attr
 from optdet.tuning.detection_source import DetectionSource, OpenSource
 from optdet.tuning.local_scores import local_scores, score_locally

@@ -75,6 +75,21 @@ def test_a_config_of_folds_is_checked_and_not_parted_again(receipts, optdet):
     checked = optdet("data", "check", "folded.yaml", "--json")
     assert checked.code == 0, checked.err
     assert [each["title"] for each in json.loads(checked.out)["sources"]] == ["folds.train", "folds.val"]
+    labels = receipts / "receipts/train/labels.json"
+    tree = json.loads(labels.read_text())
+    first, second = sorted(tree["images"])[:2]
+    images = receipts / "receipts/train/images"
+    whole = (images / first).read_bytes()
+    (images / first).write_bytes((images / second).read_bytes())
+    other = optdet("data", "check", "folded.yaml")
+    assert (
+        f"training would refuse folds.train: folds/folds.json: 1 image file is another ({first})"
+        in other.error
+    )
+    (images / first).unlink()
+    assert f"1 image is gone ({first})" in optdet("data", "check", "folded.yaml").error
+    (images / first).write_bytes(whole)
+    assert optdet("data", "check", "folded.yaml").code == 0
     (receipts / "both.yaml").write_text(CONFIG + "  folds: folds/folds.json\n")
     assert "data.folds names its sources itself" in optdet("data", "check", "both.yaml").error
     (receipts / "alone.yaml").write_text(CONFIG + "  fold: 2\n")

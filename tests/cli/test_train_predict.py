@@ -132,6 +132,12 @@ def test_only_the_images_of_a_label_file(trained, best, optdet, tmp_path):
     arguments = ("--images", best["val"]["images"], "--labels", tmp_path / "one.json", "--out", out)
     assert optdet("predict", "learns", *arguments, cwd=trained[0]).code == 0
     assert list(read_predictions(out)) == [first]
+    (tmp_path / "one.json").write_text(json.dumps({"images": {name: {} for name in (first, "gone.jpg")}}))
+    out.unlink()
+    error = optdet("predict", "learns", *arguments, cwd=trained[0]).error
+    assert "one.json: 1 of 2 images are not in" in error
+    assert "the first is gone.jpg; add them, or take them out of the labels" in error
+    assert not out.exists()
 
 
 def test_other_settings_are_another_run(tiny, optdet):

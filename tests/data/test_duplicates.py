@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,21 @@ def test_each_kind_within_and_across_sources_and_leaks_first(tmp_path: Path) -> 
     assert leak.as_json()["pairs"][2]["likeness"] == pytest.approx(0.95, abs=0.06)
     assert b.exists()
     assert c.exists()
+
+
+def test_copies_in_different_folds_come_first(tmp_path: Path) -> None:
+    one = source(tmp_path / "one", a=1, b=1, c=1, d=2)
+    two = source(tmp_path / "two", a=2, e=5)
+    one, two = replace(one, folds=(0, 0, 1, 2)), replace(two, folds=(2, 0))
+    apart, across, within = find_duplicates([one, two])
+    assert shown(apart) == [("same bytes", "a.png", "c.png")]
+    assert str(apart) == "one: 1 image in more than one fold (1 same bytes): the scores of folds are too good"
+    assert apart.leak
+    assert apart.as_json()["leak"] is True
+    assert (str(across), across.leak) == ("one and two share 1 image (1 same bytes)", False)
+    assert (shown(within), within.leak) == ([("same bytes", "a.png", "b.png")], False)
+    judge = replace(two, role="val", folds=None)
+    assert [found.leak for found in find_duplicates([one, judge])] == [True, True, False]
 
 
 def test_one_source_that_holds_an_image_three_times(tmp_path: Path) -> None:

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optdet.data.sampling import SourcePart, epoch_order, expected_length, source_of_images
+from optdet.config import SourceConfig
+from optdet.data.sampling import (
+    SourcePart,
+    epoch_order,
+    expected_length,
+    source_of_images,
+    source_parts,
+)
 
 EPOCHS = st.integers(1, 1000)
 SEEDS = st.integers(0, 2**32 - 1)
@@ -120,3 +127,56 @@ def test_weights_that_floats_cannot_hold_do_not_drift(n: int, weight: float) -> 
     """100 * 0.29 is a little less than 29."""
     parts = [SourcePart("", 7), SourcePart("", n, weight)]
     assert {int(counts(parts, 0, epoch)[1]) for epoch in range(1, 400)} == {round(n * weight)}
+
+
+# --- an epoch that is cut short ----------------------------------------------------------------------------
+
+
+@given(n=st.integers(1, 60), weight=st.floats(0.02, 3.0), limit=st.integers(1, 99), seed=SEEDS, epoch=EPOCHS)
+@settings(max_examples=50)
+def test_a_cut_epoch_of_one_source_is_the_beginning_of_a_whole_one(
+    n: int, weight: float, limit: int, seed: int, epoch: int
+) -> None:
+    parts = [SourcePart("", n, weight)]
+    whole = epoch_order(parts, seed, epoch)
+    np.testing.assert_array_equal(epoch_order(parts, seed, epoch, limit), whole[:limit])
+
+
+@given(parts=PARTS, limit=st.integers(1, 400), seed=SEEDS, epoch=EPOCHS)
+@settings(max_examples=200)
+def test_a_cut_epoch_keeps_the_shares_of_a_whole_one(
+    parts: list[SourcePart], limit: int, seed: int, epoch: int
+) -> None:
+    whole, cut = epoch_order(parts, seed, epoch), epoch_order(parts, seed, epoch, limit)
+    assert len(cut) == min(limit, len(whole))
+    source = source_of_images(parts)
+    of_whole, of_cut = (np.bincount(source[order], minlength=len(parts)) for order in (whole, cut))
+    assert (np.abs(of_cut - len(cut) / len(whole) * of_whole) < 1).all()
+    assert (np.bincount(cut, minlength=len(source)) <= np.bincount(whole, minlength=len(source))).all()
+
+
+def test_a_cut_epoch_is_shuffled() -> None:
+    parts = [SourcePart("", 50), SourcePart("", 50)]
+    first_half = source_of_images(parts)[epoch_order(parts, 0, 1, 60)[:30]]
+    assert 5 < first_half.sum() < 25
+
+
+# --- names -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sources", "expected"),
+    [
+        ([(".", "labels.json")], ["."]),
+        ([("/", "labels.json")], ["/"]),
+        ([("data/train/images", "a.json"), ("more/images", "b.json")], ["train/images", "more/images"]),
+        ([("x/img", "l/a.json"), ("x/img", "l/b.json")], ["img (a.json)", "img (b.json)"]),
+        ([("x/img", "a/l.json"), ("x/img", "b/l.json")], ["img (a/l.json)", "img (b/l.json)"]),
+        ([("x/img", "l.json"), ("y/img", "l.json")], ["x/img", "y/img"]),
+        ([("x/img", "l.json"), ("x/img", "l.json")], ["img (l.json) 1", "img (l.json) 2"]),
+        ([(".", "a.json"), ("img", "b.json")], [".", "img"]),
+    ],
+)
+def test_sources_have_names_of_their_own(sources: list[tuple[str, str]], expected: list[str]) -> None:
+    configs = [SourceConfig(images=images, labels=labels) for images, labels in sources]
+    assert [part.name for part in source_parts(configs, [1] * len(configs))] == expected

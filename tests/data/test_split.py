@@ -19,6 +19,7 @@ from optdet.data.located import locate
 from optdet.data.sets import open_sets, validation_samples
 from optdet.data.source import load_source
 from optdet.data.split import split_data, write_split
+from optdet.data.split_copies import copies_across
 from optdet.errors import OptdetError
 
 
@@ -159,6 +160,33 @@ def test_the_same_split_again_and_another(parted: Path) -> None:
     assert write_split(other, parted / "folds", force=True) == "wrote"
     with pytest.raises(DataChanged, match="in other folds than when the study was made"):
         opened(parted, folded(parted, folds_sha256=sha256))
+    fewer = split_data([train], val, n_folds=2)
+    (parted / "folds/fold2/notes.txt").write_text("mine")
+    assert write_split(fewer, parted / "folds", force=True) == "wrote"
+    files = {str(path.relative_to(parted / "folds")) for path in (parted / "folds").rglob("*.*")}
+    labels = {f"fold{fold}/{part}.json" for fold in range(2) for part in ("train", "val")}
+    assert files == {"folds.json", "fold2/notes.txt", *labels}
+
+
+def test_a_kill_while_folds_are_written_leaves_no_labels_of_other_folds(
+    parted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: Any) -> None:
+        raise Killed
+
+    source = SourceConfig(images=str(parted / "train/images"), labels=str(parted / "train/labels.json"))
+    other = split_data([source], None, n_folds=3, seed=1)
+    with monkeypatch.context() as patched:
+        patched.setattr("optdet.data.split._write_labels", kill)
+        with pytest.raises(Killed):
+            write_split(other, parted / "folds", force=True)
+    assert read_folds(parted / "folds/folds.json").sha256() == other.folds.sha256()
+    assert [path.name for path in (parted / "folds").rglob("*.json")] == ["folds.json"]
+    assert write_split(other, parted / "folds") == "exists"
+    assert len(list((parted / "folds").rglob("*.json"))) == 7
 
 
 def test_the_fingerprint_is_that_of_the_images(parted: Path) -> None:
@@ -244,9 +272,23 @@ def test_a_table_of_groups(tmp_path: Path) -> None:
     homes = fold_of(split)
     assert len({homes[name] for name in ("05.png", "06.png", "07.png", "01.png")}) == 1
     assert split.notes == (f"1 name of {table} fit no image, the first is none.png",)
-    table.write_text("05.png;shop\n")
-    with pytest.raises(OptdetError, match="row 1 is not an image's name and its group"):
+    table.write_text("name,group\n\n06.png,shop\n05.png;shop\n")
+    with pytest.raises(OptdetError, match=r"groups\.csv:4: not an image's name and its group"):
         split_data([source], None, n_folds=3, groups=table)
+    table.write_text("05.png,shop\n06.png,shop\nimages/05.png,kiosk\n")
+    with pytest.raises(OptdetError, match=r"groups\.csv:3: images/05\.png is in group kiosk here and in"):
+        split_data([source], None, n_folds=3, groups=table)
+
+
+def test_a_row_that_could_mean_two_images_is_refused(tmp_path: Path) -> None:
+    train, val = make_source(tmp_path / "a", 4), make_source(tmp_path / "b", 4, first=20)
+    table = tmp_path / "groups.csv"
+    table.write_text("a/images/00.png,shop\n01.png,shop\n")
+    with pytest.raises(OptdetError, match=r"groups\.csv:2: 01\.png could be any of several images; write"):
+        split_data([train], val, n_folds=2, with_val=True, groups=table)
+    table.write_text("a/images/00.png,shop\nc/images/01.png,shop\n")
+    notes = split_data([train], val, n_folds=2, with_val=True, groups=table).notes
+    assert notes == (f"1 name of {table} fit no image, the first is c/images/01.png",)
 
 
 def test_a_group_that_is_no_name_is_a_problem_of_the_labels(tmp_path: Path) -> None:
@@ -254,6 +296,14 @@ def test_a_group_that_is_no_name_is_a_problem_of_the_labels(tmp_path: Path) -> N
     labels = load_source(Path(source.images), Path(source.labels)).label_file
     assert [problem.where for problem in labels.problems] == ["images/00.png", "images/01.png"]
     assert dict(labels.groups) == {"02.png": "b"}
+
+
+def test_a_blank_group_is_none_and_0_is_one(tmp_path: Path) -> None:
+    source = make_source(tmp_path, 8, groups={0: "", 1: "", 2: " ", 3: 0, 4: 0})
+    labels = load_source(Path(source.images), Path(source.labels)).label_file
+    assert labels.problems == ()
+    assert dict(labels.groups) == {"03.png": "0", "04.png": "0"}
+    assert split_data([source], None, n_folds=7).folds.n_folds == 7
 
 
 def test_images_with_the_same_file_stay_together(tmp_path: Path) -> None:
@@ -266,7 +316,32 @@ def test_images_with_the_same_file_stay_together(tmp_path: Path) -> None:
         homes = fold_of(split)
         assert homes["05.png"] == homes["09.png"] == homes["00.png"]
         assert homes["07.png"] == homes["02.png"] == homes["03.png"]
-        assert "3 images with the same file as another: kept in its fold" in split.notes
+        assert "3 images with the same pixels as another: kept in its fold" in split.notes
+
+
+def test_images_of_the_same_pixels_stay_together_and_near_copies_apart_are_said(tmp_path: Path) -> None:
+    source = make_source(tmp_path, 8)
+    images = Path(source.images)
+    blocks = np.random.default_rng(1).integers(0, 256, (30, 20), dtype=np.uint8)
+    picture = Image.fromarray(blocks).resize((200, 300), Image.Resampling.NEAREST).convert("RGB")
+    picture.save(images / "00.png", compress_level=1)
+    picture.save(images / "05.png", compress_level=9)
+    said = set()
+    for seed in range(6):
+        split = split_data([source], None, n_folds=4, seed=seed)
+        assert fold_of(split)["00.png"] == fold_of(split)["05.png"]
+        assert copies_across(split.samples, split.folds.images, split.looks) == []
+    picture.resize((190, 285)).save(images / "05.png")
+    for seed in range(6):
+        split = split_data([source], None, n_folds=4, seed=seed)
+        together = fold_of(split)["00.png"] == fold_of(split)["05.png"]
+        notes = copies_across(split.samples, split.folds.images, split.looks)
+        said.add(bool(notes))
+        assert bool(notes) != together
+        if notes:
+            pair = f"{images}/00.png and {images}/05.png"
+            assert notes[0].startswith(f"warning: 1 image in another fold than a copy, as {pair}: give such")
+    assert True in said
 
 
 # --- what cannot be parted ---------------------------------------------------------------------------------
@@ -314,6 +389,25 @@ def test_a_file_that_is_no_partition(tmp_path: Path, content: str, said: str) ->
         opened(tmp_path, folded(tmp_path))
     with pytest.raises(OptdetError, match="no file of folds is there"):
         opened(tmp_path / "nowhere", folded(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda images: images.append(dict(images[-1])), r"10\.png of source 1 is listed twice"),
+        (lambda images: images[-1].update(source=3), r"10\.png is of source 3, and they are 0 to 1"),
+        (lambda images: images[0].update(source=1), r"01\.png of source 0 comes after images of source 1"),
+    ],
+)
+def test_a_file_whose_images_are_not_those_of_its_sources(tmp_path: Path, change: Any, said: str) -> None:
+    sources = [make_source(tmp_path / "a", 4), make_source(tmp_path / "b", 11, first=20)]
+    write_split(split_data(sources, None, n_folds=2), tmp_path / "folds")
+    path = tmp_path / "folds/folds.json"
+    tree = json.loads(path.read_text())
+    change(tree["images"])
+    path.write_text(json.dumps(tree))
+    with pytest.raises(OptdetError, match=said):
+        read_folds(path)
 
 
 def test_a_fold_that_is_not_there(parted: Path) -> None:

@@ -98,6 +98,29 @@ def test_images_of_a_folder_that_a_label_file_names(tmp_path, images):
     assert problems(path, images=images) == [f"{name}.jpg: the image is missing" for name in "bc"]
 
 
+def test_an_image_that_labels_name_and_the_folder_lacks_is_a_fault(tmp_path, images):
+    labels = tmp_path / "test.json"
+    labels.write_text(json.dumps({"images": {f"{name}.jpg": {"words": {}} for name in "axy"}}))
+    path = write(tmp_path, f"a.jpg,{QUAD}", f"x.jpg,{QUAD}")
+    assert problems(path, images=images, labels=labels) == [
+        f"3, x.jpg: the image is labelled, and not in {images}",
+        f"y.jpg: the image is labelled, and not in {images}",
+        "y.jpg: the image is missing",
+    ]
+
+
+def test_label_files_that_are_named_after_their_images(tmp_path, images):
+    gt = tmp_path / "gt"
+    gt.mkdir()
+    for name in ("a", "b", "x"):
+        (gt / f"gt_{name}.txt").write_text("1,1,9,1,9,5,1,5,word\n")
+    path = write(tmp_path, f"a.jpg,{QUAD}", f"b.jpg,{QUAD}", f"x.jpg,{QUAD}")
+    assert problems(path, images=images, labels=gt) == [
+        f"4, x.jpg: the image is labelled, and not in {images}"
+    ]
+    assert problems(path, labels=gt) == []
+
+
 def test_faults_of_json_are_named_by_their_key(tmp_path):
     path = tmp_path / "sub.json"
     words = {"1": {"points": [[1, 1], [5, 1], [5, 5]]}, "2": {"points": [[1, 1], [5, None]]}}

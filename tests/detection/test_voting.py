@@ -60,6 +60,13 @@ def test_a_row_of_boxes_that_each_overlap_the_next_is_no_cluster():
     assert len(vote([member(each) for each in row], min_votes=3)) == 0
 
 
+@pytest.mark.parametrize("iou_thresh", [1e-10, 1e-4])
+def test_at_the_least_threshold_what_is_apart_is_no_cluster(iou_thresh):
+    row = [box(0, 0), box(30, 0), box(60, 0)]
+    clusters = Ballots.of([member(each) for each in row], lowest_iou=iou_thresh).clusters(iou_thresh).members
+    assert sorted(map(len, clusters)) == [1, 2]
+
+
 def test_a_member_has_one_vote_in_a_cluster():
     doubled = member(box(0, 0), box(1, 0), box(2, 0))
     assert len(vote([doubled, member()], min_votes=2)) == 0

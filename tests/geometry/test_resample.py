@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,14 @@ def test_the_same_canvas_changes_no_bit():
     values = np.random.default_rng(0).random((64, 64)).astype(np.float16)
     moved = onto_canvas(values, place, Letterbox(*IMAGE, size=64))
     assert moved.tobytes() == values.tobytes()
+
+
+def test_a_canvas_that_differs_in_its_filter_alone_is_the_same():
+    """Also in the padding, which a network may see something in."""
+    place = Letterbox(*IMAGE, size=64)
+    values = np.random.default_rng(0).random((64, 64)).astype(np.float16)
+    assert onto_canvas(values, place, replace(place, interpolation="bilinear")).tobytes() == values.tobytes()
+    assert onto_canvas(values, place, replace(place, pad="topleft")).tobytes() != values.tobytes()
 
 
 def test_maps_of_the_whole_image():

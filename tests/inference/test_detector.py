@@ -132,6 +132,17 @@ def test_the_key_names_the_number_of_threads(detector: Detector) -> None:
     assert one == detector.key()
 
 
+def test_maps_are_made_by_the_number_of_threads_of_the_key(detector: Detector) -> None:
+    own = Detector(detector.model, detector.preprocessing, CPU, n_threads=1)
+    for make in (own.prob_map, own.unrounded_map):
+        torch.set_num_threads(2)
+        try:
+            make(canvas())
+            assert torch.get_num_threads() == 1
+        finally:
+            torch.set_num_threads(1)
+
+
 # --- checkpoints -------------------------------------------------------------------------------------------
 
 

@@ -123,6 +123,28 @@ def test_what_is_given_wins(home: dict[str, torch.Tensor], tmp_path: Path) -> No
     assert found.config.model.backbone == BACKBONE
 
 
+def test_what_concerns_its_training_alone_is_no_loss(home: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    hyper = {
+        "datasets": {"fold": 1},
+        "trainer": {"gradient_clip_val": None, "max_epochs": 0},
+        "models": {"head": {"thresh": 7}},
+    }
+    path = baseline_home.save(tmp_path / "home.ckpt", home, hyper_parameters=hyper)
+    refused = [note for note in imported(path).notes if " is no " in note]
+    assert refused == [
+        "trainer.max_epochs 0 is no train.epochs",
+        "models.head.thresh 7 is no postprocess.thresh",
+    ]
+
+
+@pytest.mark.parametrize("override", ["model.backbone=4", "optimizer.lr=fast", "data.size=100"])
+def test_an_override_that_is_none_is_named(ckpt: Path, override: str) -> None:
+    name = override.partition("=")[0]
+    with pytest.raises(OptdetError, match=rf"^override {override}: {name}: "):
+        import_checkpoint(ckpt, ckpt.with_suffix(".pt"), [override])
+    assert not ckpt.with_suffix(".pt").exists()
+
+
 def test_a_config_goes_on_from_it(ckpt: Path, tmp_path: Path) -> None:
     place = tmp_path / "configs/home.yaml"
     found = imported(ckpt, "data.size=96", config_out=place)

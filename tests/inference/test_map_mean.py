@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -49,6 +50,13 @@ def test_the_order_of_the_sources_moves_no_bit():
         assert mean.letterbox.canvas_width == 96
         found.add((bits(mean), mean.letterbox.pad))
     assert len(found) == 1
+
+
+def test_members_whose_images_were_drawn_by_other_filters_are_not_resampled():
+    one, other = detector(0), detector(1)
+    other = MapDetector(other.given_map, replace(other.letterbox, interpolation="bilinear"))
+    expected = (one.given_map.astype(float) + other.given_map.astype(float)) / 2
+    assert bits(mean_map([one, other], [1, 1])) == expected.astype(np.float16).tobytes()
 
 
 def test_a_view_at_another_scale_does_not_set_the_canvas():

@@ -8,11 +8,13 @@ import time
 import optuna
 import pytest
 from optuna.exceptions import StorageInternalError
-from sqlalchemy import text
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import OperationalError
 
+from optdet.disk import DiskUnusable
 from optdet.errors import OptdetError
 from optdet.store import engine as engine_module
-from optdet.store.engine import close_storage, open_storage, write_transaction
+from optdet.store.engine import close_storage, database_errors, open_storage, write_transaction
 from optdet.store.outage import DatabaseAway, database_wait_s
 
 
@@ -56,6 +58,33 @@ def test_what_can_never_be_done_is_no_outage(storage):
         optuna.storages._rdb.storage._create_scoped_session(storage.scoped_session) as session,
     ):
         session.execute(text("SELECT * FROM nowhere"))
+
+
+def test_a_full_disk_has_its_own_remedy(tmp_path):
+    storage = open_storage(tmp_path / "optdet.db")
+    with storage.engine.begin() as connection:
+        connection.execute(text("PRAGMA max_page_count = 1"))
+        with pytest.raises(
+            DiskUnusable, match=r"database or disk is full; make room there, then run"
+        ) as full:
+            connection.execute(text("CREATE TABLE t AS SELECT zeroblob(1000000)"))
+    assert full.value.where is not None
+    close_storage(storage)
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("DiskFull", "make room on the server's disk"),
+        ("ReadOnlySqlTransaction", "make the database writable"),
+    ],
+)
+def test_so_has_that_of_a_server(name, fix):
+    errors = pytest.importorskip("psycopg.errors")
+    url = make_url("postgresql+psycopg://host/optdet")
+    given = getattr(errors, name)("no")
+    with pytest.raises(DiskUnusable, match=f"the database cannot be used: no; {fix}"), database_errors(url):
+        raise OperationalError("INSERT", {}, given) from given
 
 
 @pytest.mark.postgres

@@ -40,6 +40,16 @@ def test_a_file_is_found_in_the_root_and_noted_from_elsewhere(tmp_path, open_fil
     assert names(root, elsewhere) == [str(root / "optdet.db")]
 
 
+def test_a_line_that_somebody_wrote_without_its_end_stays_one(tmp_path, open_file):
+    root = tmp_path / "root"
+    inside, elsewhere = open_file(root / "optdet.db"), open_file(tmp_path / "there" / "other.db")
+    (root / NOTE_NAME).write_text(f"sqlite:///{tmp_path}/third.db")
+    note_database(root, elsewhere)
+    lines = (root / NOTE_NAME).read_text().splitlines()
+    assert lines == [f"sqlite:///{tmp_path}/third.db", f"sqlite:///{tmp_path}/there/other.db"]
+    assert names(root, inside) == [str(tmp_path / "there" / "other.db")]
+
+
 def test_a_file_that_is_gone_is_forgotten_and_a_folder_that_is_away_is_not(tmp_path, open_file):
     root = tmp_path / "root"
     inside, elsewhere = open_file(root / "optdet.db"), open_file(tmp_path / "disk" / "other.db")

@@ -199,8 +199,9 @@ def test_a_lost_checkpoint_of_the_last_epoch_is_said(fixed: Config, sets: DataSe
     result, _ = run(fixed, sets, tmp_path)
     result.best.path.unlink()
     _, heard = run(fixed, sets, tmp_path)
-    said = "the checkpoint of the last epoch, 3, is missing or damaged; training again from the first epoch"
-    assert said in heard
+    assert any(
+        "the checkpoint of the last epoch, 3, is missing or damaged; going on" in line for line in heard
+    )
 
 
 def test_a_budget_that_is_none_is_refused() -> None:

@@ -111,7 +111,18 @@ def test_nothing_whole_is_none(folder: CheckpointFolder) -> None:
     cut_off(save(folder, "last", 1))
     said: list[str] = []
     assert folder.load_newest_last(said.append) is None
-    assert len(said) == 1
+    assert said[0].endswith("the checkpoint is damaged; training again from the first epoch")
+
+
+def test_one_whose_content_has_a_fault_is_passed_over_like_a_damaged_one(folder: CheckpointFolder) -> None:
+    save(folder, "last", 4)
+    newest = save(folder, "last", 5)
+    said: list[str] = []
+    payload = folder.load_newest_last(said.append, lambda found: "too new" if found["epoch"] == 5 else None)
+    assert payload is not None
+    assert payload["epoch"] == 4
+    assert said == [f"{newest.path}: too new; going on from the epoch before"]
+    assert [found.epoch for found in folder.found("last")] == [4]
 
 
 def test_a_newer_format_is_an_error_and_the_file_stays(folder: CheckpointFolder) -> None:

@@ -375,6 +375,14 @@ def test_a_process_that_is_killed(
 # --- damage ------------------------------------------------------------------------------------------------
 
 
+FLAT = {"train__epoch_thresholds": "current", "postprocess__thresh": 1.0}
+"""Every epoch scores 0, so that the first is the best."""
+
+
+def checkpoints_of(result: FitResult) -> list[SavedCheckpoint]:
+    return CheckpointFolder(result.best.path.parent).found("best")
+
+
 def cut_off(checkpoint: SavedCheckpoint) -> None:
     checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:1000])
 
@@ -418,15 +426,89 @@ def test_what_a_killed_save_left_is_cleared(run: Run, checkpoints: CheckpointFol
 def test_without_its_best_the_run_begins_again(
     run: Run, uninterrupted: Uninterrupted, damage: Callable[[SavedCheckpoint], None]
 ) -> None:
-    best = run().best
-    damage(best)
+    for best in checkpoints_of(run()):
+        damage(best)
     log = Log()
     assert_same(run(log), uninterrupted)
-    assert log.said == [
-        "going on after epoch 3 of 3",
-        f"the checkpoint of the best epoch, {best.epoch}, is missing or damaged; "
-        "training again from the first epoch",
-    ]
+    assert log.events == uninterrupted.log.events
+    newest, before = log.said
+    assert re.search(r"/last-0003-.* best epoch, \d, is missing or damaged; going on from the epoch", newest)
+    assert re.search(r"/last-0002-.* best epoch, \d, is missing or damaged; training again", before)
+
+
+def test_without_its_best_the_run_goes_on_from_the_epoch_before_where_that_was_another(
+    run: Run, uninterrupted: Uninterrupted, checkpoints: CheckpointFolder
+) -> None:
+    with pytest.raises(Killed, match="epoch 2"):
+        run(Log(die_at=uninterrupted.log.events.index("epoch 2")))
+    assert [found.epoch for found in checkpoints.found("best")] == [2, 1]
+    checkpoints.found("best")[0].path.unlink()
+    log = Log()
+    assert_same(run(log), uninterrupted)
+    assert log.said[1:] == ["going on after epoch 1 of 3"]
+    assert log.events[0] == "epoch 1"
+
+
+def test_a_best_that_is_removed_in_training_is_missed_at_the_next_epochs_end(
+    config: Config, sets: DataSets, tmp_path: Path, checkpoints: CheckpointFolder
+) -> None:
+    settings = changed(config, train__epochs=30, train__patience=0, **FLAT)
+    removed: list[int] = []
+    heard: list[int] = []
+
+    def on_epoch_end(record: EpochRecord) -> None:
+        heard.append(record.epoch)
+        if record.epoch == 2 and not removed:
+            removed.append(record.epoch)
+            checkpoints.keep_only("best", [])
+        if record.epoch == 3:
+            raise Killed
+
+    log = Log()
+    callbacks = FitCallbacks(on_epoch_end=on_epoch_end, say=log.said.append)
+    with pytest.raises(Killed):
+        fit(settings, sets, tmp_path / "run", device=CPU, callbacks=callbacks)
+    assert heard == [1, 2, 1, 2, 3]
+    assert log.said[0].startswith("the checkpoint of the best epoch, 1, is missing or damaged; going on from")
+    assert "training again from the first epoch" in log.said[-1]
+
+
+def test_a_file_that_vanishes_while_it_is_saved_costs_its_epoch_alone(
+    run: Run, uninterrupted: Uninterrupted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a worker that lost its slot clears what it takes for a killed writer's."""
+    saved: list[Path] = []
+
+    def vanish(path: Path, payload: dict[str, Any]) -> str:
+        sha256 = save_checkpoint(path, payload)
+        saved.append(path)
+        if path.name == ".last-0002.tmp" and saved.count(path) == 1:
+            path.unlink()
+        return sha256
+
+    monkeypatch.setattr("optdet.model.checkpoint_file.save_checkpoint", vanish)
+    log = Log()
+    assert_same(run(log), uninterrupted)
+    assert log.said[0].endswith(".last-0002.tmp was removed; going on from those that are left")
+    assert log.said[1:] == ["going on after epoch 1 of 3"]
+
+
+def test_a_run_that_may_not_write_removes_nothing_of_whoever_goes_on_with_it(
+    config: Config, sets: DataSets, tmp_path: Path, run: Run, checkpoints: CheckpointFolder
+) -> None:
+    class SlotLost(Exception):
+        pass
+
+    def refuse() -> None:
+        raise SlotLost
+
+    run(settings=changed(config, train__epochs=2))
+    cut_off(checkpoints.found("last")[0])
+    (checkpoints.folder / ".last-0003.tmp").write_bytes(b"half")
+    before = sorted(checkpoints.folder.iterdir())
+    with pytest.raises(SlotLost):
+        fit(config, sets, tmp_path / "run", device=CPU, callbacks=FitCallbacks(before_save=refuse))
+    assert sorted(checkpoints.folder.iterdir()) == before
 
 
 def test_a_best_that_is_lost_twice_fails_the_trial(

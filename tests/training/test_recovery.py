@@ -104,6 +104,23 @@ def test_a_full_card_halves_the_batch_and_doubles_the_steps_of_an_update(
     ]
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "accumulate", "expected"),
+    [
+        (4, 1, Batching(2, 2)),
+        (3, 1, Batching(1, 3)),
+        (6, 1, Batching(3, 2)),
+        (7, 2, Batching(2, 7)),
+        (15, 1, Batching(5, 3)),
+        (1, 4, None),
+    ],
+)
+def test_a_smaller_batch_keeps_the_images_of_an_update(
+    batch_size: int, accumulate: int, expected: Batching | None
+) -> None:
+    assert Batching(batch_size, accumulate).halved() == expected
+
+
 def test_a_card_that_fills_up_in_the_midst_costs_its_epoch_alone(
     config: Config, sets: DataSets, tmp_path: Path, card: Callable[[int], None]
 ) -> None:

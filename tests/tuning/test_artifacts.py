@@ -8,7 +8,9 @@ from types import SimpleNamespace
 import pytest
 from optuna.artifacts import get_all_artifact_meta
 
-from optdet.tuning.artifacts import chosen
+from optdet.config import PostprocessConfig
+from optdet.training.history import EpochRecord, SourceLoss
+from optdet.tuning.artifacts import chosen, epoch_point
 from optdet.tuning.results import trial_rows
 
 
@@ -42,3 +44,20 @@ def test_the_table_lists_every_image(finished):
         assert len(images) == 3
         mean = sum(float(image["hmean"]) for image in images) / 3
         assert mean == pytest.approx(row.value, abs=1e-4)
+
+
+def test_a_source_that_is_called_like_a_term_of_the_loss_has_a_curve_of_its_own():
+    record = EpochRecord(
+        epoch=1,
+        loss=3.0,
+        prob_loss=1.0,
+        thresh_loss=1.5,
+        binary_loss=0.5,
+        lr=0.1,
+        hmean=0.5,
+        thresholds=PostprocessConfig().thresholds(),
+        seconds=1.0,
+        images_per_s=1.0,
+        sources=(SourceLoss("prob", 2, 9.0), SourceLoss("scans", 1, None)),
+    )
+    assert epoch_point(record).losses == {"prob": 1.0, "thresh": 1.5, "binary": 0.5, "source prob": 9.0}

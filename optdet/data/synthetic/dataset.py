@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from optdet.data.labels import write_ufo
 from optdet.errors import OptdetError
-from optdet.structures import Word
+from optdet.structures import OnImage, Word
 
 if TYPE_CHECKING:
     from optdet.data.synthetic.receipts import Split
@@ -46,7 +46,7 @@ def make_dataset(
     seed: int,
     image_size: int,
     difficulty: float,
-    on_image: Callable[[int, int], None] | None = None,
+    on_image: OnImage | None = None,
 ) -> SyntheticDataset:
     """Make ``folder``, or reuse it if it was made from the same numbers.
 
@@ -81,7 +81,7 @@ def make_dataset(
     return _dataset(folder)
 
 
-def _make(folder: Path, recipe: dict[str, Any], on_image: Callable[[int, int], None] | None) -> None:
+def _make(folder: Path, recipe: dict[str, Any], on_image: OnImage | None) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".making", dir=folder.parent))
     try:
