@@ -57,7 +57,8 @@ def copies_in_judge(judge: SourceConfig | None, looks: Sequence[Look]) -> list[s
     both = [sample.name for sample, look in of_judge if look.pixels in known]
     if not both:
         return []
+    are = "is" if len(both) == 1 else "are"
     return [
-        f"warning: {counted(len(both), 'image')} of {judge.labels} are in the folds too, as {both[0]}: "
+        f"warning: {counted(len(both), 'image')} of {judge.labels} {are} in the folds too, as {both[0]}: "
         "what is judged on them was learnt from them"
     ]

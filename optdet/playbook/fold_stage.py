@@ -13,6 +13,7 @@ from optdet.data.files import write_atomically
 from optdet.data.folds import FILE_NAME
 from optdet.data.located import locate
 from optdet.data.split import split_data, write_split
+from optdet.data.split_copies import copies_across
 from optdet.errors import OptdetError
 from optdet.phrases import counted
 from optdet.playbook.combine import combine
@@ -111,7 +112,9 @@ def _split(context: Context, config: Config, folder: Path, n_folds: int) -> Path
             synthetic=data.synthetic,
             on_image=on_image,
         )
-    for note in split.notes:
+    with context.display.bar("comparing likely copies") as on_pair:
+        copies = copies_across(split.samples, split.folds.images, split.looks, on_pair)
+    for note in (*split.notes, *copies):
         context.display.say(f"note: {note}")
     # Named by the partition, so that another one, as after a step was forgotten, has a place of its own.
     place = folder / f"folds-{split.folds.sha256()[:8]}"
