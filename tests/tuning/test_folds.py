@@ -209,6 +209,27 @@ def test_settings_are_replaced_and_a_budget_in_epochs_is_asked_for_in_full(
         planned(found, place, "data.fold=1")
 
 
+def test_folds_begin_with_no_weights(base: OpenStudy, place: Path, tmp_path: Path) -> None:
+    """A file's weights may have learnt what a fold holds out, whoever named them."""
+    from optdet.settings_yaml import dump_yaml
+
+    path = tmp_path / "mine.yaml"
+    path.write_text(dump_yaml(SETTINGS | {"train": {**SETTINGS["train"], "start": "seen.pt"}}))
+    from_config = base_of_config(path, data_root=place, data_dir=place)
+    trial = copy.deepcopy(base.study.trials[0])
+    trial.user_attrs[attr.CONFIG]["train"]["start"] = "seen.pt"
+    from_trial = base_of_trial(base, trial)
+    given = base_of_trial(base, base.study.trials[0]), "train.start=seen.pt"
+    for found, *overrides in ((from_config,), (from_trial,), given):
+        with pytest.raises(
+            OptdetError,
+            match=r"weights of seen\.pt, which may have learnt .*; add train\.start=null to train every fold",
+        ):
+            planned(found, place, *overrides)
+    for found in (from_config, from_trial):
+        assert planned(found, place, "train.start=null").config.train.start is None
+
+
 def test_a_trial_that_is_not_complete_is_no_base(folds: OpenStudy, base: OpenStudy) -> None:
     trial = copy.deepcopy(base.study.trials[0])
     trial.state = trial.state.__class__.PRUNED
