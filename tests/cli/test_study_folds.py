@@ -57,9 +57,13 @@ def test_a_sweep_over_folds(parted, tmp_path):
     """What it varies beside them is varied on each."""
     sweep, in_folds = tmp_path / "sweep.yaml", tmp_path / "in-folds.yaml"
     sweep.write_text(SWEEP)
-    in_folds.write_text("data: {folds: folds/folds.json}\nmodel: {backbone: test_efficientnet}\n")
+    in_folds.write_text(
+        "data: {folds: folds/folds.json, size: 96}\nmodel: {backbone: test_efficientnet, pretrained: false}\n"
+    )
     made = parted("study", "create", "--from-wandb", sweep, in_folds)
     assert made.out.startswith("created: study sweep, 6 trials"), made.err
+    ran = parted("study", "run", "sweep", "--timeout", "0s").out
+    assert "none is the best, since folds hold out different images: optdet study show sweep" in ran
     refused = parted("study", "create", "--from-wandb", sweep, "mine.yaml", "--name", "other").error
     assert "data.fold needs data.folds, the file that `optdet data split` writes" in refused
     assert "data.folds=folds/folds.json in place of data.train and data.val" in refused

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 
 from optdet.config import SourceConfig
 from optdet.config_io import apply_params
@@ -25,22 +25,25 @@ from optdet.tuning import attributes as attr
 from optdet.tuning.detection_source import OpenSource
 from optdet.tuning.ensemble_members import open_members
 from optdet.tuning.extension import extend_trial
-from optdet.tuning.fold_members import find_fold_study, fold_members, is_fold_study
+from optdet.tuning.fold_members import find_fold_study, fold_members, fold_numbers, is_fold_study
 from optdet.tuning.fold_report import fold_report, rank_folds, tune_pooled
 from optdet.tuning.fold_scores import store_scores, stored_scores
 from optdet.tuning.fold_source import judge_samples, open_out_of_fold
 from optdet.tuning.fold_study import FoldBase, base_of_config, base_of_trial, plan_fold_study
+from optdet.tuning.housekeeping import best_trials, keep_best
 from optdet.tuning.in_sample import n_trained_on
 from optdet.tuning.labelled import judging_samples
 from optdet.tuning.overview import study_rows
 from optdet.tuning.pack import portable
 from optdet.tuning.progress import Progress
-from optdet.tuning.results import best_json, relocated, study_json
+from optdet.tuning.results import best_json, best_trial, relocated, study_json
 from optdet.tuning.run import run_study
 from optdet.tuning.source import SourceOptions, labelled_samples, open_source
+from optdet.tuning.space import distributions
 from optdet.tuning.study import OpenStudy, load_study, open_database
 from optdet.tuning.study_creation import create_study
 from optdet.tuning.study_source import find_source
+from optdet.tuning.warm_start import WarmStart
 from optdet.validation import validate
 
 SETTINGS: dict[str, Any] = {
@@ -244,6 +247,75 @@ def test_which_studies_are_of_folds(folds: OpenStudy, base: OpenStudy) -> None:
     assert find_fold_study(folds.database, None) == "folds"
     with pytest.raises(OptdetError, match="base is no study of folds"):
         open_out_of_fold(base, SourceOptions())
+
+
+VALUES = ((0, 0.1, 0.5), (0, 0.2, 0.6), (1, 0.1, 0.95), (1, 0.2, 0.9), (2, 0.1, 0.7))
+"""Fold, learning rate and value of trials: those of fold 1 are all above the others."""
+
+
+@pytest.fixture(scope="module")
+def swept(base: OpenStudy, database: Any, place: Path) -> OpenStudy:
+    """A study over folds and learning rates, two to a fold."""
+    tree = planned(base_of_trial(base, base.study.trials[0]), place).as_dict()
+    rates = {"type": "categorical", "choices": [0.1, 0.2]}
+    tree |= {"name": "swept", "space": {**tree["space"], "optimizer.lr": rates}, "queue": []}
+    study = made(
+        database, validate(StudyConfig, tree | {"keep": {"maps": 3, "inner_studies": 0}}, "swept"), place
+    )
+    known = distributions(study.config.space)
+    for number, (fold, rate, value) in enumerate(VALUES):
+        params = {"data.fold": fold, "optimizer.lr": rate}
+        attrs = {attr.MAP_KEY: f"swept-{number}"}
+        study.study.add_trial(create_trial(value=value, params=params, distributions=known, user_attrs=attrs))
+        (study.places.cache_dir / f"maps/swept-{number}").mkdir(parents=True)
+    return study
+
+
+def test_what_varies_beside_the_fold_makes_no_trial_the_best(
+    swept: OpenStudy, database: Any, options: SourceOptions
+) -> None:
+    """The easiest fold would have it."""
+    for ask in (lambda: best_json(swept), lambda: open_source("swept", options)):
+        with pytest.raises(
+            OptdetError,
+            match=r"none of them is the best; name one, as swept:0; see `optdet study show swept`",
+        ):
+            ask()
+    assert study_json(swept)["best"] is None
+    assert {row["study"]: row["best"] for row in study_rows(database)}["swept"] is None
+    new = swept.config.model_copy(update={"name": "new"})
+    with pytest.raises(OptdetError, match=r"the folds of swept hold out different images.*study enqueue"):
+        create_study(database, new, warm_start=WarmStart(database, "swept", 1))
+    with pytest.raises(
+        OptdetError, match=r"no study of folds: it varies optimizer\.lr too.*--from swept:TRIAL"
+    ):
+        open_out_of_fold(swept, options)
+
+
+def test_one_fold_alone_has_a_best_trial(swept: OpenStudy, database: Any, place: Path) -> None:
+    tree = swept.config.as_dict() | {"name": "third", "trials": 2}
+    tree["space"]["data.fold"]["choices"] = [2]
+    third = made(database, validate(StudyConfig, tree, "third"), place)
+    for value, rate in ((0.3, 0.1), (0.4, 0.2)):
+        params = {"data.fold": 2, "optimizer.lr": rate}
+        known = distributions(third.config.space)
+        third.study.add_trial(create_trial(value=value, params=params, distributions=known))
+    assert best_trial(third).number == 1
+
+
+def test_of_every_fold_the_best_trials_maps_are_kept(swept: OpenStudy) -> None:
+    assert [trial.number for trial in best_trials(swept, 5)] == [1, 2, 4, 0, 3]
+    keep_best(swept)
+    kept = [n for n in range(5) if (swept.places.cache_dir / f"maps/swept-{n}").is_dir()]
+    assert kept == [1, 2, 4]
+
+
+def test_folds_may_be_a_range(base: OpenStudy, database: Any, place: Path) -> None:
+    tree = planned(base_of_trial(base, base.study.trials[0]), place).as_dict()
+    tree |= {"name": "range", "space": {"data.fold": {"type": "int", "low": 0, "high": 2}}}
+    study = made(database, validate(StudyConfig, tree, "range"), place)
+    assert is_fold_study(study)
+    assert fold_numbers(study) == [0, 1, 2]
 
 
 # --- trained -----------------------------------------------------------------------------------------------
