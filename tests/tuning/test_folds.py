@@ -481,8 +481,13 @@ def test_an_unfinished_study_says_what_is_missing(
     for ask in (opened.samples, lambda: labelled_samples(open_source("half:oof", options), None, None)):
         with pytest.raises(OptdetError, match=r"fold 2 is not finished.*optdet study run half"):
             ask()
+    for change in ("data.fold=1", "data.folds=other.json", "data={folds: folds/folds.json, fold: 2}"):
+        with pytest.raises(
+            OptdetError, match=r"half:0: data\.folds? cannot change: the weights have learnt what"
+        ):
+            extend_trial(study, study.study.trials[0], [change], epochs=1)
     # A fold that goes on as another trial is that one's from then on.
-    extended = extend_trial(study, study.study.trials[0], epochs=1)
+    extended = extend_trial(study, study.study.trials[0], ["data.fold=0"], epochs=1)
     assert extended.number == 3
     run_study(study, Progress(), total=4)
     assert fold_members(study) == {0: 3, 1: 1, 2: 2}
