@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +20,9 @@ from optdet.inference.preprocessing import Preprocessing
 from optdet.structures import Detections, Thresholds
 
 OnImage = Callable[[int, int], None]
+"""Called with images done and the number of them all."""
+Bar = Callable[[str], AbstractContextManager[OnImage]]
+"""Shows how far a stage of that name is."""
 
 
 class CanvasDetector(Protocol):

@@ -20,13 +20,14 @@ from optdet.ensemble_config import EnsembleMethod
 from optdet.errors import OptdetError
 from optdet.evaluation.difference import difference_of_means
 from optdet.inference.map_source import require_content
+from optdet.inference.predict import Bar
 from optdet.phrases import counted
 from optdet.structures import Detections, Sample
 from optdet.tuning.detection_source import OpenSource
 from optdet.tuning.ensemble_maps import AveragedMember, TunedMean, tune_mean
 from optdet.tuning.ensemble_members import Member
 from optdet.tuning.ensemble_report import EnsembleReport, MemberReport
-from optdet.tuning.ensemble_scores import Bar, Judge, Scored, TunedDetections, no_bar, tuned_maps
+from optdet.tuning.ensemble_scores import Judge, Scored, TunedDetections, no_bar, tuned_maps
 from optdet.tuning.ensemble_votes import tune_votes
 from optdet.tuning.in_sample import n_trained_on
 from optdet.tuning.prediction_file import PredictionFile

@@ -14,9 +14,9 @@ from typing import Any, Final
 import numpy as np
 
 from optdet.detection.voting import IOU_THRESH, Ballots, majority, vote
-from optdet.inference.predict import OnImage
+from optdet.inference.predict import Bar, OnImage
 from optdet.structures import Detections, FloatArray, Thresholds
-from optdet.tuning.ensemble_scores import Bar, How, Judge, Scored, TunedDetections, mean, no_bar
+from optdet.tuning.ensemble_scores import How, Judge, Scored, TunedDetections, mean, no_bar
 
 IOU_THRESHS: Final = (0.3, 0.4, 0.5, 0.6, 0.7)
 _GIVEN: How = "given"

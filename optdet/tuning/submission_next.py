@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from optdet.data.files import require_folder
 from optdet.data.images import list_images, relative_name
@@ -25,9 +25,6 @@ from optdet.tuning.study import Database
 from optdet.tuning.submission_list import SubmissionRow, of_images, submission_rows
 from optdet.tuning.submission_places import content_of
 from optdet.tuning.submissions import image_set
-
-SAME: Final = 0.98
-"""Agreement from which two files may be one group."""
 
 Polygons = Mapping[str, list[FloatArray]]
 
@@ -107,12 +104,14 @@ def next_tries(
     database: Database,
     left: int,
     *,
+    same: float,
     images: Path | None = None,
-    same: float = SAME,
     on_file: Callable[[int, int], None] | None = None,
 ) -> NextTries:
-    """At most ``left`` proposals. ``images`` is the folder that the leaderboard's files are of; without it
-    they are those of the newest recorded file, or the only ones there are.
+    """At most ``left`` proposals. Files that agree to ``same`` or more may be one group.
+
+    ``images`` is the folder that the leaderboard's files are of; without it they are those of the newest
+    recorded file, or the only ones there are.
 
     OptdetError where it cannot be told which files are meant.
     """

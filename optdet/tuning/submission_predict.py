@@ -4,16 +4,16 @@ labels."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from optdet.errors import OptdetError
+from optdet.evaluation.parallel import map_workers
 from optdet.geometry.simplify import simplified
 from optdet.inference.folder import WrittenPredictions, predict_folder
-from optdet.inference.predict import OnImage
+from optdet.inference.predict import Bar, OnImage
 from optdet.store.submissions import LocalScores, SubmissionSource
 from optdet.structures import Detections, Sample, Thresholds, Word
 from optdet.tuning import attributes as attr
@@ -27,10 +27,7 @@ from optdet.tuning.study import open_database
 from optdet.tuning.study_source import find_source
 from optdet.tuning.submissions import About, try_to_register
 
-Bar = Callable[[str], AbstractContextManager[OnImage]]
 _TRIAL = re.compile(r"[^:/]+:\d+")
-_WORKERS = 2
-"""Threads over maps, beside the one that reads them: more would wait for the interpreter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +234,7 @@ def _found(
 ) -> Iterable[Detections]:
     """What is detected on labelled images, simplified as the file's polygons are."""
     paths = [sample.image_path for sample in samples]
-    for (detections,) in opened.detect_each(paths, [thresholds], workers=_WORKERS, on_image=on_image):
+    for (detections,) in opened.detect_each(paths, [thresholds], workers=map_workers(), on_image=on_image):
         if wanted.max_points is None:
             yield detections
         else:

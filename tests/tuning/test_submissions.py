@@ -113,26 +113,26 @@ def test_writers_at_once(registry, write):
 
 def test_next_tries(registry, write, tmp_path):
     with pytest.raises(OptdetError, match="no submission there yet"):
-        next_tries(registry, 3)
+        next_tries(registry, 3, same=0.98)
     for name, width, hmean in (("a", 100, 0.9), ("a-twin", 101, 0.8995), ("b", 60, 0.8), ("c", 40, 0.7)):
         register(registry, write(f"{name}.csv", width), About("predict", local=scored(hmean)))
-    found = next_tries(registry, 2)
+    found = next_tries(registry, 2, same=0.98)
     assert [proposal.group.row.record.name for proposal in found.proposals] == ["a.csv", "a-twin.csv"]
     assert [len(groups) for groups in found.tiers] == [1, 1, 1, 1], (
         "alike, and yet surely worse on each image"
     )
     register(registry, write("a-brother.csv", 102), About("predict", local=scored(0.9)))
-    (first, *_) = next_tries(registry, 2).proposals
+    (first, *_) = next_tries(registry, 2, same=0.98).proposals
     assert [row.record.name for row in first.group.members] == ["a.csv", "a-brother.csv"]
     record_score(registry, find_submission(registry, "b"), BoardScore(0.8))
     (tmp_path / "c.csv").unlink()
     (tmp_path / "line.csv").write_text("filename,polygons\na.png,1 1 9 9\n")
     adopt_file(registry, tmp_path / "line.csv")
-    last = next_tries(registry, 9)
+    last = next_tries(registry, 9, same=0.98)
     assert [(row.record.name, reason) for row, reason in last.unranked] == [
         ("c.csv", "the file is gone"),
         ("line.csv", "no local score is known"),
     ]
     (tmp_path / "empty").mkdir()
     with pytest.raises(OptdetError, match="no submission is of these images"):
-        next_tries(registry, 1, images=tmp_path / "empty")
+        next_tries(registry, 1, images=tmp_path / "empty", same=0.98)
