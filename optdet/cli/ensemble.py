@@ -89,8 +89,9 @@ def ensemble(
 ) -> None:
     """Combine detectors, tune the combination, and say whether it beats its best member.
 
-    Members are tuned alone first. Scores are cross-fitted: nothing chosen on an image is scored on it. With
-    --tta each view of a detector is one more member. How ONNX files and maps are read holds for all members.
+    Members are tuned alone first. Scores are cross-fitted: nothing chosen on an image is scored on it, but
+    for whether tuned weights or votes replace the usual ones. With --tta each view of a detector is one more
+    member. How ONNX files and maps are read holds for all members.
 
     Examples:
 

@@ -2,8 +2,8 @@
 
 Each member is first tuned alone, so that the best of them is at its best too. Every comparison is of
 cross-fitted H-means, image by image: nothing that was chosen on an image (thresholds, weights, votes) is
-scored on it. Without enough images for that the H-means are those of the images that all was chosen on, and
-the report says so.
+scored on it, but that the usual weights or votes give way to tuned ones where these score higher so. Without
+enough images for that the H-means are those of the images that all was chosen on, and the report says so.
 """
 
 from __future__ import annotations
