@@ -98,3 +98,12 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.polygons)
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionSource:
+    """What detects, as the registry of submissions names it: a SOURCE as ``predict`` takes it, a file's path
+    as places are stored. ``study_uuid`` is that of a study's trial, or of ``STUDY:oof``."""
+
+    source: str
+    study_uuid: str | None = None

@@ -16,7 +16,7 @@ from optdet.inference.onnx_options import OnnxOptions
 from optdet.inference.predict import OnImage
 from optdet.inference.views import View, parse_views
 from optdet.settings_yaml import read_mapping
-from optdet.structures import Detections, Sample, Thresholds
+from optdet.structures import Detections, Sample, SubmissionSource, Thresholds
 from optdet.tuning.detection_source import DetectionSource, OpenSource
 from optdet.tuning.labelled import common_samples
 from optdet.tuning.prediction_file import PredictionFile, is_prediction_file
@@ -44,6 +44,7 @@ class OpenVotes:
     min_votes: int
     iou_thresh: float
     labelled: Callable[[], tuple[Sample, ...]] | None = None
+    origins: tuple[SubmissionSource, ...] = ()
 
     @property
     def thresholds(self) -> Thresholds | None:
@@ -113,7 +114,13 @@ def open_ensemble(path: Path, options: SourceOptions) -> DetectionSource:
         in_use,
         labelled=common_samples(own),
         trained_on=_all_trained_on(own),
+        origins=_origins(path, own),
     )
+
+
+def _origins(path: Path, members: Sequence[DetectionSource]) -> tuple[SubmissionSource, ...]:
+    of_members = dict.fromkeys(origin for member in members for origin in member.origins)
+    return (SubmissionSource(str(path)), *of_members)
 
 
 def _all_trained_on(sources: Sequence[OpenSource]) -> Callable[[], tuple[Path, ...]] | None:
@@ -168,6 +175,7 @@ def _open_votes(config: EnsembleConfig, path: Path, options: SourceOptions) -> O
         min_votes=config.min_votes or majority(len(voters)),
         iou_thresh=config.iou_thresh or IOU_THRESH,
         labelled=common_samples([voter.source for voter in voters]),
+        origins=_origins(path, [voter.source for voter in voters]),
     )
 
 

@@ -20,7 +20,7 @@ from optdet.evaluation.scorer import ImageScorer
 from optdet.inference.map_source import MapSource
 from optdet.inference.predict import ImageMap, OnImage, image_key, image_key_of
 from optdet.phrases import counted, numbers
-from optdet.structures import Sample, Thresholds
+from optdet.structures import Sample, SubmissionSource, Thresholds
 from optdet.tuning.detection_source import OpenSource
 from optdet.tuning.fold_members import fold_members, fold_numbers, require_fold_study
 from optdet.tuning.fold_scores import current_thresholds, stored_scores
@@ -121,7 +121,12 @@ class OutOfFold:
 
     def source(self, thresholds: Thresholds) -> OpenSource:
         return OpenSource(
-            self.maps.title, self.maps, thresholds, self.study.config.base_config(), self.samples
+            self.maps.title,
+            self.maps,
+            thresholds,
+            self.study.config.base_config(),
+            labelled=self.samples,
+            origins=(SubmissionSource(self.maps.title, self.study.uuid),),
         )
 
 

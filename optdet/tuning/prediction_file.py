@@ -21,7 +21,7 @@ from optdet.errors import OptdetError
 from optdet.geometry.polygons import area
 from optdet.inference.predict import OnImage
 from optdet.phrases import counted
-from optdet.structures import Detections, FloatArray, Sample, Thresholds
+from optdet.structures import Detections, FloatArray, Sample, SubmissionSource, Thresholds
 
 SUFFIXES: Final = (".csv", ".json")
 _MIN_POINTS = 3
@@ -68,6 +68,10 @@ class PredictionFile:
     @property
     def labelled(self) -> Callable[[], tuple[Sample, ...]] | None:
         return None
+
+    @property
+    def origins(self) -> tuple[SubmissionSource, ...]:
+        return ()
 
     def found(self, paths: Sequence[Path]) -> list[Detections | None]:
         """What the file has of each image, None where it does not name it; OptdetError where it names none of

@@ -14,10 +14,10 @@ from optdet.evaluation.parallel import map_workers
 from optdet.geometry.simplify import simplified
 from optdet.inference.folder import WrittenPredictions, predict_folder
 from optdet.inference.predict import Bar, OnImage
-from optdet.store.submissions import LocalScores, SubmissionSource
-from optdet.structures import Detections, Sample, Thresholds, Word
+from optdet.store.submissions import LocalScores
+from optdet.structures import Detections, Sample, SubmissionSource, Thresholds, Word
 from optdet.tuning import attributes as attr
-from optdet.tuning.detection_source import DetectionSource, OpenSource
+from optdet.tuning.detection_source import DetectionSource, OpenSource, origins_of
 from optdet.tuning.local_scores import local_scores, score_locally
 from optdet.tuning.postprocess import Entry
 from optdet.tuning.postprocess_output import write_submissions
@@ -97,7 +97,7 @@ def predict_submission(
     known = known_trial(opened, options)  # before: once the file is written, no database may fail it
     about = About(
         command="predict",
-        sources=[source_of(opened, source, known)],
+        sources=origins_of(opened, source),
         settings=_settings(thresholds, wanted.max_points, wanted.tta),
         local=_stored(known, thresholds, wanted),
     )
@@ -162,7 +162,7 @@ def submit_entries(
             crossfit = known.crossfit_at(entry.thresholds)
         about = About(
             command="postprocess tune",
-            sources=[source_of(opened, source, known)],
+            sources=origins_of(opened, source),
             settings=_settings(entry.thresholds, None) | {"candidate": entry.name},
             local=local_scores(entry.evaluation, words, crossfit),
         )

@@ -13,7 +13,8 @@ from optdet.errors import OptdetError
 from optdet.inference.folder import write_checked
 from optdet.store.engine import close_storage
 from optdet.store.registry import record_checkpoint
-from optdet.store.submissions import BoardScore, LocalScores, SubmissionSource, list_submissions
+from optdet.store.submissions import BoardScore, LocalScores, list_submissions
+from optdet.structures import SubmissionSource
 from optdet.tuning.cleaning import clean
 from optdet.tuning.deletion import delete_study
 from optdet.tuning.study import load_study, open_database
