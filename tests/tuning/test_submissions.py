@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -62,8 +63,11 @@ def write(tmp_path, image):
     return written
 
 
-def scored(hmean, n_images=8):
-    return LocalScores(SCORES, hmean, {number: hmean + number / 100 for number in range(n_images)})
+def scored(hmean, n_images=8, *, value=0.9):
+    """Cross-fitted; ``value`` is the plain H-mean."""
+    macro = {"macro": {**MACRO, "hmean": value}, "global": MACRO}
+    hmeans = {number: hmean + number / 100 for number in range(n_images)}
+    return LocalScores({**SCORES, "competition": macro}, hmean, hmeans)
 
 
 def test_a_recorded_submission_is_issued_again_after_its_file_is_gone(registry, write, tmp_path):
@@ -110,6 +114,42 @@ def test_writers_at_once(registry, write):
         thread.join()
     assert notes == [None] * 8
     assert sorted(len(record.paths) for record in list_submissions(registry.storage)) == [4, 4]
+
+
+def test_scores_of_unlike_kinds_are_not_put_in_an_order(registry, write):
+    """One file's H-mean is of thresholds that were chosen on the very images."""
+    for name, width, hmean, crossfit in (
+        ("fair", 100, 0.8, 0.78),
+        ("fair-too", 20, 0.7, 0.7),
+        ("own", 60, 0.9, None),
+    ):
+        local = replace(scored(hmean, value=hmean), crossfit=crossfit)
+        register(registry, write(f"{name}.csv", width), About("predict", local=local))
+    found = next_tries(registry, 9, same=0.98)
+    names = [[group.row.record.name for group in tier] for tier in found.tiers]
+    assert names == [["fair.csv", "own.csv"], ["fair-too.csv"]]
+    assert found.tier_lines[0] == (
+        "1 of these 2 cross-fitted, 1 not: scores of the two kinds cannot be ordered"
+    )
+    assert [proposal.reason for proposal in found.proposals] == [
+        "tier 1: cross-fitted H-mean 0.7800, not comparable with 1 that is not cross-fitted",
+        "tier 1: H-mean 0.9000, not comparable with 1 that is cross-fitted",
+        "tier 2: cross-fitted H-mean 0.7000, alone in its tier",
+    ]
+    local = replace(scored(0.9, value=0.9), crossfit=None)
+    register(registry, write("own-too.csv", 40), About("predict", local=local))
+    lines = next_tries(registry, 9, same=0.98).tier_lines
+    assert "those of a kind cannot be told apart on 8 images" in lines[0]
+    for name, board in (("fair", 0.8), ("fair-too", 0.7), ("own", 0.6)):
+        record_score(registry, find_submission(registry, name), BoardScore(board))
+    rows = submission_rows(registry)
+    assert [row.record.name for row in rows.comparable("public")] == ["fair.csv", "fair-too.csv"]
+    assert rows.as_json()["correlation"]["public"] == {
+        "n": 2,
+        "spearman": None,
+        "kendall": None,
+        "left_out": 1,
+    }
 
 
 def test_next_tries(registry, write, tmp_path):
