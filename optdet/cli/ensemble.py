@@ -145,6 +145,7 @@ def ensemble(
             print_json(report.as_json())
         else:
             ensemble_table(report)
+    about = about_ensemble(combined, found.members, report, samples or ())
     if picture is not None and report is not None:
         from optdet.tuning.ensemble_picture import draw_ensemble
 
@@ -152,10 +153,10 @@ def ensemble(
         _say([f"wrote {picture}"])
     if save is not None:
         head = [report.verdict] if report else ["made without labels: nothing was tuned"]
-        write_ensemble(ensemble_config(combined, found.members, save, opening), save, head)
+        config = ensemble_config(combined, found.members, save, opening, about.local)
+        write_ensemble(config, save, head)
         _say([f"wrote {save}: {len(found.members)} members; it is a SOURCE"])
     if test_images is not None and out is not None:
-        about = about_ensemble(combined, found.members, report, samples or ())
         predicted = submit(combined, None, Wanted(test_images, out), about, opening, bar=image_bar)
         _say([*predicted.lines(), *(f"note: {note}" for note in predicted.notes)])
 

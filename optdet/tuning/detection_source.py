@@ -16,12 +16,23 @@ from optdet.inference.predict import OnImage
 from optdet.structures import Detections, Sample, SubmissionSource, Thresholds
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the choice of the thresholds in use was worth: the competition H-mean on the images that it was
+    made on, and what cross-fitting leaves of that. ``images`` stands for them; None: the source's own."""
+
+    hmean: float
+    crossfit: float | None
+    images: str | None = None
+
+
 class DetectionSource(Protocol):
     """What finds words in images. ``thresholds`` are those in use, None where there are none to replace: the
     members of a vote have their own. ``labelled`` gives its own labelled images, where it has any.
 
     ``origins`` are what the registry of submissions names as its source: a study's trial; the file of an
-    ensemble and the studies' trials in it; nothing where it is called as it was asked for.
+    ensemble and the studies' trials in it; nothing where it is called as it was asked for. ``judged`` is what
+    is known of an ensemble, or of a study's folds together.
     """
 
     @property
@@ -38,6 +49,9 @@ class DetectionSource(Protocol):
 
     @property
     def origins(self) -> tuple[SubmissionSource, ...]: ...
+
+    @property
+    def judged(self) -> Judged | None: ...
 
     def detect(
         self, paths: Sequence[Path], thresholds: Thresholds | None, *, on_image: OnImage | None = None
@@ -74,6 +88,7 @@ class OpenSource:
     trained_on: Callable[[], tuple[Path, ...]] | None = None
     judge: Callable[[], tuple[Sample, ...]] | None = None
     origins: tuple[SubmissionSource, ...] = ()
+    judged: Judged | None = None
 
     def detect(
         self, paths: Sequence[Path], thresholds: Thresholds | None = None, *, on_image: OnImage | None = None

@@ -17,7 +17,7 @@ from optdet.inference.predict import OnImage
 from optdet.inference.views import View, parse_views
 from optdet.settings_yaml import read_mapping
 from optdet.structures import Detections, Sample, SubmissionSource, Thresholds
-from optdet.tuning.detection_source import DetectionSource, OpenSource
+from optdet.tuning.detection_source import DetectionSource, Judged, OpenSource
 from optdet.tuning.labelled import common_samples
 from optdet.tuning.prediction_file import PredictionFile, is_prediction_file
 from optdet.tuning.source import SourceOptions, open_detections
@@ -45,6 +45,7 @@ class OpenVotes:
     iou_thresh: float
     labelled: Callable[[], tuple[Sample, ...]] | None = None
     origins: tuple[SubmissionSource, ...] = ()
+    judged: Judged | None = None
 
     @property
     def thresholds(self) -> Thresholds | None:
@@ -115,12 +116,18 @@ def open_ensemble(path: Path, options: SourceOptions) -> DetectionSource:
         labelled=common_samples(own),
         trained_on=_all_trained_on(own),
         origins=_origins(path, own),
+        judged=_judged(config),
     )
 
 
 def _origins(path: Path, members: Sequence[DetectionSource]) -> tuple[SubmissionSource, ...]:
     of_members = dict.fromkeys(origin for member in members for origin in member.origins)
     return (SubmissionSource(str(path)), *of_members)
+
+
+def _judged(config: EnsembleConfig) -> Judged | None:
+    kept = config.judged
+    return None if kept is None else Judged(kept.hmean, kept.hmean_crossfit, kept.images)
 
 
 def _all_trained_on(sources: Sequence[OpenSource]) -> Callable[[], tuple[Path, ...]] | None:
@@ -176,6 +183,7 @@ def _open_votes(config: EnsembleConfig, path: Path, options: SourceOptions) -> O
         iou_thresh=config.iou_thresh or IOU_THRESH,
         labelled=common_samples([voter.source for voter in voters]),
         origins=_origins(path, [voter.source for voter in voters]),
+        judged=_judged(config),
     )
 
 

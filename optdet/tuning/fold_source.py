@@ -7,7 +7,7 @@ the detectors, or by all of them: which of their maps is meant nobody can say.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from optdet.data.image_cache import CanvasReader, PartReader
@@ -21,7 +21,7 @@ from optdet.inference.map_source import MapSource
 from optdet.inference.predict import ImageMap, OnImage, image_key, image_key_of
 from optdet.phrases import counted, numbers
 from optdet.structures import Sample, SubmissionSource, Thresholds
-from optdet.tuning.detection_source import OpenSource
+from optdet.tuning.detection_source import Judged, OpenSource
 from optdet.tuning.fold_members import fold_members, fold_numbers, require_fold_study
 from optdet.tuning.fold_scores import current_thresholds, stored_scores
 from optdet.tuning.results import find_trial
@@ -153,7 +153,8 @@ def open_out_of_fold_source(study: OpenStudy, options: SourceOptions) -> OpenSou
             f"{opened.maps.title}: no thresholds were tuned on its maps yet, those of the config are taken; "
             f"`optdet study folds {study.name}` tunes them"
         )
-    return opened.source(current_thresholds(study) if tuned is None else tuned.thresholds)
+        return opened.source(current_thresholds(study))
+    return replace(opened.source(tuned.thresholds), judged=Judged(tuned.hmean, tuned.hmean_crossfit))
 
 
 def unfinished(title: str, missing: Sequence[int]) -> OptdetError:

@@ -33,6 +33,11 @@ def score_locally(
     return local_scores(evaluate(words, found), words, crossfit)
 
 
+def images_number(hmeans: Mapping[int, float]) -> str:
+    """What stands for labelled images, by the numbers of each."""
+    return hashlib.sha256(json.dumps(sorted(hmeans)).encode()).hexdigest()[:16]
+
+
 def image_number(name: str, words: Sequence[Word]) -> int:
     """64 bits that stand for a labelled image: another if its name is, or any of its words."""
     listed = [[word.polygon.tolist(), word.text, word.ignored] for word in words]

@@ -22,6 +22,7 @@ from optdet.geometry.polygons import area
 from optdet.inference.predict import OnImage
 from optdet.phrases import counted
 from optdet.structures import Detections, FloatArray, Sample, SubmissionSource, Thresholds
+from optdet.tuning.detection_source import Judged
 
 SUFFIXES: Final = (".csv", ".json")
 _MIN_POINTS = 3
@@ -72,6 +73,10 @@ class PredictionFile:
     @property
     def origins(self) -> tuple[SubmissionSource, ...]:
         return ()
+
+    @property
+    def judged(self) -> Judged | None:
+        return None
 
     def found(self, paths: Sequence[Path]) -> list[Detections | None]:
         """What the file has of each image, None where it does not name it; OptdetError where it names none of

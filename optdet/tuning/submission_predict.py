@@ -3,6 +3,7 @@ labels."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,8 +18,8 @@ from optdet.inference.predict import Bar, OnImage
 from optdet.store.submissions import LocalScores
 from optdet.structures import Detections, Sample, SubmissionSource, Thresholds, Word
 from optdet.tuning import attributes as attr
-from optdet.tuning.detection_source import DetectionSource, OpenSource, origins_of
-from optdet.tuning.local_scores import local_scores, score_locally
+from optdet.tuning.detection_source import DetectionSource, Judged, OpenSource, origins_of
+from optdet.tuning.local_scores import images_number, local_scores, score_locally
 from optdet.tuning.postprocess import Entry
 from optdet.tuning.postprocess_output import write_submissions
 from optdet.tuning.results import thresholds_of
@@ -222,7 +223,18 @@ def _score(
     exact = wanted.max_points is None and not wanted.has_val
     crossfit = known.crossfit_at(thresholds) if known is not None and exact else None
     with bar(f"scoring on {len(samples)} labelled images") as on_image:
-        return score_locally(samples, _found(opened, samples, thresholds, wanted, on_image), crossfit)
+        local = score_locally(samples, _found(opened, samples, thresholds, wanted, on_image), crossfit)
+    if opened.judged is not None and thresholds == opened.thresholds and wanted.max_points is None:
+        return _as_judged(local, opened.judged, on_own=not wanted.has_val)
+    return local
+
+
+def _as_judged(local: LocalScores, judged: Judged, *, on_own: bool) -> LocalScores:
+    """With the cross-fitted score that is known, where it is of these images, and of what detects now: a
+    file may have been changed since."""
+    is_same = on_own if judged.images is None else images_number(local.hmeans) == judged.images
+    still = math.isclose(local.macro["hmean"], judged.hmean, abs_tol=1e-9)
+    return replace(local, crossfit=judged.crossfit) if is_same and still else local
 
 
 def _found(

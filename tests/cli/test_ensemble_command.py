@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
@@ -54,6 +55,43 @@ def test_the_reported_score_is_that_of_the_predictions_to_the_last_digit(method,
     macro = compared["competition"]["macro"]["hmean"]
     assert macro["a"] == macro["b"] == scored["competition"]["macro"]["hmean"]
     assert (project / "e.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize("method", ["maps", "votes"])
+def test_the_saved_ensemble_keeps_its_cross_fitted_score(method, project, optdet):
+    """For the images that it was tuned on, as long as it is what was tuned."""
+    ran = optdet(
+        *("ensemble", "m0", "m1", "--method", method, *GIVEN, *SMALL, "--json", "--save", "e.yaml"),
+        *("--test-images", "images", "--out", "out.csv"),
+    )
+    expected = shown(ran)["ensemble"]["hmean_crossfit"]
+    assert expected is not None
+
+    def local(labels, *options):
+        """What is said of the score on the images of a label file."""
+        val = ("--val-images", "images", "--val-labels", labels)
+        ran = optdet("predict", "e.yaml", "--images", "images", "--out", "again.csv", *val, *options)
+        assert ran.code == 0, ran.err
+        (line,) = [line for line in ran.err.splitlines() if line.startswith("local ")]
+        return line
+
+    labels = json.loads((project / "labels.json").read_text())
+    labels["images"].pop("page_9.png")
+    (project / "fewer.json").write_text(json.dumps(labels))
+    for line in (local("fewer.json"), local("labels.json", "--simplify", "4")):
+        assert "cross-fitted" not in line
+    text = (project / "e.yaml").read_text()
+    assert "hmean_crossfit" in text
+    changed = re.sub(r"min_votes: \d|box_thresh: [\d.]+", lambda found: f"{found[0].split()[0]} 1", text)
+    assert changed != text
+    (project / "e.yaml").write_text(changed)
+    assert "cross-fitted" not in local("labels.json")
+    (project / "e.yaml").write_text(text)
+    assert f", cross-fitted {expected:.4f}, " in local("labels.json")
+    rows = shown(optdet("submission", "list", "--json"))["submissions"]
+    (row,) = [row for row in rows if (row["file"], row["state"]) == ("again.csv", "there")]
+    assert row["sources"] == ["../e.yaml"]
+    assert row["local"]["hmean_crossfit"] == expected
 
 
 def test_the_table_says_what_the_ensemble_is_worth(project, optdet):

@@ -19,11 +19,14 @@ from optdet.errors import OptdetError
 from optdet.evaluation.scorer import evaluate_at, hmeans
 from optdet.search_space import Choice
 from optdet.store.engine import close_storage
+from optdet.store.submissions import LocalScores
+from optdet.structures import SubmissionSource, Thresholds
 from optdet.study_config import StudyConfig
 from optdet.training.budget import Budget
 from optdet.tuning import attributes as attr
 from optdet.tuning.detection_source import OpenSource
 from optdet.tuning.ensemble_members import open_members
+from optdet.tuning.ensemble_scores import no_bar
 from optdet.tuning.extension import extend_trial
 from optdet.tuning.fold_members import find_fold_study, fold_members, fold_numbers, is_fold_study
 from optdet.tuning.fold_report import fold_report, rank_folds, tune_pooled
@@ -43,6 +46,8 @@ from optdet.tuning.space import distributions
 from optdet.tuning.study import OpenStudy, load_study, open_database
 from optdet.tuning.study_creation import create_study
 from optdet.tuning.study_source import find_source
+from optdet.tuning.submission_predict import Wanted, predict_submission
+from optdet.tuning.thresholds import replace_thresholds
 from optdet.tuning.warm_start import WarmStart
 from optdet.validation import validate
 
@@ -425,7 +430,12 @@ def test_the_pooled_thresholds_are_kept_and_taken(
     assert scores.hmean_crossfit is not None
     store_scores(folds, opened.members, scores)
     assert stored_scores(folds, opened.members) == scores
-    assert open_source("folds:oof", options).thresholds == scores.thresholds
+    tuned = open_source("folds:oof", options)
+    assert tuned.thresholds == scores.thresholds
+    assert tuned.origins == (SubmissionSource("folds:oof", folds.uuid),)
+    assert local_of(tuned, scores.thresholds, options, place).crossfit == scores.hmean_crossfit
+    other = replace_thresholds(scores.thresholds, ["unclip_ratio=3.7"])
+    assert local_of(tuned, other, options, place).crossfit is None
     assert stored_scores(folds, {**opened.members, 0: 1}) is None
 
     ranking = rank_folds(opened, judge_samples(opened, None, None), scores.thresholds, workers=2)
@@ -450,6 +460,14 @@ def test_the_pooled_thresholds_are_kept_and_taken(
     assert [fold["own"] for fold in report["folds"]] == [trial.value for trial in folds.study.trials]
     assert sorted(fold["judge"]["rank"] for fold in report["folds"]) == [1, 2, 3]
     assert max(fold["judge"]["behind"] for fold in report["folds"]) == 0
+
+
+def local_of(source: OpenSource, thresholds: Thresholds, options: SourceOptions, place: Path) -> LocalScores:
+    """What is noted with predictions of the folds' images."""
+    wanted = Wanted(place / "data/train/images", place / "oof.csv")
+    found = predict_submission(source, source.title, thresholds, wanted, options, bar=no_bar)
+    assert found.local is not None, found.notes
+    return found.local
 
 
 def test_folds_are_not_ranked_on_what_they_have_learnt_from(
