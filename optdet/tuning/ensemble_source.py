@@ -85,6 +85,15 @@ class OpenVotes:
             yield vote(members, min_votes=self.min_votes, iou_thresh=self.iou_thresh)
 
 
+def prediction_files(source: DetectionSource) -> Iterator[PredictionFile]:
+    """The files of predictions that a source reads: itself, or members of a vote."""
+    if isinstance(source, PredictionFile):
+        yield source
+    elif isinstance(source, OpenVotes):
+        for voter in source.voters:
+            yield from prediction_files(voter.source)
+
+
 def open_ensemble(path: Path, options: SourceOptions) -> DetectionSource:
     """The ensemble in a file; OptdetError for a file of anything else, and where a member is missing."""
     tree = read_mapping(path)

@@ -148,6 +148,29 @@ def test_other_peoples_files_and_ours(project, optdet):
     assert not (project / "v.csv").exists()
 
 
+def test_a_file_of_other_images(project, optdet, monkeypatch):
+    """What cannot be tuned or predicted is said before any map is read."""
+    (project / "test").mkdir()
+    shutil.copy(project / "images/page_0.png", project / "test/t.png")
+    (project / "theirs.csv").write_text("filename,polygons\nt.png,1 1 9 1 9 9 1 9\n")
+    (project / "none.csv").write_text("filename,polygons\nother.png,\n")
+    monkeypatch.setattr("optdet.inference.map_folder.read_map", lambda _: pytest.fail("maps were read"))
+    vote = ("ensemble", "m0", "--method", "votes")
+    test = ("--test-images", "test", "--out", "v.csv")
+    assert (
+        "theirs.csv: it names none of the images of labels.json; leave out --images and --labels: the usual"
+        in optdet(*vote, "theirs.csv", *GIVEN, *test).error
+    )
+    assert (
+        "theirs.csv: none of its 1 images is labelled"
+        in optdet(*vote[:1], "theirs.csv", "none.csv", *vote[2:], *GIVEN).error
+    )
+    (project / "nested.yaml").write_text("{method: votes, members: [{source: none.csv}]}")
+    for member in ("none.csv", "nested.yaml"):
+        error = optdet(*vote, member, *GIVEN, *test).error
+        assert "none.csv: no prediction for 1 of 1 image, as t.png; give a file that has all of them" in error
+
+
 def test_without_labels_a_vote_is_the_usual_one(project, optdet):
     ran = optdet(
         *("ensemble", "m0", "m1", "m2", "--method", "votes", "--save", "e.yaml"),
