@@ -70,7 +70,10 @@ class DataConfig(Section):
         if self.folds is not None and (self.train or self.val or self.synthetic):
             raise ValueError("data.folds names its sources itself: leave out data.train, val and synthetic")
         if self.folds is None and (self.fold or self.folds_sha256):
-            raise ValueError("data.fold needs data.folds, a file that `optdet data split` wrote")
+            raise ValueError(
+                "data.fold needs data.folds, the file that `optdet data split` writes: "
+                "data.folds=folds/folds.json in place of data.train and data.val"
+            )
         if self.synthetic is not None and (self.train or self.val is not None):
             raise ValueError("give either data.synthetic or data.train and data.val, not both")
         if self.synthetic is None and bool(self.train) != (self.val is not None):

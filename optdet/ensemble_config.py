@@ -52,6 +52,15 @@ class MemberConfig(Section):
     reading: ReadingConfig = ReadingConfig()
 
 
+class JudgedConfig(Section):
+    """What tuning was worth: the H-mean on the labelled images that it was done on, and what is left of that
+    cross-fitted. ``images`` stands for them; on others, or for a file that was changed, it says nothing."""
+
+    images: str
+    hmean: Ratio
+    hmean_crossfit: Ratio
+
+
 class EnsembleConfig(Section):
     """The whole file. ``thresholds`` are those of the mean map; ``min_votes`` left out is a majority."""
 
@@ -60,6 +69,7 @@ class EnsembleConfig(Section):
     thresholds: ThresholdsInUse | None = None
     min_votes: Annotated[int, Field(ge=1)] | None = None
     iou_thresh: Annotated[float, Field(gt=0, le=1)] | None = None
+    judged: JudgedConfig | None = None
 
     @model_validator(mode="after")
     def _of_its_method(self) -> EnsembleConfig:

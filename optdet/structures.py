@@ -12,6 +12,7 @@ Conventions, everywhere in optdet:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +31,8 @@ CheckpointRule = Literal["best", "fixed"]
 """Which epoch's weights a run keeps: that with the best validation score, or the last."""
 OnImage = Callable[[int, int], None]
 """Called with (images done, images) while a loop over images runs."""
+Bar = Callable[[str], AbstractContextManager[OnImage]]
+"""Shows how far a stage of that name is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +103,12 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.polygons)
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionSource:
+    """What detects, as the registry of submissions names it: a SOURCE as ``predict`` takes it, a file's path
+    as places are stored. ``study_uuid`` is that of a study's trial, or of ``STUDY:oof``."""
+
+    source: str
+    study_uuid: str | None = None

@@ -45,14 +45,6 @@ class Given:
         """What ``run_words`` lack for all workers of the study."""
         return ["--workers", self.workers] if self.workers else []
 
-    def of_study(self, command: str, name: str) -> str:
-        """Another command of ``optdet study`` on the same database."""
-        from optdet.store.url import shown_url
-
-        places = {"--storage": shown_url(self.storage) if self.storage else None, "--root": self.root}
-        words = [word for key, value in places.items() if value for word in (key, value)]
-        return shlex.join(["optdet", "study", command, name, *words])
-
     def run_words(self, name: str) -> list[str]:
         """What follows ``optdet`` for one worker of the study, as it was given."""
         options = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +11,6 @@ from optdet.cli import options, source_options
 
 if TYPE_CHECKING:
     from optdet.tuning.source import SourceOptions
-
-_MAX_WORKERS = 4
-"""Threads over maps: more of them would wait for the interpreter, which a third of the work needs."""
 
 _SIDE = "STUDY, STUDY:TRIAL, a checkpoint, an ONNX file, a folder of maps, or predictions (.csv, .json)."
 
@@ -68,13 +64,13 @@ def compare(
     from optdet.cli.progress import image_bar
     from optdet.cli.tables import print_json
     from optdet.evaluation.comparison import compare as compare_detections
+    from optdet.evaluation.parallel import map_workers
     from optdet.tuning.compared import Asked, open_sides
 
     if out is not None:
         from optdet.tuning.postprocess_places import require_writable
 
         require_writable(out, "--out")
-    workers = min(_MAX_WORKERS, os.cpu_count() or 1)
     with image_bar("reading maps") as on_image:
         sides = open_sides(
             Asked(a, thresholds_a or ()),
@@ -82,7 +78,7 @@ def compare(
             images=images,
             labels=labels,
             options=opening,
-            workers=workers,
+            workers=map_workers(),
             on_image=on_image,
         )
     for note in sides.notes:

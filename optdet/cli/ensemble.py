@@ -89,8 +89,9 @@ def ensemble(
 ) -> None:
     """Combine detectors, tune the combination, and say whether it beats its best member.
 
-    Members are tuned alone first. Scores are cross-fitted: nothing chosen on an image is scored on it. With
-    --tta each view of a detector is one more member. How ONNX files and maps are read holds for all members.
+    Members are tuned alone first. Scores are cross-fitted: nothing chosen on an image is scored on it, but
+    for whether tuned weights or votes replace the usual ones. With --tta each view of a detector is one more
+    member. How ONNX files and maps are read holds for all members.
 
     Examples:
 
@@ -103,16 +104,16 @@ def ensemble(
 
     optdet ensemble a.csv b.csv c.csv --method votes --test-images test --out voted.csv
     """
-    from optdet.cli.ensemble_options import EnsembleOptions, check_outputs
+    from optdet.cli.ensemble_options import EnsembleOptions, check_outputs, judging_images
     from optdet.cli.ensemble_table import ensemble_table
     from optdet.cli.progress import image_bar
     from optdet.cli.tables import print_json
+    from optdet.data.named_images import require_named
     from optdet.inference.views import parse_views
     from optdet.tuning.ensemble import build_ensemble
-    from optdet.tuning.ensemble_members import open_members
+    from optdet.tuning.ensemble_members import open_members, require_images
     from optdet.tuning.ensemble_output import as_source, ensemble_config, untuned_vote, write_ensemble
     from optdet.tuning.ensemble_submission import about_ensemble
-    from optdet.tuning.labelled import judging_samples
     from optdet.tuning.submission_predict import Wanted, submit
 
     asked = EnsembleOptions.of(method, weights, min_votes, iou_thresh)
@@ -120,16 +121,18 @@ def ensemble(
     found = open_members(sources, method=asked.method, views=parse_views(tta or ()), options=opening)
     _say(f"note: {note}" for note in found.notes)
     search = asked.search(found.members, settings or [], polygons=polygons, select=select)
-    samples = judging_samples([member.opened for member in found.members], images, labels)
+    if test_images is not None:
+        require_images(found.members, require_named(test_images, None))
+    judging = judging_images(found.members, images, labels, predicts=test_images is not None)
     report = None
-    if samples is None:
+    if judging.samples is None:
         asked.require_nothing_to_tune(writes=out is not None or save is not None)
         combined: DetectionSource = untuned_vote(found.members, min_votes, iou_thresh)
-        _say(["note: no labels, so nothing is tuned or scored"])
+        _say([f"note: {judging.untuned}, so nothing is tuned or scored"])
     else:
         report = build_ensemble(
             found.members,
-            samples,
+            judging.samples,
             method=asked.method,
             search=search,
             weights=asked.weights,
@@ -144,17 +147,18 @@ def ensemble(
             print_json(report.as_json())
         else:
             ensemble_table(report)
+    about = about_ensemble(combined, found.members, report, judging.samples or ())
     if picture is not None and report is not None:
         from optdet.tuning.ensemble_picture import draw_ensemble
 
         draw_ensemble(report, picture)
         _say([f"wrote {picture}"])
     if save is not None:
-        head = [report.verdict] if report else ["made without labels: nothing was tuned"]
-        write_ensemble(ensemble_config(combined, found.members, save, opening), save, head)
+        head = [report.verdict] if report else [f"{judging.untuned}, so nothing was tuned"]
+        config = ensemble_config(combined, found.members, save, opening, about.local)
+        write_ensemble(config, save, head)
         _say([f"wrote {save}: {len(found.members)} members; it is a SOURCE"])
     if test_images is not None and out is not None:
-        about = about_ensemble(combined, found.members, report, samples or ())
         predicted = submit(combined, None, Wanted(test_images, out), about, opening, bar=image_bar)
         _say([*predicted.lines(), *(f"note: {note}" for note in predicted.notes)])
 

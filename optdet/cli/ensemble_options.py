@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from optdet.config import TuneConfig
     from optdet.ensemble_config import EnsembleMethod
+    from optdet.structures import Sample
     from optdet.tuning.ensemble_members import Member
 
 
@@ -91,6 +92,42 @@ def check_outputs(
         if picture.suffix.lower() != ".png":
             raise OptdetError("a picture is a PNG", where=str(picture), fix="name it .png")
         require_writable(picture.parent, "--picture")
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """The images that an ensemble is tuned on, None where there are none; then it is said why it is
+    ``untuned``."""
+
+    samples: tuple[Sample, ...] | None
+    untuned: str = ""
+
+
+def judging_images(
+    members: Sequence[Member], images: Path | None, labels: Path | None, *, predicts: bool
+) -> Judging:
+    """Given ones, else those that studies have in common.
+
+    Where other images are predicted, a team-mate's file may be of these alone: with it nothing can be tuned,
+    and unless that was asked for, nothing is.
+    """
+    from optdet.errors import OptdetError
+    from optdet.tuning.ensemble_members import without_any
+    from optdet.tuning.labelled import judging_samples
+
+    samples = judging_samples([member.opened for member in members], images, labels)
+    if samples is None:
+        return Judging(None, "no labels")
+    file = without_any(members, [sample.image_path for sample in samples]) if predicts else None
+    if file is None:
+        return Judging(samples)
+    if labels is not None:
+        raise OptdetError(
+            f"it names none of the images of {labels}",
+            where=str(file.path),
+            fix="leave out --images and --labels: the usual vote needs none",
+        )
+    return Judging(None, f"{file.path} names none of the labelled images")
 
 
 def _weights(text: str) -> tuple[float, ...]:

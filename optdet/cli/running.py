@@ -106,10 +106,10 @@ def _run(study: OpenStudy, progress: Progress, given: Given, timeout_s: float | 
 
 
 def _best_of(study: OpenStudy, whose: str) -> str | None:
-    """Whose best trial is named; None of a study of folds, whose trials are scored on different images."""
-    from optdet.tuning.fold_members import is_fold_study
+    """Whose best trial is named; None where folds are varied, and trials scored on different images."""
+    from optdet.tuning.fold_members import varies_fold
 
-    return None if is_fold_study(study) else whose
+    return None if varies_fold(study) else whose
 
 
 def _interrupted(study: OpenStudy, given: Given) -> typer.Exit:

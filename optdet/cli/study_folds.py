@@ -30,8 +30,6 @@ _NOT_RANKED = (
     "not ranked: folds hold out different images; for a ranking give images that all of them held out, "
     "--images and --labels"
 )
-_MAX_WORKERS = 4
-"""Threads over maps: more of them would wait for the interpreter."""
 
 
 def study_of_folds(
@@ -164,15 +162,15 @@ def _ranked(
     opened: OutOfFold, images: Path | None, labels: Path | None, thresholds: Thresholds
 ) -> tuple[tuple[Ranked, ...] | None, int]:
     from optdet.cli.progress import image_bar
+    from optdet.evaluation.parallel import map_workers
     from optdet.tuning.fold_report import rank_folds
     from optdet.tuning.fold_source import judge_samples
 
     samples = judge_samples(opened, images, labels)
     if not samples:
         return None, 0
-    workers = min(_MAX_WORKERS, os.cpu_count() or 1)
     with image_bar("ranking") as on_image:
-        ranking = rank_folds(opened, samples, thresholds, workers=workers, on_image=on_image)
+        ranking = rank_folds(opened, samples, thresholds, workers=map_workers(), on_image=on_image)
     return ranking, len(samples)
 
 

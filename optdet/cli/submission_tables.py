@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from optdet.data.prediction_simplify import Simplified
     from optdet.data.submission_check import CheckedFile
     from optdet.metrics.rank_correlation import RankCorrelation
-    from optdet.store.submissions import BoardScore, SubmissionRecord
+    from optdet.store.submissions import Board, BoardScore, SubmissionRecord
     from optdet.tuning.submission_list import SubmissionList, SubmissionRow
     from optdet.tuning.submission_next import NextTries
     from optdet.tuning.submissions import Recorded
@@ -64,7 +64,7 @@ def submissions_table(found: SubmissionList) -> None:
     for board in BOARDS:
         correlation = found.correlation(board)
         if correlation.n:
-            typer.echo(f"local and {board}: {_correlation(correlation)}")
+            typer.echo(f"local and {board}: {_correlation(correlation)}{_left_out(found, board)}")
 
 
 def next_lines(found: NextTries) -> Iterator[str]:
@@ -126,6 +126,14 @@ def _remark(row: SubmissionRow) -> str:
     if row.record.command == "adopt":
         parts.append("adopted")
     return ", ".join(parts)
+
+
+def _left_out(found: SubmissionList, board: Board) -> str:
+    n_left_out = found.n_left_out(board)
+    if not n_left_out:
+        return ""
+    of_kind = "cross-fitted" if found.comparable(board)[0].is_crossfit else "not cross-fitted"
+    return f"; of those {of_kind}, without {n_left_out} scored otherwise"
 
 
 def _correlation(found: RankCorrelation) -> str:

@@ -142,7 +142,7 @@ def file_size(n_bytes: int) -> str:
 def run_summary(study: OpenStudy, result: RunResult, given: Given) -> None:
     """What a run ended with, and what to do next."""
     from optdet.errors import OptdetError
-    from optdet.tuning.fold_members import is_fold_study
+    from optdet.tuning.fold_members import is_fold_study, varies_fold
     from optdet.tuning.results import best_json
 
     if result.reason == "full":
@@ -155,7 +155,12 @@ def run_summary(study: OpenStudy, result: RunResult, given: Given) -> None:
         again = given.run_again(study.name)
         typer.echo(f"time is up: {result.finished} of {result.total} trials; go on with: {again}")
     if is_fold_study(study):
-        typer.echo(f"the folds side by side: {given.of_study('folds', study.name)}")
+        typer.echo(f"the folds side by side: {given.words_of('folds', study.name)}")
+        return
+    if varies_fold(study):
+        typer.echo(
+            f"none is the best, since folds hold out different images: {given.words_of('show', study.name)}"
+        )
         return
     try:
         best_table(best_json(study))

@@ -4,7 +4,7 @@ Pure: what is dealt depends on the images' traits and keys and on the seed, not 
 are sorted by size (terciles of the longer side), within a tercile by words, and dealt out in rounds, in which
 every fold gets one of neighbours: so no fold has more than one image more than another, and folds differ in
 words by little more than the widest image. Groups come before, the largest first, each into the fold where it
-evens out images, words and sizes best.
+evens out images, words and sizes best; single images then fill the folds up, as far as there are enough.
 """
 
 from __future__ import annotations

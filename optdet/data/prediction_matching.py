@@ -33,24 +33,36 @@ def match_predictions(
     by_stem: bool = False,
     file: str = "predictions",
 ) -> Matched:
-    """The prediction of each labelled name.
+    """As :func:`pair_predictions`; OptdetError also where no prediction is of any labelled image."""
+    matched = pair_predictions(names, predictions, by_stem=by_stem, file=file)
+    if predictions and not matched.polygons:
+        raise OptdetError(
+            f"none of its {len(predictions)} images is labelled: it has {matched.extra[0]}, ...; the labels "
+            f"name {next(iter(names))}, ...",
+            where=file,
+            fix="give the predictions of these labels' images",
+        )
+    return matched
 
-    Where one name is exactly a label's, both sides begin at the same folder: the others have to be exact too.
-    Else names may differ in their leading folders. OptdetError where a prediction could be that of two
-    labels, or two could be that of one, and where none is of any labelled image.
+
+def pair_predictions(
+    names: Collection[str],
+    predictions: Mapping[str, Sequence[FloatArray]],
+    *,
+    by_stem: bool = False,
+    file: str = "predictions",
+) -> Matched:
+    """The prediction of each name.
+
+    Where one name is exactly a prediction's, both sides begin at the same folder: the others have to be exact
+    too. Else names may differ in their leading folders. OptdetError where a prediction could be that of two
+    names, or two could be that of one.
     """
     exact = _exact_owners(names, predictions, by_stem=by_stem, file=file)
     owners = exact or _loose_owners(names, predictions, by_stem=by_stem, file=file)
     extra = sorted(set(predictions) - set(owners.values()))
     if exact:
         _refuse_lookalikes(extra, [name for name in names if name not in exact], file=file)
-    if predictions and not owners:
-        raise OptdetError(
-            f"none of its {len(predictions)} images is labelled: it has {extra[0]}, ...; the labels name "
-            f"{next(iter(names))}, ...",
-            where=file,
-            fix="give the predictions of these labels' images",
-        )
     return Matched(
         polygons={name: predictions[given] for name, given in owners.items()},
         missing=tuple(name for name in names if name not in owners),

@@ -20,6 +20,12 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
+def map_workers() -> int:
+    """Threads over maps, beside the one that reads them: more would wait for the interpreter, which a third
+    of the work needs."""
+    return min(4, os.cpu_count() or 1)
+
+
 def mapped(function: Callable[[T], R], items: Iterable[T], *, workers: int) -> Iterator[R]:
     """``map`` by threads, results in the order of the items. An error ends the work where it happened."""
     if workers <= 1:

@@ -21,20 +21,12 @@ from sqlalchemy.engine import Connection
 
 from optdet.store.engine import read_transaction, write_transaction
 from optdet.store.tables import BOARD_SCORES, SUBMISSION_FILES, SUBMISSIONS
+from optdet.structures import SubmissionSource
 
 Board = Literal["public", "private"]
 BOARDS: tuple[Board, ...] = get_args(Board)
 _MAX_PATHS = 50
 _HMEANS = np.dtype([("image", "<u8"), ("hmean", "<f8")])
-
-
-@dataclass(frozen=True, slots=True)
-class SubmissionSource:
-    """What detected: a SOURCE as ``predict`` takes it, a file's path as places are stored. ``study_uuid`` is
-    that of a study's trial."""
-
-    source: str
-    study_uuid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,27 @@ from optdet.errors import OptdetError
 from optdet.evaluation.configurations import detect_at
 from optdet.evaluation.parallel import mapped
 from optdet.inference.map_source import MapSource, with_content
-from optdet.structures import Detections, OnImage, Sample, Thresholds
+from optdet.structures import Detections, OnImage, Sample, SubmissionSource, Thresholds
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the choice of the thresholds in use was worth: the competition H-mean on the images that it was
+    made on, and what cross-fitting leaves of that. ``images`` stands for them; None: the source's own."""
+
+    hmean: float
+    crossfit: float | None
+    images: str | None = None
 
 
 class DetectionSource(Protocol):
     """What finds words in images. ``thresholds`` are those in use, None where there are none to replace: the
-    members of a vote have their own. ``labelled`` gives its own labelled images, where it has any."""
+    members of a vote have their own. ``labelled`` gives its own labelled images, where it has any.
+
+    ``origins`` are what the registry of submissions names as its source: a study's trial; the file of an
+    ensemble and the studies' trials in it; nothing where it is called as it was asked for. ``judged`` is what
+    is known of an ensemble, or of a study's folds together.
+    """
 
     @property
     def title(self) -> str: ...
@@ -30,6 +45,12 @@ class DetectionSource(Protocol):
 
     @property
     def labelled(self) -> Callable[[], tuple[Sample, ...]] | None: ...
+
+    @property
+    def origins(self) -> tuple[SubmissionSource, ...]: ...
+
+    @property
+    def judged(self) -> Judged | None: ...
 
     def detect(
         self, paths: Sequence[Path], thresholds: Thresholds | None, *, on_image: OnImage | None = None
@@ -65,6 +86,8 @@ class OpenSource:
     labelled: Callable[[], tuple[Sample, ...]] | None = None
     trained_on: Callable[[], tuple[Path, ...]] | None = None
     judge: Callable[[], tuple[Sample, ...]] | None = None
+    origins: tuple[SubmissionSource, ...] = ()
+    judged: Judged | None = None
 
     def detect(
         self, paths: Sequence[Path], thresholds: Thresholds | None = None, *, on_image: OnImage | None = None
@@ -86,6 +109,11 @@ class OpenSource:
         chosen = [thresholds or self.thresholds for thresholds in configurations]
         maps = with_content(self.title, self.maps.maps(paths, on_image=on_image))
         return mapped(lambda image: detect_at(image.detector, chosen), maps, workers=workers)
+
+
+def origins_of(source: DetectionSource, asked: str) -> tuple[SubmissionSource, ...]:
+    """The names of a source that was asked for so."""
+    return source.origins or (SubmissionSource(asked),)
 
 
 def in_use(

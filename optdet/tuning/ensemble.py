@@ -2,8 +2,8 @@
 
 Each member is first tuned alone, so that the best of them is at its best too. Every comparison is of
 cross-fitted H-means, image by image: nothing that was chosen on an image (thresholds, weights, votes) is
-scored on it. Without enough images for that the H-means are those of the images that all was chosen on, and
-the report says so.
+scored on it, but that the usual weights or votes give way to tuned ones where these score higher so. Without
+enough images for that the H-means are those of the images that all was chosen on, and the report says so.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from optdet.errors import OptdetError
 from optdet.evaluation.difference import difference_of_means
 from optdet.inference.map_source import require_content
 from optdet.phrases import counted
-from optdet.structures import Detections, Sample
+from optdet.structures import Bar, Detections, Sample
 from optdet.tuning.detection_source import OpenSource
 from optdet.tuning.ensemble_maps import AveragedMember, TunedMean, tune_mean
 from optdet.tuning.ensemble_members import Member
 from optdet.tuning.ensemble_report import EnsembleReport, MemberReport
-from optdet.tuning.ensemble_scores import Bar, Judge, Scored, TunedDetections, no_bar, tuned_maps
+from optdet.tuning.ensemble_scores import Judge, Scored, TunedDetections, no_bar, tuned_maps
 from optdet.tuning.ensemble_votes import tune_votes
 from optdet.tuning.in_sample import n_trained_on
 from optdet.tuning.prediction_file import PredictionFile

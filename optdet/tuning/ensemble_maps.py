@@ -22,8 +22,8 @@ from optdet.evaluation.parallel import mapped
 from optdet.evaluation.scorer import N_PARTS
 from optdet.evaluation.sweep import sweep
 from optdet.inference.map_mean import mean_map, whole_weights
-from optdet.structures import FloatArray, Thresholds
-from optdet.tuning.ensemble_scores import Bar, How, Judge, Scored, TunedDetections, mean, no_bar, tuned_maps
+from optdet.structures import Bar, FloatArray, Thresholds
+from optdet.tuning.ensemble_scores import How, Judge, Scored, TunedDetections, mean, no_bar, tuned_maps
 from optdet.tuning.sweep_space import lattices
 
 Weights = tuple[int, ...]

@@ -12,7 +12,7 @@ from optdet.inference.map_names import has_maps
 from optdet.inference.map_source import DetectorMaps
 from optdet.inference.views import View
 from optdet.tuning.detection_source import DetectionSource, OpenSource
-from optdet.tuning.ensemble_source import is_scaled, seen_as
+from optdet.tuning.ensemble_source import is_scaled, prediction_files, seen_as
 from optdet.tuning.prediction_file import PredictionFile, is_prediction_file
 from optdet.tuning.source import SourceOptions, open_detections
 
@@ -83,6 +83,19 @@ def open_members(
         for member in members:
             _ = member.maps
     return Members(tuple(members), tuple(notes))
+
+
+def require_images(members: Sequence[Member], paths: Sequence[Path]) -> None:
+    """OptdetError where a prediction file among the members lacks some of the images."""
+    for member in members:
+        for file in prediction_files(member.opened):
+            file.require(paths)
+
+
+def without_any(members: Sequence[Member], paths: Sequence[Path]) -> PredictionFile | None:
+    """The first prediction file among the members that has none of the images; None where each has some."""
+    files = (file for member in members for file in prediction_files(member.opened))
+    return next((file for file in files if not file.names_any(paths)), None)
 
 
 def _view(of: Member, view: View) -> Member:

@@ -10,16 +10,18 @@ from typing import Any
 
 from optdet.data.files import write_atomically
 from optdet.detection.voting import IOU_THRESH, majority
-from optdet.ensemble_config import EnsembleConfig, MemberConfig, ReadingConfig, ThresholdsInUse
+from optdet.ensemble_config import EnsembleConfig, JudgedConfig, MemberConfig, ReadingConfig, ThresholdsInUse
 from optdet.errors import OptdetError
 from optdet.inference.map_mean import MeanMaps, WeightedMaps
 from optdet.inference.onnx_options import OnnxOptions
 from optdet.settings_yaml import dump_yaml
+from optdet.store.submissions import LocalScores
 from optdet.structures import Thresholds
 from optdet.tuning.detection_source import DetectionSource, OpenSource
 from optdet.tuning.ensemble_members import Member
 from optdet.tuning.ensemble_report import EnsembleReport
 from optdet.tuning.ensemble_source import OpenVotes, Voter
+from optdet.tuning.local_scores import images_number
 from optdet.tuning.postprocess_places import require_writable
 from optdet.tuning.source import SourceOptions
 
@@ -49,11 +51,17 @@ def untuned_vote(
 
 
 def ensemble_config(
-    source: DetectionSource, members: Sequence[Member], path: Path, options: SourceOptions
+    source: DetectionSource,
+    members: Sequence[Member],
+    path: Path,
+    options: SourceOptions,
+    local: LocalScores | None = None,
 ) -> EnsembleConfig:
-    """An ensemble of these members, as a file at ``path`` says it."""
+    """An ensemble of these members, as a file at ``path`` says it; ``local`` is what it scores on the images
+    that it was tuned on."""
     if isinstance(source, OpenVotes):
         return EnsembleConfig(
+            judged=_judged(local),
             method="votes",
             min_votes=source.min_votes,
             iou_thresh=source.iou_thresh,
@@ -65,6 +73,7 @@ def ensemble_config(
     assert isinstance(source, OpenSource)
     assert isinstance(source.maps, MeanMaps)
     return EnsembleConfig(
+        judged=_judged(local),
         method="maps",
         thresholds=_in_use(source.thresholds),
         members=tuple(
@@ -88,6 +97,14 @@ def require_free(path: Path, *, force: bool) -> None:
         raise OptdetError("an ensemble is a YAML file", where=str(path), fix="name it .yaml")
     if path.exists() and not (force and path.is_file()):
         raise OptdetError("the file exists", where=str(path), fix="give another name, or --force")
+
+
+def _judged(local: LocalScores | None) -> JudgedConfig | None:
+    if local is None or local.crossfit is None:
+        return None
+    return JudgedConfig(
+        images=images_number(local.hmeans), hmean=local.macro["hmean"], hmean_crossfit=local.crossfit
+    )
 
 
 def _in_use(thresholds: Thresholds | None) -> ThresholdsInUse | None:

@@ -7,8 +7,8 @@ Everything is the competition profile's H-mean; parts are those of every cross-f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -24,9 +24,6 @@ from optdet.evaluation.truth import ImageTruth
 from optdet.structures import Detections, FloatArray, OnImage, Sample, Thresholds
 from optdet.tuning.task import TuningTask
 from optdet.tuning.thresholds import tune_thresholds
-
-Bar = Callable[[str], AbstractContextManager[OnImage]]
-"""Shows how far a stage of that name is: called with images done and the number of them all."""
 
 How = Literal["given", "usual", "tuned"]
 """Why settings are what they are: asked for, or not better when tuned, or tuned."""

@@ -15,8 +15,8 @@ from optdet.inference.map_source import DetectorMaps
 from optdet.inference.onnx_options import OnnxOptions
 from optdet.inference.views import View, parse_views
 from optdet.settings_yaml import read_mapping
-from optdet.structures import Detections, OnImage, Sample, Thresholds
-from optdet.tuning.detection_source import DetectionSource, OpenSource
+from optdet.structures import Detections, OnImage, Sample, SubmissionSource, Thresholds
+from optdet.tuning.detection_source import DetectionSource, Judged, OpenSource
 from optdet.tuning.labelled import common_samples
 from optdet.tuning.prediction_file import PredictionFile, is_prediction_file
 from optdet.tuning.source import SourceOptions, open_detections
@@ -43,6 +43,8 @@ class OpenVotes:
     min_votes: int
     iou_thresh: float
     labelled: Callable[[], tuple[Sample, ...]] | None = None
+    origins: tuple[SubmissionSource, ...] = ()
+    judged: Judged | None = None
 
     @property
     def thresholds(self) -> Thresholds | None:
@@ -82,6 +84,15 @@ class OpenVotes:
             yield vote(members, min_votes=self.min_votes, iou_thresh=self.iou_thresh)
 
 
+def prediction_files(source: DetectionSource) -> Iterator[PredictionFile]:
+    """The files of predictions that a source reads: itself, or members of a vote."""
+    if isinstance(source, PredictionFile):
+        yield source
+    elif isinstance(source, OpenVotes):
+        for voter in source.voters:
+            yield from prediction_files(voter.source)
+
+
 def open_ensemble(path: Path, options: SourceOptions) -> DetectionSource:
     """The ensemble in a file; OptdetError for a file of anything else, and where a member is missing."""
     tree = read_mapping(path)
@@ -112,7 +123,19 @@ def open_ensemble(path: Path, options: SourceOptions) -> DetectionSource:
         in_use,
         labelled=common_samples(own),
         trained_on=_all_trained_on(own),
+        origins=_origins(path, own),
+        judged=_judged(config),
     )
+
+
+def _origins(path: Path, members: Sequence[DetectionSource]) -> tuple[SubmissionSource, ...]:
+    of_members = dict.fromkeys(origin for member in members for origin in member.origins)
+    return (SubmissionSource(str(path)), *of_members)
+
+
+def _judged(config: EnsembleConfig) -> Judged | None:
+    kept = config.judged
+    return None if kept is None else Judged(kept.hmean, kept.hmean_crossfit, kept.images)
 
 
 def _all_trained_on(sources: Sequence[OpenSource]) -> Callable[[], tuple[Path, ...]] | None:
@@ -167,6 +190,8 @@ def _open_votes(config: EnsembleConfig, path: Path, options: SourceOptions) -> O
         min_votes=config.min_votes or majority(len(voters)),
         iou_thresh=config.iou_thresh or IOU_THRESH,
         labelled=common_samples([voter.source for voter in voters]),
+        origins=_origins(path, [voter.source for voter in voters]),
+        judged=_judged(config),
     )
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from optdet.store.submissions import SubmissionSource
 from optdet.structures import Sample
-from optdet.tuning.detection_source import DetectionSource, OpenSource
+from optdet.tuning.detection_source import DetectionSource, OpenSource, origins_of
 from optdet.tuning.ensemble_members import Member
 from optdet.tuning.ensemble_report import EnsembleReport
 from optdet.tuning.ensemble_source import OpenVotes
@@ -30,7 +29,8 @@ def about_ensemble(
         local = local_scores(report.ensemble.evaluation, words, report.ensemble.hmean_crossfit)
     return About(
         command=command,
-        sources=[SubmissionSource(member.source) for member in members],
+        # Once each: views of a detector are of the same source.
+        sources=list(dict.fromkeys(o for each in members for o in origins_of(each.opened, each.source))),
         settings=_settings(source, members, report),
         local=local,
     )

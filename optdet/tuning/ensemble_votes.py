@@ -14,8 +14,8 @@ from typing import Any, Final
 import numpy as np
 
 from optdet.detection.voting import IOU_THRESH, Ballots, majority, vote
-from optdet.structures import Detections, FloatArray, OnImage, Thresholds
-from optdet.tuning.ensemble_scores import Bar, How, Judge, Scored, TunedDetections, mean, no_bar
+from optdet.structures import Bar, Detections, FloatArray, OnImage, Thresholds
+from optdet.tuning.ensemble_scores import How, Judge, Scored, TunedDetections, mean, no_bar
 
 IOU_THRESHS: Final = (0.3, 0.4, 0.5, 0.6, 0.7)
 _GIVEN: How = "given"

@@ -66,6 +66,7 @@ def extend_trial(
     values = dict(map(parse_override, changes))
     _check_names(values, where)
     config = apply_params(config, values, f"extending {where}")
+    _require_same_fold(old, config, where)
     varied = [name for name in values if name in study.config.space]
     study.study.enqueue_trial(
         {**trial.params, **exact_values(study.config, config, varied, f"extending {where}")},
@@ -112,6 +113,15 @@ def _with_budget(old: Config, trial: FrozenTrial, after_epoch: int, epochs: int 
     if old.scheduler.t_max is not None:
         changes["scheduler.t_max"] = last
     return apply_params(old, changes, where)
+
+
+def _require_same_fold(old: Config, new: Config, where: str) -> None:
+    """OptdetError where other images would be held out than those that the weights have not learnt."""
+    for name in ("folds", "fold", "folds_sha256"):
+        if getattr(old.data, name) != getattr(new.data, name):
+            raise OptdetError(
+                f"data.{name} cannot change: the weights have learnt what another fold holds out", where=where
+            )
 
 
 def _check_names(values: Mapping[str, Any], where: str) -> None:

@@ -1,4 +1,6 @@
-"""A fold study: one whose trials differ in the fold that they hold out, and in nothing else."""
+"""Studies over ``data.fold``: their trials hold out different images, so that their values cannot be
+compared. A fold study is one whose trials differ in nothing else.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,25 @@ def is_of_folds(definition: Mapping[str, Any] | None) -> bool:
     return definition["config"]["data"].get("folds") is not None
 
 
+def has_no_best(definition: Mapping[str, Any] | None) -> bool:
+    """Of a study's definition: whether its trials hold out several folds, whatever else they differ in."""
+    return definition is not None and FOLD in definition["space"] and len(_folds(definition)) > 1
+
+
+def varies_fold(study: OpenStudy) -> bool:
+    return has_no_best(study.study.user_attrs[attr.DEFINITION])
+
+
 def fold_numbers(study: OpenStudy) -> list[int]:
     """The folds that trials hold out."""
-    return [int(fold) for fold in study.study.user_attrs[attr.DEFINITION]["space"][FOLD]["choices"]]
+    return _folds(study.study.user_attrs[attr.DEFINITION])
+
+
+def _folds(definition: Mapping[str, Any]) -> list[int]:
+    varied = definition["space"][FOLD]
+    if "choices" in varied:
+        return [int(fold) for fold in varied["choices"]]
+    return list(range(int(varied["low"]), int(varied["high"]) + 1, int(varied["step"] or 1)))
 
 
 def fold_members(study: OpenStudy) -> dict[int, int]:
@@ -39,12 +57,27 @@ def fold_members(study: OpenStudy) -> dict[int, int]:
     return dict(sorted(found.items()))
 
 
+def require_best(study: OpenStudy) -> None:
+    """OptdetError where none of the trials can be called the best."""
+    if varies_fold(study):
+        all_of_them = f", or all of them, {study.name}:oof" if is_fold_study(study) else ""
+        shown = "folds" if is_fold_study(study) else "show"
+        raise OptdetError(
+            "its folds hold out different images, so none of them is the best",
+            where=f"study {study.name}",
+            fix=f"name one, as {study.name}:0{all_of_them}; see `optdet study {shown} {study.name}`",
+        )
+
+
 def require_fold_study(study: OpenStudy) -> None:
     if not is_fold_study(study):
+        others = [name for name in study.config.space if name != FOLD] if varies_fold(study) else []
+        beside = f": it varies {', '.join(others)} too" if others else ""
         raise OptdetError(
-            f"{study.name} is no study of folds",
+            f"{study.name} is no study of folds{beside}",
             where=f"study {study.name}",
-            fix=f"make one: optdet study create --folds folds/folds.json --from {study.name}",
+            fix="make one: optdet study create --folds folds/folds.json --from "
+            f"{study.name}{':TRIAL' if others else ''}",
         )
 
 

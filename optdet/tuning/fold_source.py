@@ -7,7 +7,7 @@ the detectors, or by all of them: which of their maps is meant nobody can say.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from optdet.data.image_cache import CanvasReader, PartReader
@@ -20,8 +20,8 @@ from optdet.evaluation.scorer import ImageScorer
 from optdet.inference.map_source import MapSource
 from optdet.inference.predict import ImageMap, image_key, image_key_of
 from optdet.phrases import counted, numbers
-from optdet.structures import OnImage, Sample, Thresholds
-from optdet.tuning.detection_source import OpenSource
+from optdet.structures import OnImage, Sample, SubmissionSource, Thresholds
+from optdet.tuning.detection_source import Judged, OpenSource
 from optdet.tuning.fold_members import fold_members, fold_numbers, require_fold_study
 from optdet.tuning.fold_scores import current_thresholds, stored_scores
 from optdet.tuning.results import find_trial
@@ -121,7 +121,12 @@ class OutOfFold:
 
     def source(self, thresholds: Thresholds) -> OpenSource:
         return OpenSource(
-            self.maps.title, self.maps, thresholds, self.study.config.base_config(), self.samples
+            self.maps.title,
+            self.maps,
+            thresholds,
+            self.study.config.base_config(),
+            labelled=self.samples,
+            origins=(SubmissionSource(self.maps.title, self.study.uuid),),
         )
 
 
@@ -148,7 +153,8 @@ def open_out_of_fold_source(study: OpenStudy, options: SourceOptions) -> OpenSou
             f"{opened.maps.title}: no thresholds were tuned on its maps yet, those of the config are taken; "
             f"`optdet study folds {study.name}` tunes them"
         )
-    return opened.source(current_thresholds(study) if tuned is None else tuned.thresholds)
+        return opened.source(current_thresholds(study))
+    return replace(opened.source(tuned.thresholds), judged=Judged(tuned.hmean, tuned.hmean_crossfit))
 
 
 def unfinished(title: str, missing: Sequence[int]) -> OptdetError:

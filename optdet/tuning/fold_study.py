@@ -95,11 +95,12 @@ def plan_fold_study(
     overrides: Sequence[str] = (),
 ) -> StudyConfig:
     """The study of a file of folds, with ``name=value`` texts applied; OptdetError where the images are not
-    those that were parted. Only their labels are read."""
+    those that were parted, and where training would not start from nothing. Only labels are read."""
     pool = open_pool(locate_folds(folds, data_dir=data_dir))
     config = _in_folds(base.config, pool, path_from(data_root, folds))
     study = fold_study_config(config, name=name, n_folds=pool.folds.n_folds, base=base)
     study = study_from(study.as_dict(), overrides, f"study {name}")
+    _require_no_start(study)
     if study.config.train.updates is None:
         return study
     if any(parse_override(text)[0] == "train.epochs" for text in overrides):
@@ -113,6 +114,18 @@ def plan_fold_study(
         for fold in range(pool.folds.n_folds)
     ]
     return study.model_copy(update={"config": apply_params(study.config, {"train.epochs": max(n_epochs)})})
+
+
+def _require_no_start(study: StudyConfig) -> None:
+    """OptdetError for weights to start from: what they have learnt nobody can tell."""
+    start = study.config.train.start
+    if start is not None:
+        raise OptdetError(
+            f"every fold would begin with the weights of {start}, which may have learnt the images that it "
+            "holds out",
+            where="train.start",
+            fix="add train.start=null to train every fold from nothing",
+        )
 
 
 def fold_study_config(config: Config, *, name: str, n_folds: int, base: FoldBase) -> StudyConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Sequence
 
 import optuna
@@ -20,6 +21,7 @@ from optdet.store.study_index import study_names
 from optdet.structures import Thresholds
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
+from optdet.tuning.fold_members import FOLD, varies_fold
 from optdet.tuning.space import distributions, is_inside, space_of
 from optdet.tuning.study import OpenStudy
 
@@ -34,7 +36,11 @@ def sweep_finished(study: OpenStudy) -> None:
 
 
 def best_trials(study: OpenStudy, n_trials: int) -> list[FrozenTrial]:
-    """Complete trials, best value first, the earlier of equals first."""
+    """Complete trials, best value first, the earlier of equals first.
+
+    Where folds are varied the best of each comes first, then the second ones: values of different folds
+    cannot be compared.
+    """
     return _ranked(study)[:n_trials]
 
 
@@ -56,7 +62,15 @@ def keep_best(study: OpenStudy) -> None:
 
 def _ranked(study: OpenStudy) -> list[FrozenTrial]:
     complete = study.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return sorted(complete, key=lambda trial: (-(trial.value or 0.0), trial.number))
+    ranked = sorted(complete, key=lambda trial: (-(trial.value or 0.0), trial.number))
+    if not varies_fold(study):
+        return ranked
+    n_better: Counter[int] = Counter()  # by fold
+    place = {}
+    for trial in ranked:
+        place[trial.number] = n_better[trial.params[FOLD]]
+        n_better[trial.params[FOLD]] += 1
+    return sorted(ranked, key=lambda trial: (place[trial.number], trial.number))
 
 
 def _drop_inner_studies(study: OpenStudy, beaten: Sequence[FrozenTrial]) -> None:

@@ -7,8 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from optdet.data.names import nfc
-from optdet.evaluation.evaluate import Evaluation, summarize
-from optdet.evaluation.truth import ImageTruth
+from optdet.evaluation.evaluate import Evaluation, evaluate
 from optdet.store.submissions import LocalScores
 from optdet.structures import Detections, Sample, Word
 
@@ -29,11 +28,14 @@ def score_locally(
     samples: Sequence[Sample], detections: Iterable[Detections], crossfit: float | None = None
 ) -> LocalScores:
     """Scores of what was found in each of the images."""
-    counts = {
-        sample.name: ImageTruth(sample.words).counts(found.polygons)
-        for sample, found in zip(samples, detections, strict=True)
-    }
-    return local_scores(summarize(counts), {sample.name: sample.words for sample in samples}, crossfit)
+    words = {sample.name: sample.words for sample in samples}
+    found = {sample.name: each.polygons for sample, each in zip(samples, detections, strict=True)}
+    return local_scores(evaluate(words, found), words, crossfit)
+
+
+def images_number(hmeans: Mapping[int, float]) -> str:
+    """What stands for labelled images, by the numbers of each."""
+    return hashlib.sha256(json.dumps(sorted(hmeans)).encode()).hexdigest()[:16]
 
 
 def image_number(name: str, words: Sequence[Word]) -> int:

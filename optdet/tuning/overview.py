@@ -6,7 +6,7 @@ from typing import Any
 
 from optdet.store.study_index import best_values
 from optdet.tuning import attributes as attr
-from optdet.tuning.fold_members import is_of_folds
+from optdet.tuning.fold_members import has_no_best
 from optdet.tuning.study import Database, all_studies, n_wanted, outer_studies
 
 
@@ -24,7 +24,7 @@ def study_rows(database: Database, *, with_inner: bool = False) -> list[dict[str
             "failed": row.n_trials.get("FAIL", 0),
             "running": row.n_trials.get("RUNNING", 0),
             "waiting": row.n_trials.get("WAITING", 0),
-            "best": None if is_of_folds(row.attributes.get(attr.DEFINITION)) else best.get(row.study_id),
+            "best": None if has_no_best(row.attributes.get(attr.DEFINITION)) else best.get(row.study_id),
         }
         for row in rows
     ]

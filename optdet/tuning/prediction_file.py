@@ -15,12 +15,13 @@ import numpy as np
 
 from optdet.config import Config
 from optdet.data.images import image_size
-from optdet.data.prediction_matching import match_predictions
+from optdet.data.prediction_matching import Matched, match_predictions, pair_predictions
 from optdet.data.predictions import read_predictions
 from optdet.errors import OptdetError
 from optdet.geometry.polygons import area
 from optdet.phrases import counted
-from optdet.structures import Detections, FloatArray, OnImage, Sample, Thresholds
+from optdet.structures import Detections, FloatArray, OnImage, Sample, SubmissionSource, Thresholds
+from optdet.tuning.detection_source import Judged
 
 SUFFIXES: Final = (".csv", ".json")
 _MIN_POINTS = 3
@@ -68,6 +69,31 @@ class PredictionFile:
     def labelled(self) -> Callable[[], tuple[Sample, ...]] | None:
         return None
 
+    @property
+    def origins(self) -> tuple[SubmissionSource, ...]:
+        return ()
+
+    @property
+    def judged(self) -> Judged | None:
+        return None
+
+    def names_any(self, paths: Sequence[Path]) -> bool:
+        """Whether the file has one of the images; OptdetError for a name that could be two images'."""
+        return bool(self._paired(paths).polygons)
+
+    def require(self, paths: Sequence[Path]) -> None:
+        """OptdetError where the file lacks an image: a vote without a member would be another vote."""
+        missing = [Path(name).name for name in self._paired(paths).missing]
+        if missing:
+            raise OptdetError(
+                f"no prediction for {len(missing)} of {counted(len(paths), 'image')}, as {missing[0]}",
+                where=str(self.path),
+                fix="give a file that has all of them; an image without words has an empty second column",
+            )
+
+    def _paired(self, paths: Sequence[Path]) -> Matched:
+        return pair_predictions([path.as_posix() for path in paths], self.polygons, file=str(self.path))
+
     def found(self, paths: Sequence[Path]) -> list[Detections | None]:
         """What the file has of each image, None where it does not name it; OptdetError where it names none of
         them, and for a name that could be two images'."""
@@ -81,16 +107,9 @@ class PredictionFile:
     def detect(
         self, paths: Sequence[Path], thresholds: Thresholds | None = None, *, on_image: OnImage | None = None
     ) -> Iterator[Detections]:
-        """OptdetError where the file lacks an image: a vote without a member would be another vote."""
-        of_images = self.found(paths)
-        missing = [path for path, found in zip(paths, of_images, strict=True) if found is None]
-        if missing:
-            raise OptdetError(
-                f"no prediction for {len(missing)} of {counted(len(paths), 'image')}, as {missing[0].name}",
-                where=str(self.path),
-                fix="give a file that has all of them; an image without words has an empty second column",
-            )
-        for number, found in enumerate(of_images, start=1):
+        """OptdetError as :meth:`require`."""
+        self.require(paths)
+        for number, found in enumerate(self.found(paths), start=1):
             if on_image is not None:
                 on_image(number, len(paths))
             if found is not None:

@@ -22,7 +22,7 @@ from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
 from optdet.tuning.background import runs_of
 from optdet.tuning.data_state import trials_of_other_data
-from optdet.tuning.fold_members import is_fold_study
+from optdet.tuning.fold_members import require_best, varies_fold
 from optdet.tuning.housekeeping import best_trials
 from optdet.tuning.study import OpenStudy
 from optdet.validation import validate
@@ -76,14 +76,8 @@ def trial_row(trial: FrozenTrial) -> TrialRow:
 
 
 def best_trial(study: OpenStudy) -> FrozenTrial:
-    """The complete trial with the highest value, the first of equals; OptdetError for a study of folds."""
-    if is_fold_study(study):
-        raise OptdetError(
-            "its folds hold out different images, so none of them is the best",
-            where=f"study {study.name}",
-            fix=f"name one, as {study.name}:0, or all of them, {study.name}:oof; "
-            f"see `optdet study folds {study.name}`",
-        )
+    """The complete trial with the highest value, the first of equals; OptdetError where folds are varied."""
+    require_best(study)
     best = best_trials(study, 1)
     if not best:
         raise OptdetError(
@@ -160,7 +154,7 @@ def study_json(study: OpenStudy) -> dict[str, Any]:
     """A study, its trials and its workers: what ``study show --json`` prints."""
     rows = trial_rows(study)
     leases = Leases(study.storage, study.study_id, study.uuid)
-    complete = [] if is_fold_study(study) else best_trials(study, 1)
+    complete = [] if varies_fold(study) else best_trials(study, 1)
     return {
         "study": study.name,
         "description": study.config.description,

@@ -16,6 +16,7 @@ from optdet.errors import OptdetError
 from optdet.inference.preprocessing import Preprocessing
 from optdet.phrases import numbers
 from optdet.store.registry import checkpoint_of
+from optdet.structures import SubmissionSource
 from optdet.tuning import attributes as attr
 from optdet.tuning.detection_source import OpenSource
 from optdet.tuning.fold_members import fold_members, fold_numbers, is_fold_study
@@ -98,6 +99,7 @@ def trial_source(study: OpenStudy, trial: FrozenTrial, options: SourceOptions) -
         labelled=lambda: validation_samples(located()),
         trained_on=lambda: training_paths(located()),
         judge=None if config.data.folds is None else lambda: samples_kept_apart(located()),
+        origins=(SubmissionSource(title, study.uuid),),
     )
 
 

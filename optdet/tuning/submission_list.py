@@ -36,6 +36,10 @@ class SubmissionRow:
         """What it is ranked by: the cross-fitted H-mean where it is known, else the H-mean."""
         return None if self.record.local is None else self.record.local.value
 
+    @property
+    def is_crossfit(self) -> bool:
+        return self.record.local is not None and self.record.local.crossfit is not None
+
     def gap(self, board: Board) -> float | None:
         """What the leaderboard said less the local value."""
         score, value = self.boards.get(board), self.value
@@ -71,18 +75,32 @@ class SubmissionList:
     rows: tuple[SubmissionRow, ...]
 
     def correlation(self, board: Board) -> RankCorrelation:
-        """Of local values with a leaderboard's, over the files that have both."""
-        both = [
-            (row.value, row.boards[board].hmean)
-            for row in self.rows
-            if row.value is not None and board in row.boards
-        ]
-        return rank_correlation([local for local, _ in both], [score for _, score in both])
+        """Of local values with a leaderboard's, over the files that have both and are :meth:`comparable`."""
+        rows = self.comparable(board)
+        local = [row.value for row in rows if row.value is not None]  # each has one
+        return rank_correlation(local, [row.boards[board].hmean for row in rows])
+
+    def comparable(self, board: Board) -> list[SubmissionRow]:
+        """Files with a local value and a leaderboard's: those with a cross-fitted value, or the others, of
+        which there are more. One says nothing beside the other."""
+        crossfit = [row for row in self._with_both(board) if row.is_crossfit]
+        others = [row for row in self._with_both(board) if not row.is_crossfit]
+        return crossfit if len(crossfit) >= len(others) else others
+
+    def n_left_out(self, board: Board) -> int:
+        """Files with both scores whose local one is of the other kind."""
+        return len(self._with_both(board)) - len(self.comparable(board))
+
+    def _with_both(self, board: Board) -> list[SubmissionRow]:
+        return [row for row in self.rows if row.value is not None and board in row.boards]
 
     def as_json(self) -> dict[str, Any]:
         return {
             "submissions": [row.as_json() for row in self.rows],
-            "correlation": {board: self.correlation(board).as_json() for board in BOARDS},
+            "correlation": {
+                board: {**self.correlation(board).as_json(), "left_out": self.n_left_out(board)}
+                for board in BOARDS
+            },
         }
 
 

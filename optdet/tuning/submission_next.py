@@ -3,38 +3,31 @@
 Files that find nearly the same in the same images, and whose local scores cannot be told apart, are one
 group: a try of one tells about all. What is so near to a file that was tried already is told by that one. The
 other groups stand in tiers by their local scores; within a tier the images cannot tell the files apart, and
-their order says nothing.
+their order says nothing. Nor does it between a cross-fitted score and one that is not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from optdet.data.files import require_folder
 from optdet.data.images import list_images, relative_name
-from optdet.data.predictions import parse_predictions
 from optdet.errors import OptdetError
 from optdet.evaluation.tiers import Candidate, Tier, is_worse, tiers
-from optdet.metrics.agreement import agreement
 from optdet.phrases import counted
-from optdet.structures import FloatArray
 from optdet.tuning.study import Database
+from optdet.tuning.submission_agreement import ReadFiles
 from optdet.tuning.submission_list import SubmissionRow, of_images, submission_rows
-from optdet.tuning.submission_places import content_of
 from optdet.tuning.submissions import image_set
-
-SAME: Final = 0.98
-"""Agreement from which two files may be one group."""
-
-Polygons = Mapping[str, list[FloatArray]]
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Files that agree with the first of them, which has the highest local value: that one stands for all."""
+    """Files that agree with the first of them, which stands for all: the highest local value has it, a
+    cross-fitted one before any other."""
 
     members: tuple[SubmissionRow, ...]
 
@@ -107,21 +100,23 @@ def next_tries(
     database: Database,
     left: int,
     *,
+    same: float,
     images: Path | None = None,
-    same: float = SAME,
     on_file: Callable[[int, int], None] | None = None,
 ) -> NextTries:
-    """At most ``left`` proposals. ``images`` is the folder that the leaderboard's files are of; without it
-    they are those of the newest recorded file, or the only ones there are.
+    """At most ``left`` proposals. Files that agree to ``same`` or more may be one group.
+
+    ``images`` is the folder that the leaderboard's files are of; without it they are those of the newest
+    recorded file, or the only ones there are.
 
     OptdetError where it cannot be told which files are meant.
     """
     rows = submission_rows(database).rows
     rows = tuple(of_images(rows, _wanted_images(rows, images)))
-    sorting = _Sorting(_Files(database), [row for row in rows if row.boards], same)
+    sorting = _Sorting(ReadFiles(database), [row for row in rows if row.boards], same)
     untried = sorted(
         (row for row in rows if not row.boards),
-        key=lambda row: (row.value is None, -(row.value or 0.0), row.record.created),
+        key=lambda row: (row.value is None, not row.is_crossfit, -(row.value or 0.0), row.record.created),
     )
     for index, row in enumerate(untried, start=1):
         sorting.add(row)
@@ -144,7 +139,7 @@ def next_tries(
 class _Sorting:
     """Files, the best first, as they are put into groups, set aside as told by a tried one, or left out."""
 
-    def __init__(self, files: _Files, tried: Sequence[SubmissionRow], same: float) -> None:
+    def __init__(self, files: ReadFiles, tried: Sequence[SubmissionRow], same: float) -> None:
         self._files = files
         self._tried = tried
         self._same = same
@@ -178,45 +173,6 @@ class _Sorting:
         return nearest if nearest is not None and nearest[1] >= self._same else None
 
 
-class _Files:
-    """The polygons of files, read once, and how nearly two files are the same."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._polygons: dict[str, Polygons | None] = {}
-
-    def polygons(self, row: SubmissionRow) -> Polygons | None:
-        """Those with an outline; None where the bytes are lost."""
-        sha256 = row.record.sha256
-        if sha256 not in self._polygons:
-            content = content_of(self._database, row.record)
-            self._polygons[sha256] = None if content is None else _outlines(row, content)
-        return self._polygons[sha256]
-
-    def nearest(
-        self, row: SubmissionRow, others: Sequence[SubmissionRow]
-    ) -> tuple[SubmissionRow, float] | None:
-        """Which of the others agrees most with a file, and how much; None where none can be read."""
-        own = self.polygons(row)
-        if own is None:
-            return None
-        readable = [(other, theirs) for other in others if (theirs := self.polygons(other)) is not None]
-        scored = [(other, mean_agreement(own, theirs)) for other, theirs in readable]
-        return max(scored, key=lambda each: each[1], default=None)
-
-
-def _outlines(row: SubmissionRow, content: bytes) -> Polygons:
-    """An adopted file may hold what is no polygon."""
-    found = parse_predictions(Path(row.record.path), content.decode("utf-8-sig")).polygons
-    return {name: [each for each in polygons if len(each) >= 3] for name, polygons in found.items()}
-
-
-def mean_agreement(a: Polygons, b: Polygons) -> float:
-    """Over the images of two files, of which both have the same."""
-    values = [agreement(polygons, b.get(name, [])) for name, polygons in a.items()]
-    return sum(values) / len(values) if values else 1.0
-
-
 def _wanted_images(rows: Sequence[SubmissionRow], images: Path | None) -> str:
     if images is not None:
         require_folder(images, what="images folder")
@@ -246,7 +202,7 @@ def _wanted_images(rows: Sequence[SubmissionRow], images: Path | None) -> str:
 def _candidate(row: SubmissionRow) -> Candidate | None:
     """None where no local scores are known."""
     local = row.record.local
-    return None if local is None else Candidate(row.record.sha256, local.value, local.hmeans)
+    return None if local is None else Candidate(row.record.sha256, local.value, local.hmeans, row.is_crossfit)
 
 
 def _are_told_apart(a: SubmissionRow, b: SubmissionRow) -> bool:
@@ -257,41 +213,56 @@ def _are_told_apart(a: SubmissionRow, b: SubmissionRow) -> bool:
 
 def _proposals(in_tiers: Sequence[Sequence[Group]], left: int) -> list[Proposal]:
     every = [
-        Proposal(group, number, _reason(group, number, len(groups) - 1))
+        Proposal(group, number, _reason(group, number, [each for each in groups if each is not group]))
         for number, groups in enumerate(in_tiers, start=1)
         for group in groups
     ]
     return every[:left]
 
 
-def _reason(group: Group, number: int, n_alike: int) -> str:
-    local = group.row.record.local
-    assert local is not None  # it is ranked
-    kind = "H-mean" if local.crossfit is None else "cross-fitted H-mean"
-    alike = f"not to be told from {counted(n_alike, 'other')}" if n_alike else "alone in its tier"
+def _reason(group: Group, number: int, others: Sequence[Group]) -> str:
+    """``others`` are the rest of its tier."""
+    is_crossfit = group.row.is_crossfit
+    kind = "cross-fitted H-mean" if is_crossfit else "H-mean"
+    n_alike = sum(other.row.is_crossfit == is_crossfit for other in others)
+    beside = [f"not to be told from {counted(n_alike, 'other')}"] if n_alike else []
+    if n_unlike := len(others) - n_alike:
+        what = "not cross-fitted" if is_crossfit else "cross-fitted"
+        beside.append(f"not comparable with {n_unlike} that {'is' if n_unlike == 1 else 'are'} {what}")
     stands = [row.record.name for row in group.members[1:]]
     for_others = f"; stands for {', '.join(stands)} too" if stands else ""
-    return f"tier {number}: {kind} {local.value:.4f}, {alike}{for_others}"
+    alike = ", ".join(beside) or "alone in its tier"
+    return f"tier {number}: {kind} {group.row.value:.4f}, {alike}{for_others}"
 
 
 def _tier_line(tier: Tier) -> str:
-    n = len(tier.members)
+    n, n_crossfit = len(tier.members), tier.n_crossfit
     if n == 1:
         return "1 file alone"
-    if not tier.n_images:
-        return f"these {n} cannot be told apart: some were scored on no common image"
+    is_mixed = 0 < n_crossfit < n
+    said = [_alike_line(tier.n_images, "those of a kind" if is_mixed else f"these {n}")]
+    if is_mixed:
+        kinds = f"{n_crossfit} of these {n} cross-fitted, {n - n_crossfit} not"
+        said.insert(0, f"{kinds}: scores of the two kinds cannot be ordered")
+    return "; ".join(line for line in said if line)
+
+
+def _alike_line(n_images: int | None, which: str) -> str:
+    if n_images is None:
+        return ""
+    if not n_images:
+        return f"{which} cannot be told apart: some were scored on no common image"
     return (
-        f"these {n} cannot be told apart on {counted(tier.n_images, 'image')}: "
+        f"{which} cannot be told apart on {counted(n_images, 'image')}: "
         "the 95 % intervals of their paired differences hold 0"
     )
 
 
 def _named(row: SubmissionRow) -> dict[str, Any]:
-    local = row.record.local
     return {
         "file": row.record.name,
         "sha256": row.record.sha256,
         "path": row.path,
         "value": row.value,
-        "crossfit": local is not None and local.crossfit is not None,
+        "crossfit": row.is_crossfit,
     }

@@ -3,21 +3,22 @@ labels."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from optdet.errors import OptdetError
+from optdet.evaluation.parallel import map_workers
 from optdet.geometry.simplify import simplified
 from optdet.inference.folder import WrittenPredictions, predict_folder
-from optdet.store.submissions import LocalScores, SubmissionSource
-from optdet.structures import Detections, OnImage, Sample, Thresholds, Word
+from optdet.store.submissions import LocalScores
+from optdet.structures import Bar, Detections, OnImage, Sample, SubmissionSource, Thresholds, Word
 from optdet.tuning import attributes as attr
-from optdet.tuning.detection_source import DetectionSource, OpenSource
-from optdet.tuning.local_scores import local_scores, score_locally
+from optdet.tuning.detection_source import DetectionSource, Judged, OpenSource, origins_of
+from optdet.tuning.local_scores import images_number, local_scores, score_locally
 from optdet.tuning.postprocess import Entry
 from optdet.tuning.postprocess_output import write_submissions
 from optdet.tuning.results import thresholds_of
@@ -26,10 +27,7 @@ from optdet.tuning.study import open_database
 from optdet.tuning.study_source import find_source
 from optdet.tuning.submissions import About, try_to_register
 
-Bar = Callable[[str], AbstractContextManager[OnImage]]
 _TRIAL = re.compile(r"[^:/]+:\d+")
-_WORKERS = 2
-"""Threads over maps, beside the one that reads them: more would wait for the interpreter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +97,7 @@ def predict_submission(
     known = known_trial(opened, options)  # before: once the file is written, no database may fail it
     about = About(
         command="predict",
-        sources=[source_of(opened, source, known)],
+        sources=origins_of(opened, source),
         settings=_settings(thresholds, wanted.max_points, wanted.tta),
         local=_stored(known, thresholds, wanted),
     )
@@ -164,7 +162,7 @@ def submit_entries(
             crossfit = known.crossfit_at(entry.thresholds)
         about = About(
             command="postprocess tune",
-            sources=[source_of(opened, source, known)],
+            sources=origins_of(opened, source),
             settings=_settings(entry.thresholds, None) | {"candidate": entry.name},
             local=local_scores(entry.evaluation, words, crossfit),
         )
@@ -224,7 +222,18 @@ def _score(
     exact = wanted.max_points is None and not wanted.has_val
     crossfit = known.crossfit_at(thresholds) if known is not None and exact else None
     with bar(f"scoring on {len(samples)} labelled images") as on_image:
-        return score_locally(samples, _found(opened, samples, thresholds, wanted, on_image), crossfit)
+        local = score_locally(samples, _found(opened, samples, thresholds, wanted, on_image), crossfit)
+    if opened.judged is not None and thresholds == opened.thresholds and wanted.max_points is None:
+        return _as_judged(local, opened.judged, on_own=not wanted.has_val)
+    return local
+
+
+def _as_judged(local: LocalScores, judged: Judged, *, on_own: bool) -> LocalScores:
+    """With the cross-fitted score that is known, where it is of these images, and of what detects now: a
+    file may have been changed since."""
+    is_same = on_own if judged.images is None else images_number(local.hmeans) == judged.images
+    still = math.isclose(local.macro["hmean"], judged.hmean, abs_tol=1e-9)
+    return replace(local, crossfit=judged.crossfit) if is_same and still else local
 
 
 def _found(
@@ -236,7 +245,7 @@ def _found(
 ) -> Iterable[Detections]:
     """What is detected on labelled images, simplified as the file's polygons are."""
     paths = [sample.image_path for sample in samples]
-    for (detections,) in opened.detect_each(paths, [thresholds], workers=_WORKERS, on_image=on_image):
+    for (detections,) in opened.detect_each(paths, [thresholds], workers=map_workers(), on_image=on_image):
         if wanted.max_points is None:
             yield detections
         else:

@@ -28,7 +28,6 @@ from optdet.store.submissions import (
     BoardScore,
     LocalScores,
     SubmissionRecord,
-    SubmissionSource,
     list_board_scores,
     list_submissions,
     move_submission,
@@ -37,6 +36,7 @@ from optdet.store.submissions import (
     submission_of,
 )
 from optdet.store.url import file_of, parse_url, storage_url
+from optdet.structures import SubmissionSource
 from optdet.tuning.study import Database, open_database
 from optdet.tuning.submission_places import content_of, stored_path
 
@@ -285,6 +285,6 @@ def reissue(database: Database, record: SubmissionRecord, to: Path, *, force: bo
 
 
 def _again(record: SubmissionRecord) -> str:
-    if record.command != "predict" or len(record.sources) != 1:
+    if record.command != "predict" or not record.sources:
         return "make it again"
     return f"predict again: optdet predict {record.sources[0].source}"

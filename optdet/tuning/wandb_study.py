@@ -63,7 +63,7 @@ def study_of_sweep(
 def require_images(study: StudyConfig) -> None:
     """A sweep names no images: refuse a study that has none from elsewhere."""
     data = study.config.data
-    if data.synthetic is None and data.val is None:
+    if data.synthetic is None and data.val is None and data.folds is None:
         raise OptdetError(
             "the study has no images: a sweep names none",
             where=f"study {study.name}",

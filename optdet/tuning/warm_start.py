@@ -18,6 +18,7 @@ from optdet.errors import OptdetError
 from optdet.search_space import Choice, is_within
 from optdet.study_config import StudyConfig
 from optdet.tuning import attributes as attr
+from optdet.tuning.fold_members import varies_fold
 from optdet.tuning.housekeeping import best_trials
 from optdet.tuning.queue import exact_values
 from optdet.tuning.study import Database, OpenStudy, find_study, load_study
@@ -42,7 +43,7 @@ class WarmStart:
         ``outside`` (names beyond their ranges), ``left_out`` (values that are none of their choices) and
         ``sampled``; ``passed``, of ``trial``, ``value`` and ``reason``.
 
-        OptdetError for an unknown study, one without a complete trial, or without a name in common.
+        OptdetError for an unknown study, one over folds, without a complete trial or a name in common.
         """
         if self.study == config.name and self.source.url == database.url:
             raise OptdetError(
@@ -51,6 +52,7 @@ class WarmStart:
                 fix=f"give the new study a name of its own: --name {self.study}-2",
             )
         study = load_study(self.source, find_study(self.source, self.study))
+        _require_comparable(study)
         ranked = best_trials(study, len(study.study.get_trials(deepcopy=False)))
         _require_usable(study.name, study.config, ranked, config)
         taken = [
@@ -76,6 +78,15 @@ class WarmStart:
             taken.append((f"trial {trial.number}", found["params"]))
             queued.append(entry | found)
         return {"study": study.name, "uuid": study.uuid, "top": self.top, "queued": queued, "passed": passed}
+
+
+def _require_comparable(study: OpenStudy) -> None:
+    if varies_fold(study):
+        raise OptdetError(
+            f"the folds of {study.name} hold out different images, so none of its trials is the best",
+            where="--warm-start",
+            fix=f"choose in `optdet study show {study.name}`, and queue that: optdet study enqueue",
+        )
 
 
 def _exact(params: Mapping[str, Any], config: StudyConfig) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
@@ -54,6 +55,43 @@ def test_the_reported_score_is_that_of_the_predictions_to_the_last_digit(method,
     macro = compared["competition"]["macro"]["hmean"]
     assert macro["a"] == macro["b"] == scored["competition"]["macro"]["hmean"]
     assert (project / "e.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize("method", ["maps", "votes"])
+def test_the_saved_ensemble_keeps_its_cross_fitted_score(method, project, optdet):
+    """For the images that it was tuned on, as long as it is what was tuned."""
+    ran = optdet(
+        *("ensemble", "m0", "m1", "--method", method, *GIVEN, *SMALL, "--json", "--save", "e.yaml"),
+        *("--test-images", "images", "--out", "out.csv"),
+    )
+    expected = shown(ran)["ensemble"]["hmean_crossfit"]
+    assert expected is not None
+
+    def local(labels, *options):
+        """What is said of the score on the images of a label file."""
+        val = ("--val-images", "images", "--val-labels", labels)
+        ran = optdet("predict", "e.yaml", "--images", "images", "--out", "again.csv", *val, *options)
+        assert ran.code == 0, ran.err
+        (line,) = [line for line in ran.err.splitlines() if line.startswith("local ")]
+        return line
+
+    labels = json.loads((project / "labels.json").read_text())
+    labels["images"].pop("page_9.png")
+    (project / "fewer.json").write_text(json.dumps(labels))
+    for line in (local("fewer.json"), local("labels.json", "--simplify", "4")):
+        assert "cross-fitted" not in line
+    text = (project / "e.yaml").read_text()
+    assert "hmean_crossfit" in text
+    changed = re.sub(r"min_votes: \d|box_thresh: [\d.]+", lambda found: f"{found[0].split()[0]} 1", text)
+    assert changed != text
+    (project / "e.yaml").write_text(changed)
+    assert "cross-fitted" not in local("labels.json")
+    (project / "e.yaml").write_text(text)
+    assert f", cross-fitted {expected:.4f}, " in local("labels.json")
+    rows = shown(optdet("submission", "list", "--json"))["submissions"]
+    (row,) = [row for row in rows if (row["file"], row["state"]) == ("again.csv", "there")]
+    assert row["sources"] == ["../e.yaml"]
+    assert row["local"]["hmean_crossfit"] == expected
 
 
 def test_the_table_says_what_the_ensemble_is_worth(project, optdet):
@@ -108,6 +146,29 @@ def test_other_peoples_files_and_ours(project, optdet):
     ran = optdet("ensemble", *files, "--method", "votes", *test)
     assert "m1.csv: no prediction for 1 of 10 images, as page_9.png" in ran.error
     assert not (project / "v.csv").exists()
+
+
+def test_a_file_of_other_images(project, optdet, monkeypatch):
+    """What cannot be tuned or predicted is said before any map is read."""
+    (project / "test").mkdir()
+    shutil.copy(project / "images/page_0.png", project / "test/t.png")
+    (project / "theirs.csv").write_text("filename,polygons\nt.png,1 1 9 1 9 9 1 9\n")
+    (project / "none.csv").write_text("filename,polygons\nother.png,\n")
+    monkeypatch.setattr("optdet.inference.map_folder.read_map", lambda _: pytest.fail("maps were read"))
+    vote = ("ensemble", "m0", "--method", "votes")
+    test = ("--test-images", "test", "--out", "v.csv")
+    assert (
+        "theirs.csv: it names none of the images of labels.json; leave out --images and --labels: the usual"
+        in optdet(*vote, "theirs.csv", *GIVEN, *test).error
+    )
+    assert (
+        "theirs.csv: none of its 1 images is labelled"
+        in optdet(*vote[:1], "theirs.csv", "none.csv", *vote[2:], *GIVEN).error
+    )
+    (project / "nested.yaml").write_text("{method: votes, members: [{source: none.csv}]}")
+    for member in ("none.csv", "nested.yaml"):
+        error = optdet(*vote, member, *GIVEN, *test).error
+        assert "none.csv: no prediction for 1 of 1 image, as t.png; give a file that has all of them" in error
 
 
 def test_without_labels_a_vote_is_the_usual_one(project, optdet):

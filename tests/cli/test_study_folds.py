@@ -38,6 +38,37 @@ def test_the_same_study_again_exists(parted):
     assert "exists with another definition (optimizer.lr: 0.001 there, 0.5 here)" in other.error
 
 
+def test_weights_to_start_from(parted):
+    """They are taken out on the command line."""
+    refused = parted(*CREATE, "mine.yaml", "--name", "started", "train.start=seen.pt")
+    assert "the weights of seen.pt, which may have learnt the images that it holds out" in refused.error
+    assert parted(*CREATE, "mine.yaml", "train.start=null").out.startswith("exists: study mine-folds")
+
+
+SWEEP = """\
+method: grid
+parameters:
+  models.optimizer.lr: {values: [0.1, 0.2]}
+  datasets.fold: {values: [0, 1, 2]}
+"""
+
+
+def test_a_sweep_over_folds(parted, tmp_path):
+    """What it varies beside them is varied on each."""
+    sweep, in_folds = tmp_path / "sweep.yaml", tmp_path / "in-folds.yaml"
+    sweep.write_text(SWEEP)
+    in_folds.write_text(
+        "data: {folds: folds/folds.json, size: 96}\nmodel: {backbone: test_efficientnet, pretrained: false}\n"
+    )
+    made = parted("study", "create", "--from-wandb", sweep, in_folds)
+    assert made.out.startswith("created: study sweep, 6 trials"), made.err
+    ran = parted("study", "run", "sweep", "--timeout", "0s").out
+    assert "none is the best, since folds hold out different images: optdet study show sweep" in ran
+    refused = parted("study", "create", "--from-wandb", sweep, "mine.yaml", "--name", "other").error
+    assert "data.fold needs data.folds, the file that `optdet data split` writes" in refused
+    assert "data.folds=folds/folds.json in place of data.train and data.val" in refused
+
+
 def test_what_is_missing(parted):
     shown = parted("study", "folds")
     assert shown.code == 0, shown.err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,23 @@ def test_a_cross_fitted_value_moves_the_middle():
 
 def test_equal_on_every_image_is_told_apart_by_no_value():
     assert not is_worse(candidate("a", BASE, 0.9), candidate("b", BASE, 0.9 + 1e-9))
+
+
+def test_a_cross_fitted_value_and_another_are_never_put_in_an_order():
+    """What was chosen on the images that it is scored on looks better than it is."""
+    crossfit = [replace(candidate(f"c{n}", BASE - n / 100), is_crossfit=True) for n in range(2)]
+    plain = [candidate(f"p{n}", BASE + 0.2 - n / 100) for n in range(3)]
+    for one in crossfit:
+        for other in plain:
+            assert not is_worse(one, other)
+            assert not is_worse(other, one)
+    found = tiers([*plain, *crossfit])
+    assert [[member.name for member in tier.members] for tier in found] == [
+        ["c0", "p0"],
+        ["c1", "p1"],
+        ["p2"],
+    ]
+    assert [(tier.n_crossfit, tier.n_images) for tier in found] == [(1, None), (1, None), (0, None)]
 
 
 @pytest.mark.parametrize("n", [0, 1, 5])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from optdet.cli.app import app
+from optdet.data.predictions import read_predictions
 
 SMALL = [
     word
@@ -29,10 +31,10 @@ def optdet(finished, tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.delenv("OPTDET_STORAGE", raising=False)
 
-    def run(*words):
+    def run(*words, stream="stdout"):
         result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
         assert result.exit_code == 0, result.stderr
-        return result.stdout
+        return getattr(result, stream)
 
     return run
 
@@ -49,6 +51,9 @@ def test_trials_and_their_views(optdet):
     assert [member["trained_on"] for member in report["members"]] == [0] * 4
     assert report["images"] == 5
     optdet("predict", "e.yaml", "--images", val["images"], "--out", "val.csv")
+    (row,) = json.loads(optdet("submission", "list", "--json"))["submissions"]
+    assert row["sources"] == ["../e.yaml", other, f"tiny:{number}"]
+    assert row["local"]["hmean_crossfit"] == report["ensemble"]["hmean_crossfit"] is not None
     scored = json.loads(optdet("evaluate", "val.csv", "--labels", val["labels"], "--json"))
     assert scored["competition"] == report["ensemble"]["competition"]
     again = json.loads(optdet("compare", "e.yaml", "val.csv", "--json"))  # on the studies' own images
@@ -59,6 +64,22 @@ def test_trials_and_their_views(optdet):
     views = {(entry["source"], entry["preprocessing"].get("view")) for entry in kept}
     assert {(member["source"], member["view"]) for member in report["members"]} <= views
     assert (f"tiny:{number}", "scale:160") in views
+
+
+def test_a_team_mates_file_of_the_test_images(optdet):
+    """It names none of the validation images: the vote is the usual one, of members as they are in use."""
+    val = json.loads(optdet("study", "best", "tiny", "--json"))["val"]
+    Path("test").mkdir()
+    for number, image in enumerate(sorted(Path(val["images"]).iterdir())[:2]):
+        shutil.copy(image, f"test/t{number}{image.suffix}")
+    optdet("predict", "tiny:0", "--images", "test", "--out", "theirs.csv")
+    words = ("ensemble", "tiny:1", "tiny:0", "theirs.csv", "--method", "votes", "--save", "e.yaml")
+    said = optdet(*words, "--test-images", "test", "--out", "v.csv", stream="stderr")
+    assert "note: theirs.csv names none of the labelled images, so nothing is tuned or scored" in said
+    assert Path("e.yaml").read_text().startswith("# theirs.csv names none of the labelled images, so nothing")
+    assert read_predictions(Path("v.csv")).keys() == {"t0.jpg", "t1.jpg"}
+    optdet("predict", "e.yaml", "--images", "test", "--out", "again.csv", "--no-score")
+    assert Path("again.csv").read_bytes() == Path("v.csv").read_bytes()
 
 
 def test_members_that_learnt_what_they_are_judged_by(optdet):

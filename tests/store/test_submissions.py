@@ -13,7 +13,6 @@ from optdet.store.submissions import (
     BoardScore,
     LocalScores,
     SubmissionRecord,
-    SubmissionSource,
     kept_content,
     kept_files,
     list_board_scores,
@@ -24,6 +23,7 @@ from optdet.store.submissions import (
     set_sources,
     submission_of,
 )
+from optdet.structures import SubmissionSource
 
 MACRO = {"precision": 0.9627, "recall": 0.9598, "hmean": 0.96}
 SCORES = {"competition": {"macro": MACRO, "global": MACRO}, "official": {}, "iou": {}}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from optuna.trial import TrialState
+from optuna.trial import TrialState, create_trial
 
 from optdet.config import SourceConfig
 from optdet.config_io import apply_params
@@ -19,28 +19,36 @@ from optdet.errors import OptdetError
 from optdet.evaluation.scorer import evaluate_at, hmeans
 from optdet.search_space import Choice
 from optdet.store.engine import close_storage
+from optdet.store.submissions import LocalScores
+from optdet.structures import SubmissionSource, Thresholds
 from optdet.study_config import StudyConfig
 from optdet.training.budget import Budget
 from optdet.tuning import attributes as attr
 from optdet.tuning.detection_source import OpenSource
 from optdet.tuning.ensemble_members import open_members
+from optdet.tuning.ensemble_scores import no_bar
 from optdet.tuning.extension import extend_trial
-from optdet.tuning.fold_members import find_fold_study, fold_members, is_fold_study
+from optdet.tuning.fold_members import find_fold_study, fold_members, fold_numbers, is_fold_study
 from optdet.tuning.fold_report import fold_report, rank_folds, tune_pooled
 from optdet.tuning.fold_scores import store_scores, stored_scores
 from optdet.tuning.fold_source import judge_samples, open_out_of_fold
 from optdet.tuning.fold_study import FoldBase, base_of_config, base_of_trial, plan_fold_study
+from optdet.tuning.housekeeping import best_trials, keep_best
 from optdet.tuning.in_sample import n_trained_on
 from optdet.tuning.labelled import judging_samples
 from optdet.tuning.overview import study_rows
 from optdet.tuning.pack import portable
 from optdet.tuning.progress import Progress
-from optdet.tuning.results import best_json, relocated, study_json
+from optdet.tuning.results import best_json, best_trial, relocated, study_json
 from optdet.tuning.run import run_study
 from optdet.tuning.source import SourceOptions, labelled_samples, open_source
+from optdet.tuning.space import distributions
 from optdet.tuning.study import OpenStudy, load_study, open_database
 from optdet.tuning.study_creation import create_study
 from optdet.tuning.study_source import find_source
+from optdet.tuning.submission_predict import Wanted, predict_submission
+from optdet.tuning.thresholds import replace_thresholds
+from optdet.tuning.warm_start import WarmStart
 from optdet.validation import validate
 
 SETTINGS: dict[str, Any] = {
@@ -209,6 +217,27 @@ def test_settings_are_replaced_and_a_budget_in_epochs_is_asked_for_in_full(
         planned(found, place, "data.fold=1")
 
 
+def test_folds_begin_with_no_weights(base: OpenStudy, place: Path, tmp_path: Path) -> None:
+    """A file's weights may have learnt what a fold holds out, whoever named them."""
+    from optdet.settings_yaml import dump_yaml
+
+    path = tmp_path / "mine.yaml"
+    path.write_text(dump_yaml(SETTINGS | {"train": {**SETTINGS["train"], "start": "seen.pt"}}))
+    from_config = base_of_config(path, data_root=place, data_dir=place)
+    trial = copy.deepcopy(base.study.trials[0])
+    trial.user_attrs[attr.CONFIG]["train"]["start"] = "seen.pt"
+    from_trial = base_of_trial(base, trial)
+    given = base_of_trial(base, base.study.trials[0]), "train.start=seen.pt"
+    for found, *overrides in ((from_config,), (from_trial,), given):
+        with pytest.raises(
+            OptdetError,
+            match=r"weights of seen\.pt, which may have learnt .*; add train\.start=null to train every fold",
+        ):
+            planned(found, place, *overrides)
+    for found in (from_config, from_trial):
+        assert planned(found, place, "train.start=null").config.train.start is None
+
+
 def test_a_trial_that_is_not_complete_is_no_base(folds: OpenStudy, base: OpenStudy) -> None:
     trial = copy.deepcopy(base.study.trials[0])
     trial.state = trial.state.__class__.PRUNED
@@ -223,6 +252,75 @@ def test_which_studies_are_of_folds(folds: OpenStudy, base: OpenStudy) -> None:
     assert find_fold_study(folds.database, None) == "folds"
     with pytest.raises(OptdetError, match="base is no study of folds"):
         open_out_of_fold(base, SourceOptions())
+
+
+VALUES = ((0, 0.1, 0.5), (0, 0.2, 0.6), (1, 0.1, 0.95), (1, 0.2, 0.9), (2, 0.1, 0.7))
+"""Fold, learning rate and value of trials: those of fold 1 are all above the others."""
+
+
+@pytest.fixture(scope="module")
+def swept(base: OpenStudy, database: Any, place: Path) -> OpenStudy:
+    """A study over folds and learning rates, two to a fold."""
+    tree = planned(base_of_trial(base, base.study.trials[0]), place).as_dict()
+    rates = {"type": "categorical", "choices": [0.1, 0.2]}
+    tree |= {"name": "swept", "space": {**tree["space"], "optimizer.lr": rates}, "queue": []}
+    study = made(
+        database, validate(StudyConfig, tree | {"keep": {"maps": 3, "inner_studies": 0}}, "swept"), place
+    )
+    known = distributions(study.config.space)
+    for number, (fold, rate, value) in enumerate(VALUES):
+        params = {"data.fold": fold, "optimizer.lr": rate}
+        attrs = {attr.MAP_KEY: f"swept-{number}"}
+        study.study.add_trial(create_trial(value=value, params=params, distributions=known, user_attrs=attrs))
+        (study.places.cache_dir / f"maps/swept-{number}").mkdir(parents=True)
+    return study
+
+
+def test_what_varies_beside_the_fold_makes_no_trial_the_best(
+    swept: OpenStudy, database: Any, options: SourceOptions
+) -> None:
+    """The easiest fold would have it."""
+    for ask in (lambda: best_json(swept), lambda: open_source("swept", options)):
+        with pytest.raises(
+            OptdetError,
+            match=r"none of them is the best; name one, as swept:0; see `optdet study show swept`",
+        ):
+            ask()
+    assert study_json(swept)["best"] is None
+    assert {row["study"]: row["best"] for row in study_rows(database)}["swept"] is None
+    new = swept.config.model_copy(update={"name": "new"})
+    with pytest.raises(OptdetError, match=r"the folds of swept hold out different images.*study enqueue"):
+        create_study(database, new, warm_start=WarmStart(database, "swept", 1))
+    with pytest.raises(
+        OptdetError, match=r"no study of folds: it varies optimizer\.lr too.*--from swept:TRIAL"
+    ):
+        open_out_of_fold(swept, options)
+
+
+def test_one_fold_alone_has_a_best_trial(swept: OpenStudy, database: Any, place: Path) -> None:
+    tree = swept.config.as_dict() | {"name": "third", "trials": 2}
+    tree["space"]["data.fold"]["choices"] = [2]
+    third = made(database, validate(StudyConfig, tree, "third"), place)
+    for value, rate in ((0.3, 0.1), (0.4, 0.2)):
+        params = {"data.fold": 2, "optimizer.lr": rate}
+        known = distributions(third.config.space)
+        third.study.add_trial(create_trial(value=value, params=params, distributions=known))
+    assert best_trial(third).number == 1
+
+
+def test_of_every_fold_the_best_trials_maps_are_kept(swept: OpenStudy) -> None:
+    assert [trial.number for trial in best_trials(swept, 5)] == [1, 2, 4, 0, 3]
+    keep_best(swept)
+    kept = [n for n in range(5) if (swept.places.cache_dir / f"maps/swept-{n}").is_dir()]
+    assert kept == [1, 2, 4]
+
+
+def test_folds_may_be_a_range(base: OpenStudy, database: Any, place: Path) -> None:
+    tree = planned(base_of_trial(base, base.study.trials[0]), place).as_dict()
+    tree |= {"name": "range", "space": {"data.fold": {"type": "int", "low": 0, "high": 2}}}
+    study = made(database, validate(StudyConfig, tree, "range"), place)
+    assert is_fold_study(study)
+    assert fold_numbers(study) == [0, 1, 2]
 
 
 # --- trained -----------------------------------------------------------------------------------------------
@@ -332,7 +430,12 @@ def test_the_pooled_thresholds_are_kept_and_taken(
     assert scores.hmean_crossfit is not None
     store_scores(folds, opened.members, scores)
     assert stored_scores(folds, opened.members) == scores
-    assert open_source("folds:oof", options).thresholds == scores.thresholds
+    tuned = open_source("folds:oof", options)
+    assert tuned.thresholds == scores.thresholds
+    assert tuned.origins == (SubmissionSource("folds:oof", folds.uuid),)
+    assert local_of(tuned, scores.thresholds, options, place).crossfit == scores.hmean_crossfit
+    other = replace_thresholds(scores.thresholds, ["unclip_ratio=3.7"])
+    assert local_of(tuned, other, options, place).crossfit is None
     assert stored_scores(folds, {**opened.members, 0: 1}) is None
 
     ranking = rank_folds(opened, judge_samples(opened, None, None), scores.thresholds, workers=2)
@@ -357,6 +460,14 @@ def test_the_pooled_thresholds_are_kept_and_taken(
     assert [fold["own"] for fold in report["folds"]] == [trial.value for trial in folds.study.trials]
     assert sorted(fold["judge"]["rank"] for fold in report["folds"]) == [1, 2, 3]
     assert max(fold["judge"]["behind"] for fold in report["folds"]) == 0
+
+
+def local_of(source: OpenSource, thresholds: Thresholds, options: SourceOptions, place: Path) -> LocalScores:
+    """What is noted with predictions of the folds' images."""
+    wanted = Wanted(place / "data/train/images", place / "oof.csv")
+    found = predict_submission(source, source.title, thresholds, wanted, options, bar=no_bar)
+    assert found.local is not None, found.notes
+    return found.local
 
 
 def test_folds_are_not_ranked_on_what_they_have_learnt_from(
@@ -388,8 +499,13 @@ def test_an_unfinished_study_says_what_is_missing(
     for ask in (opened.samples, lambda: labelled_samples(open_source("half:oof", options), None, None)):
         with pytest.raises(OptdetError, match=r"fold 2 is not finished.*optdet study run half"):
             ask()
+    for change in ("data.fold=1", "data.folds=other.json", "data={folds: folds/folds.json, fold: 2}"):
+        with pytest.raises(
+            OptdetError, match=r"half:0: data\.folds? cannot change: the weights have learnt what"
+        ):
+            extend_trial(study, study.study.trials[0], [change], epochs=1)
     # A fold that goes on as another trial is that one's from then on.
-    extended = extend_trial(study, study.study.trials[0], epochs=1)
+    extended = extend_trial(study, study.study.trials[0], ["data.fold=0"], epochs=1)
     assert extended.number == 3
     run_study(study, Progress(), total=4)
     assert fold_members(study) == {0: 3, 1: 1, 2: 2}

@@ -44,6 +44,10 @@ def test_an_image_that_is_not_in_the_file(tmp_path, images):
     assert len(second) == 1
     with pytest.raises(OptdetError, match=r"theirs.csv: no prediction for 1 of 2 images, as a.png; give"):
         list(file.detect(images))
+    assert file.names_any(images)
+    assert not written(tmp_path, "other.png,").names_any(images)
+    with pytest.raises(OptdetError, match=r"no prediction for 2 of 2 images, as a.png"):
+        list(written(tmp_path, "other.png,").detect(images))
     with pytest.raises(OptdetError, match="none of its 1 images is labelled"):
         written(tmp_path, "other.png,").found(images)
 

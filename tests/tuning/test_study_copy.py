@@ -26,14 +26,13 @@ from optdet.store.registry import (
 from optdet.store.submissions import (
     BoardScore,
     SubmissionRecord,
-    SubmissionSource,
     kept_content,
     list_board_scores,
     list_submissions,
     record_board_score,
     save_submission,
 )
-from optdet.structures import Thresholds
+from optdet.structures import SubmissionSource, Thresholds
 from optdet.tuning import attributes as attr
 from optdet.tuning import study_copy as module
 from optdet.tuning.housekeeping import inner_study_name, save_inner_study
@@ -201,6 +200,26 @@ def test_the_copy_goes_on(original, target, recorder):
     assert [trial.number for trial in study.study.get_trials()] == list(range(6))
     assert study.study.trials[4].params["optimizer.lr"] == 0.005
     assert original.study.trials[0].state == TrialState.RUNNING
+
+
+def test_a_submission_of_several_studies_is_named_by_those_that_are_there(original, target, define):
+    create_study(original.database, define("yours"))
+    yours = load_study(original.database, "yours")
+    (original.places.root / "m0").mkdir()
+    of_both = submission("c" * 64, [("mine:0", original.uuid), ("yours:3", yours.uuid), ("m0",)])
+    save_submission(original.storage, of_both)
+
+    def sources():
+        (found,) = [each for each in list_submissions(target.storage) if each.sha256 == "c" * 64]
+        return [(source.source, source.study_uuid) for source in found.sources]
+
+    copy_study(original, target)
+    mine = ("mine:0", load_study(target, "mine").uuid)
+    files = [("../studies/m0", None), ("maps", None)]  # as the other root has them; what is gone stays
+    assert sources() == [mine, ("yours:3", yours.uuid), *files]
+    copy_study(yours, target, "theirs")
+    theirs = ("theirs:3", load_study(target, "theirs").uuid)
+    assert sources() == [mine, theirs, *files]
 
 
 def test_within_one_root_under_another_name(original):
