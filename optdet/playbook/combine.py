@@ -62,7 +62,8 @@ def combine(
     best = max(built, key=lambda each: each.worth)
     report, combined = best.report, as_source(best.report)
     path = context.own_dir() / f"{len(context.taken):02d}-{name}-{best.method}.yaml"
-    config = ensemble_config(combined, best.members, path, context.options)
+    about = about_ensemble(combined, best.members, report, samples, command="playbook run")
+    config = ensemble_config(combined, best.members, path, context.options, about.local)
     write_ensemble(config, path, [f"by playbook {context.playbook.name}", report.verdict])
     scored = report.ensemble
     result = result_of(
@@ -78,7 +79,6 @@ def combine(
         members=tuple(member.source for member in best.members),
         lines=(*(line for each in built for line in _lines(each)), *best.report.notes),
     )
-    about = about_ensemble(combined, best.members, report, samples, command="playbook run")
     return Measured(combined, result, about)
 
 

@@ -16,13 +16,13 @@ from optdet.evaluation.truth import ImageTruth
 from optdet.playbook.context import START, Context, Named, stage_path
 from optdet.playbook.result import StageResult, WrittenFile
 from optdet.structures import Sample, Thresholds
-from optdet.tuning.detection_source import DetectionSource, OpenSource
+from optdet.tuning.detection_source import DetectionSource, OpenSource, origins_of
 from optdet.tuning.in_sample import n_trained_on
 from optdet.tuning.labelled import same_images
 from optdet.tuning.local_scores import local_scores
 from optdet.tuning.postprocess import PostprocessReport, tune_postprocess
 from optdet.tuning.source import scorers_of
-from optdet.tuning.submission_predict import Wanted, known_trial, source_of, submit
+from optdet.tuning.submission_predict import Wanted, known_trial, submit
 from optdet.tuning.submissions import About
 from optdet.tuning.task import TuningTask
 
@@ -183,7 +183,7 @@ def _measured(
     source = named.source if known is None else opened.title
     about = About(
         command="playbook run",
-        sources=[source_of(opened, named.source, known)],
+        sources=origins_of(opened, named.source),
         settings={"thresholds": None if opened.thresholds is None else opened.thresholds.as_dict()},
         local=local_scores(evaluation, {sample.name: sample.words for sample in samples}, crossfit),
     )

@@ -15,6 +15,7 @@ from optdet.playbook.definition import (
     FoldsStage,
     Origin,
     PostprocessStage,
+    Stage,
     StudyStage,
     SubmitStage,
     TrainStage,
@@ -23,6 +24,7 @@ from optdet.playbook.stages import is_there, study_of
 from optdet.setting_names import setting_names, unknown_setting
 from optdet.settings_yaml import read_mapping
 from optdet.study_config import StudyConfig
+from optdet.tuning.fold_members import FOLD
 from optdet.tuning.study import outer_studies
 from optdet.tuning.submissions import find_submission
 from optdet.validation import validate
@@ -38,30 +40,36 @@ def check_ahead(context: Context) -> None:
     if playbook.reference is not None:
         _check_origin(context, REFERENCE, playbook.reference)
     for name, stage in playbook.stages.items():
-        where = f"stages.{name}"
-        if isinstance(stage, PostprocessStage):
-            _check_source(context, stage.source, where)
-            if stage.candidates is not None:
-                path = context.file(stage.candidates)
-                validate(CandidatesConfig, read_mapping(path), str(path))
-        elif isinstance(stage, TrainStage):
-            config = load_config(context.file(stage.config))
-            apply_params(config, stage.overrides, f"{where}.overrides")
-        elif isinstance(stage, StudyStage):
-            study = study_of(context, name, stage)
-            apply_params(study.base_config(), stage.retrain or {}, f"{where}.retrain")
-        elif isinstance(stage, FoldsStage):
-            _check_overrides(stage, f"{where}.overrides")
-        elif isinstance(stage, EnsembleStage):
-            for member in stage.members:
-                _check_source(context, member, where)
-        elif isinstance(stage, SubmitStage):
-            _check_source(context, stage.source, where)
+        _check_stage(context, name, stage, f"stages.{name}")
     for folder in (playbook.images, playbook.test_images):
         if folder is not None and not Path(folder).is_dir():
             raise OptdetError(
                 "no such folder of images", where=folder, fix="paths of images begin at the working directory"
             )
+
+
+def _check_stage(context: Context, name: str, stage: Stage, where: str) -> None:
+    if isinstance(stage, PostprocessStage | SubmitStage):
+        _check_source(context, stage.source, where)
+    if isinstance(stage, PostprocessStage) and stage.candidates is not None:
+        path = context.file(stage.candidates)
+        validate(CandidatesConfig, read_mapping(path), str(path))
+    elif isinstance(stage, TrainStage):
+        apply_params(load_config(context.file(stage.config)), stage.overrides, f"{where}.overrides")
+    elif isinstance(stage, StudyStage):
+        study = study_of(context, name, stage)
+        apply_params(study.base_config(), stage.retrain or {}, f"{where}.retrain")
+        if FOLD in study.space:
+            raise OptdetError(
+                f"trials of a study over {FOLD} hold out different images: none of them is the best",
+                where=f"playbook {context.playbook.name}: {where}",
+                fix="take it out of the study's space; do: folds trains every fold",
+            )
+    elif isinstance(stage, FoldsStage):
+        _check_overrides(stage, f"{where}.overrides")
+    elif isinstance(stage, EnsembleStage):
+        for member in stage.members:
+            _check_source(context, member, where)
 
 
 def _check_origin(context: Context, name: str, origin: Origin) -> None:

@@ -15,7 +15,7 @@ from optdet.evaluation.parallel import map_workers
 from optdet.geometry.simplify import simplified
 from optdet.inference.folder import WrittenPredictions, predict_folder
 from optdet.store.submissions import LocalScores
-from optdet.structures import Bar, Detections, OnImage, Sample, SubmissionSource, Thresholds, Word
+from optdet.structures import Bar, Detections, OnImage, Sample, Thresholds, Word
 from optdet.tuning import attributes as attr
 from optdet.tuning.detection_source import DetectionSource, Judged, OpenSource, origins_of
 from optdet.tuning.local_scores import images_number, local_scores, score_locally
@@ -67,9 +67,8 @@ class Predicted:
 
 @dataclass(frozen=True, slots=True)
 class KnownTrial:
-    """A source that is a study's trial: its study, and what is stored of its thresholds."""
+    """What is stored of the thresholds of a source that is a study's trial."""
 
-    study_uuid: str
     thresholds: Thresholds | None
     local: LocalScores | None
 
@@ -176,15 +175,10 @@ def known_trial(opened: DetectionSource, options: SourceOptions) -> KnownTrial |
     """What is stored of a source; None for one that is no study's trial."""
     if opened.labelled is None or not _TRIAL.fullmatch(opened.title):
         return None
-    study, trial = find_source(open_database(options.storage, options.root), opened.title)
+    _, trial = find_source(open_database(options.storage, options.root), opened.title)
     scores = trial.user_attrs.get(attr.SCORES)
     local = None if scores is None else LocalScores(scores, trial.user_attrs.get(attr.CROSSFIT))
-    return KnownTrial(study.uuid, thresholds_of(trial), local)
-
-
-def source_of(opened: DetectionSource, source: str, known: KnownTrial | None) -> SubmissionSource:
-    """How the registry names a source: a trial with its number, anything else as it was asked for."""
-    return SubmissionSource(source) if known is None else SubmissionSource(opened.title, known.study_uuid)
+    return KnownTrial(thresholds_of(trial), local)
 
 
 def local_line(local: LocalScores) -> str:

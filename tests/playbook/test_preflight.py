@@ -83,6 +83,16 @@ def test_what_is_wrong_with_the_rest_is_found(check, before, after, message):
         check(SOUND, WITH_REFERENCE.replace(before, after))
 
 
+def test_a_study_that_has_no_best_trial_is_refused(check, tmp_path):
+    folds = "data: {folds: folds.json}\n"
+    (tmp_path / "config.yaml").write_text(folds)
+    (tmp_path / "study.yaml").write_text(
+        STUDY.replace("{optimizer.lr:", "{data.fold: {type: int, low: 0, high: 1}, optimizer.lr:")
+    )
+    with pytest.raises(OptdetError, match=r"stages.sweep: trials of a study over data.fold.*none of them"):
+        check(SOUND, WITH_REFERENCE)
+
+
 def test_candidates_are_read(check, tmp_path):
     (tmp_path / "nine.yaml").write_text("candidates: [{thresh: 2}]\n")
     with pytest.raises(OptdetError, match="thresh"):
