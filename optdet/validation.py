@@ -40,6 +40,9 @@ def _message(error: Any) -> str:
     if error["type"] == "too_short":
         n = error["ctx"]["min_length"]
         return f"it needs {n} value{'s' if n > 1 else ''} or more"
+    if error["type"] == "string_pattern_mismatch" and "A-Z" in error["ctx"]["pattern"]:
+        more = "- and ." if "." in error["ctx"]["pattern"] else "-"
+        return f"a name begins with a letter of a-z, a digit or _, and has no others but {more}"
     # Of a section of several kinds, as a dimension of a space, one setting says which it is.
     if error["type"] == "union_tag_not_found":
         return f"it needs {error['ctx']['discriminator']}, which says of what kind it is"

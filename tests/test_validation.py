@@ -6,6 +6,8 @@ import pytest
 
 from optdet.config_io import config_from
 from optdet.errors import OptdetError
+from optdet.study_config import StudyConfig
+from optdet.validation import validate
 
 SOURCE = {"images": "a", "labels": "b"}
 
@@ -52,3 +54,10 @@ def test_what_is_wrong_is_said_in_one_line(tree, message):
     with pytest.raises(OptdetError, match=message) as caught:
         config_from(tree, where="f")
     assert "\n" not in str(caught.value)
+
+
+def test_a_name_says_what_it_may_have():
+    with pytest.raises(
+        OptdetError, match=r"^s: name: a name begins with a letter .* but - and \. \(it is 'my 1'\)$"
+    ):
+        validate(StudyConfig, {"name": "my 1", "config": {}}, "s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,19 +58,24 @@ def run(
     """
     from optdet.cli.again import command_line
     from optdet.cli.playbook_display import CommandDisplay, path_table, status_table
+    from optdet.errors import OptdetError
     from optdet.playbook.graph import check_stages_named, load_playbook
-    from optdet.playbook.opened import open_playbook, status
+    from optdet.playbook.opened import look_ahead, open_playbook, status
     from optdet.playbook.runner import run_playbook
 
     playbook = load_playbook(file, tuple(overrides or ()))
     check_stages_named(playbook, until, choose or ())
     before = status(playbook, storage, root, chosen=choose or ())
-    _say_choices_made(before, choose or [])
+    _say_choices_made(before, choose or [], file)
     if dry_run:
         path_table(before)
+        try:
+            look_ahead(playbook, file.parent, CommandDisplay(), storage, root)
+        except OptdetError as error:
+            typer.echo(f"note: a run would stop before its first step: {error}", err=True)
         return
-    context = open_playbook(playbook, file.parent, CommandDisplay(), device, storage, root)
     try:
+        context = open_playbook(playbook, file.parent, CommandDisplay(), device, storage, root)
         ended = run_playbook(context, until=until, chosen=choose or ())
     except KeyboardInterrupt:
         words = ["playbook", "run", str(file), *(overrides or [])]
@@ -139,15 +145,16 @@ def forget(
     typer.echo(f"{playbook.name}: {counted(removed, 'step')} forgotten")
 
 
-def _say_choices_made(before: Status, chosen: list[str]) -> None:
-    """A choice that was made is kept with its step: naming another stage now changes nothing there."""
-    for step in before.steps:
+def _say_choices_made(before: Status, chosen: list[str], file: Path) -> None:
+    """A choice that was followed is kept with its step: naming another stage now changes nothing there."""
+    for step in before.steps[:-1]:
         made = step.decision
         others = [] if made is None else [name for name in chosen if name in made.among]
         if made is not None and others and made.go not in others:
+            again = f"optdet playbook forget {shlex.quote(str(file))} --since {step.number}"
             typer.echo(
                 f"note: step {step.number} chose {made.go} already, and --choose {others[0]} does not change "
-                f"that; to choose again: optdet playbook forget FILE --since {step.number}",
+                f"that; to choose again: {again}",
                 err=True,
             )
 

@@ -87,9 +87,8 @@ def import_checkpoint(
     tensors = split_tensors(read.tensors, str(path))
     settings, taken, notes = _from_hyperparameters(read.hyperparameters)
     given = dict(map(parse_override, overrides))
-    if backbone is None and "model.backbone" in given:
-        config_from({}, [text for text in overrides if parse_override(text)[0] == "model.backbone"])
-        backbone = given["model.backbone"]
+    config_from({}, overrides)  # first: looking for a backbone takes a while
+    backbone = backbone or given.get("model.backbone")
     name, origin, twins = _backbone(tensors, backbone, settings.get("model.backbone"), path, on_network)
     settings |= {
         "model.backbone": name,

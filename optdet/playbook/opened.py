@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from optdet.digest import file_sha256
 from optdet.playbook.context import Context, Display, own_dir
 from optdet.playbook.definition import PlaybookConfig
+from optdet.playbook.preflight import check_ahead
 from optdet.playbook.result import WrittenFile
 from optdet.playbook.runner import is_running
 from optdet.playbook.score import LOCAL, Board, Reader
@@ -38,6 +40,18 @@ def open_playbook(
         display=display,
         reader=reader_of(playbook, database),
     )
+
+
+def look_ahead(
+    playbook: PlaybookConfig, folder: Path, display: Display, storage: str | None, root: str | None
+) -> None:
+    """What a run begins with; where there is no database yet, without making one."""
+    file = file_of(parse_url(storage_url(storage)))
+    if file is None or file.exists():
+        check_ahead(open_playbook(playbook, folder, display, "auto", storage, root))
+        return
+    with tempfile.TemporaryDirectory() as empty:
+        check_ahead(open_playbook(playbook, folder, display, "auto", str(Path(empty) / "none.db"), root))
 
 
 def reader_of(playbook: PlaybookConfig, database: Database) -> Reader:

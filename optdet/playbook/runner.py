@@ -105,8 +105,24 @@ class _Run:
                 return Ended("end", tuple(steps))
             elif last.stage == self.until:
                 return Ended("until", tuple(steps))
+            elif self._chooses_anew(last):
+                self._read_again(steps, last)
             else:
                 self._begin(last.number + 1, self._before(steps, last.decision.go))
+
+    def _chooses_anew(self, last: Step) -> bool:
+        """Whether the last step's choice, of which nothing was begun yet, is not the user's any more."""
+        made = last.decision
+        return made is not None and made.go not in self.chosen and bool({*made.among} & {*self.chosen})
+
+    def _read_again(self, steps: Sequence[Step], last: Step) -> None:
+        assert last.result is not None
+        visited = [*steps[:-1], replace(last, decision=None)]
+        decision = self._decide(visited, last.result)
+        assert decision is not None  # it was made once
+        storage = self.context.database.storage
+        decide_step(storage, self.context.playbook.name, last.number, decision.as_json())
+        self.context.display.say(f"step {last.number}: {decision_in_words(decision)}")
 
     @staticmethod
     def _is_done(steps: Sequence[Step], stage: str) -> bool:

@@ -27,10 +27,13 @@ def run_submit(context: Context, name: str) -> StageResult:
     if stage.source == REFERENCE:
         record = _recorded(context, measured)
         if record is not None:
-            lines = (line, "the file that was recorded, once more")
-            return _issued_again(context, name, replace(measured.result, lines=lines), record)
+            said = (line, "the file that was recorded, once more")
+            return _issued_again(context, name, replace(measured.result, lines=said), record)
         line = f"{line}; no submission of it is recorded, so it is made anew"
-    result = replace(measured.result, lines=(line,))
+    lines = [line]
+    if context.playbook.test_images is None:
+        lines.append("no file is written: the playbook names no test_images")
+    result = replace(measured.result, lines=tuple(lines))
     return submitted(context, name, replace(measured, result=result))
 
 

@@ -81,14 +81,16 @@ class SubmissionList:
         return rank_correlation(local, [row.boards[board].hmean for row in rows])
 
     def comparable(self, board: Board) -> list[SubmissionRow]:
-        """Files with a local value and a leaderboard's: those with a cross-fitted value, or the others, of
-        which there are more. One says nothing beside the other."""
-        crossfit = [row for row in self._with_both(board) if row.is_crossfit]
-        others = [row for row in self._with_both(board) if not row.is_crossfit]
-        return crossfit if len(crossfit) >= len(others) else others
+        """Files with a local value and a leaderboard's, of which there are most that can be set beside one
+        another: all cross-fitted or none, and scored on the same labelled images."""
+        alike: dict[tuple[bool, frozenset[int]], list[SubmissionRow]] = {}
+        for row in self._with_both(board):
+            images = frozenset() if row.record.local is None else frozenset(row.record.local.hmeans)
+            alike.setdefault((row.is_crossfit, images), []).append(row)
+        return max(alike.values(), key=lambda rows: (len(rows), rows[0].is_crossfit), default=[])
 
     def n_left_out(self, board: Board) -> int:
-        """Files with both scores whose local one is of the other kind."""
+        """Files with both scores that are not among the comparable ones."""
         return len(self._with_both(board)) - len(self.comparable(board))
 
     def _with_both(self, board: Board) -> list[SubmissionRow]:

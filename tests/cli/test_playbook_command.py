@@ -59,7 +59,13 @@ def test_a_start_that_cannot_be_found(tmp_path, optdet):
     (tmp_path / "p.yaml").write_text(
         "target: 0.9\nstart: {source: nowhere.pt}\nstages: {first: {do: postprocess}}\n"
     )
-    assert "no such checkpoint file" in optdet("playbook", "run", "p.yaml", cwd=tmp_path).error
+    why = "start: nowhere.pt is neither a file nor a study; check the name"
+    dry = optdet("playbook", "run", "p.yaml", "--dry-run", cwd=tmp_path)
+    assert (dry.code, "note: a run would stop before its first step: playbook p: " + why in dry.err) == (
+        0,
+        True,
+    )
+    assert why in optdet("playbook", "run", "p.yaml", cwd=tmp_path).error
     (tmp_path / "q.yaml").write_text(
         "target: 0.9\nstart: {source: mine, config: lost.yaml}\nstages: {first: {do: postprocess}}\n"
     )

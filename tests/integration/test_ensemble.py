@@ -51,7 +51,8 @@ def test_trials_and_their_views(optdet):
     assert [member["trained_on"] for member in report["members"]] == [0] * 4
     assert report["images"] == 5
     optdet("predict", "e.yaml", "--images", val["images"], "--out", "val.csv")
-    (row,) = json.loads(optdet("submission", "list", "--json"))["submissions"]
+    rows = json.loads(optdet("submission", "list", "--json"))["submissions"]
+    (row,) = (row for row in rows if row["path"].endswith("val.csv"))
     assert row["sources"] == ["../e.yaml", other, f"tiny:{number}"]
     assert row["local"]["hmean_crossfit"] == report["ensemble"]["hmean_crossfit"] is not None
     scored = json.loads(optdet("evaluate", "val.csv", "--labels", val["labels"], "--json"))

@@ -90,6 +90,15 @@ def test_what_gates_read_cannot_change_on_the_way(opened):
         run_playbook(opened("wait=leaderboard"))
 
 
+def test_a_choice_can_be_made_anew_until_it_is_followed(opened):
+    first = run_playbook(opened(), until="first")
+    assert first.steps[-1].decision.go == "second"
+
+    assert stages(run_playbook(opened(), until="third", chosen=["third"])) == ["start", "first", "third"]
+    kept = run_playbook(opened(), until="third", chosen=["second"])
+    assert kept.steps[1].decision.go == "third"
+
+
 def test_a_choice_that_no_gate_offers_is_refused(opened):
     playbook = opened().playbook
     check_stages_named(playbook, "mix", ["third"])

@@ -75,6 +75,22 @@ def test_as_many_votes_as_members_is_the_intersection(members, iou_thresh):
 
 
 @VOTING
+@given(MEMBERS, THRESHOLDS)
+def test_what_every_member_has_once_and_apart_is_in_the_intersection(members, iou_thresh):
+    polygons = [polygon for each in members for polygon in each.polygons]
+    member_of = [number for number, each in enumerate(members) for _ in each.polygons]
+    voted = vote(members, min_votes=len(members), iou_thresh=iou_thresh)
+    found = [polygon.tolist() for polygon in voted.polygons]
+    ious = iou_matrix(polygons, polygons) if polygons else np.zeros((0, 0))
+    for row in ious >= iou_thresh - 1e-8:
+        near = np.flatnonzero(row).tolist()
+        apart = all((ious[index] >= iou_thresh - 1e-8).sum() == len(near) for index in near)
+        agree = bool(near) and ious[np.ix_(near, near)].min() >= iou_thresh + 1e-8
+        if apart and agree and sorted(member_of[index] for index in near) == list(range(len(members))):
+            assert any(polygons[index].tolist() in found for index in near)
+
+
+@VOTING
 @given(MEMBERS, st.integers(1, 5), THRESHOLDS)
 def test_a_result_is_a_members_own_polygon(members, min_votes, iou_thresh):
     """So that none has more points than its source."""
