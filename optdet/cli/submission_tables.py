@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from optdet.cli.tables import new_table, pairs, print_table
+from optdet.phrases import counted
 
 if TYPE_CHECKING:
     from optdet.data.prediction_simplify import Simplified
@@ -69,7 +70,7 @@ def submissions_table(found: SubmissionList) -> None:
 
 def next_lines(found: NextTries) -> Iterator[str]:
     if not found.proposals:
-        yield "nothing to try: every file that can be ranked was tried, or one that agrees with it"
+        yield "nothing to try: every file of these images that can be ranked was tried, or one that agrees with it"
     for number, proposal in enumerate(found.proposals, start=1):
         yield f"{number}. {proposal.group.row.path}"
         yield f"   {proposal.reason}"
@@ -85,6 +86,8 @@ def next_lines(found: NextTries) -> Iterator[str]:
         yield f"told already: {name} agrees to {told.agreement:.3f} with {tried.record.name}, {said}"
     for row, reason in found.unranked:
         yield f"not ranked: {row.record.name}: {reason}"
+    if found.n_others:
+        yield f"left out: {counted(found.n_others, 'file')} of other images"
 
 
 def _origin(record: SubmissionRecord) -> str:

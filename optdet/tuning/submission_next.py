@@ -61,7 +61,7 @@ class Proposal:
 @dataclass(frozen=True, slots=True)
 class NextTries:
     """Proposals, the first first; all groups in their tiers, each with what is said of it; what is told
-    already; what cannot be ranked, with the reason."""
+    already; what cannot be ranked, with the reason; and how many files are of other images."""
 
     proposals: tuple[Proposal, ...]
     tiers: tuple[tuple[Group, ...], ...]
@@ -69,6 +69,7 @@ class NextTries:
     told: tuple[Told, ...]
     unranked: tuple[tuple[SubmissionRow, str], ...]
     limit: float
+    n_others: int = 0
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -93,6 +94,7 @@ class NextTries:
                 for told in self.told
             ],
             "unranked": [{**_named(row), "reason": reason} for row, reason in self.unranked],
+            "of_other_images": self.n_others,
         }
 
 
@@ -111,8 +113,8 @@ def next_tries(
 
     OptdetError where it cannot be told which files are meant.
     """
-    rows = submission_rows(database).rows
-    rows = tuple(of_images(rows, _wanted_images(rows, images)))
+    known = submission_rows(database).rows
+    rows = tuple(of_images(known, _wanted_images(known, images)))
     sorting = _Sorting(ReadFiles(database), [row for row in rows if row.boards], same)
     untried = sorted(
         (row for row in rows if not row.boards),
@@ -133,6 +135,7 @@ def next_tries(
         told=tuple(sorting.told),
         unranked=tuple(sorting.unranked),
         limit=same,
+        n_others=len(known) - len(rows),
     )
 
 

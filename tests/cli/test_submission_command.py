@@ -180,7 +180,9 @@ def test_next_does_not_mix_files_of_other_images(pages, predict, optdet, score):
     error = optdet("submission", "next").error
     assert "there are files of 2 sets of images" in error
     assert "--images DIR" in error
-    assert "1. a.csv" in optdet("submission", "next", "--images", "test").out
+    of_test = optdet("submission", "next", "--images", "test").out
+    assert "1. a.csv" in of_test
+    assert "left out: 1 file of other images" in of_test
     assert "not ranked: val.csv" in optdet("submission", "next", "--images", "val").out
     predict("b.csv", "-t", "box_thresh=0.8")
     score("b.csv", "0.9")
