@@ -70,7 +70,7 @@ def submissions_table(found: SubmissionList) -> None:
 
 def next_lines(found: NextTries) -> Iterator[str]:
     if not found.proposals:
-        yield "nothing to try: every file of these images that can be ranked was tried, or one that agrees with it"
+        yield "nothing to try: of these images every file that can be ranked was tried, or agrees with one"
     for number, proposal in enumerate(found.proposals, start=1):
         yield f"{number}. {proposal.group.row.path}"
         yield f"   {proposal.reason}"
