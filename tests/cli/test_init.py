@@ -281,7 +281,7 @@ def test_a_config_of_the_users_is_not_replaced_unasked(data, project):
 @pytest.mark.parametrize(
     ("option", "value", "match"),
     [
-        ("--name", "a b", r"--name: name: String should match"),
+        ("--name", "a b", r"--name: name: a name begins"),
         ("--name", "quickstart", r"a config of this name comes with optdet"),
         ("--size", 1000, r"--size: size: .*multiple of 32"),
     ],
