@@ -18,7 +18,7 @@ SLOW := slow and not gpu and not postgres and not browser
 help:
 	@echo "make study   create the quickstart study, run its 20 trials, say how to browse it"
 	@echo "make test    ruff, mypy, import contracts and the tests"
-	@echo "make test-slow   the tests that take long, in ten minutes"
+	@echo "make test-slow   the tests that take long, in twenty minutes"
 	@echo "make test-postgres   studies on a PostgreSQL server, whose programs must be installed"
 	@echo "make lint    ruff, mypy and import contracts alone"
 	@echo "make clean   remove the environment and the caches of tools; studies stay"

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,20 @@ from PIL import Image
 # Before torch is imported. Small networks run no faster on more threads, and where other work has the cores,
 # threads that wait for one another are many times slower.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a test that is ``thin(n)`` all cases but the first n are slow: `make test-slow` has them. Those on
+    PostgreSQL, which do not run by default, stay as they are."""
+    n_seen: Counter[str] = Counter()
+    for item in items:
+        thin = item.get_closest_marker("thin")
+        if thin is not None and item.get_closest_marker("postgres") is None:
+            test = item.nodeid.partition("[")[0]
+            n_seen[test] += 1
+            if n_seen[test] > thin.args[0]:
+                item.add_marker(pytest.mark.slow)
 
 
 @contextmanager

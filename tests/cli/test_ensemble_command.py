@@ -58,6 +58,7 @@ def test_the_reported_score_is_that_of_the_predictions_to_the_last_digit(method,
 
 
 @pytest.mark.parametrize("method", ["maps", "votes"])
+@pytest.mark.thin(1)
 def test_the_saved_ensemble_keeps_its_cross_fitted_score(method, project, optdet):
     """For the images that it was tuned on, as long as it is what was tuned."""
     ran = optdet(

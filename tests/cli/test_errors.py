@@ -96,6 +96,7 @@ def test_a_corrupt_jpeg(real, optdet, keep):
         ([[8, float("nan")], [60, 10], [60, 30], [8, 30]], "point 0 holds nan"),
     ],
 )
+@pytest.mark.thin(1)
 def test_bad_polygons_are_skipped_with_a_count_and_listed_by_check(real, optdet, points, reason):
     relabel(real / "train.json", **{"1.jpg": words(points, POINTS)})
     ran = optdet("train", "real.yaml")
@@ -328,6 +329,7 @@ def test_wrong_usage_is_exit_2(tmp_path, optdet):
         ("dashboard", "--port", "0"),
     ],
 )
+@pytest.mark.thin(3)
 def test_a_database_of_a_newer_optdet(tmp_path, optdet, command):
     file = tmp_path / "studies" / "optdet.db"
     close_storage(open_storage(file))

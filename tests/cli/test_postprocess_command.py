@@ -85,6 +85,7 @@ def test_a_folder_of_maps(pages, run_in):
 
 
 @pytest.mark.parametrize("method", ["exhaustive", "tpe"])
+@pytest.mark.thin(1)
 def test_off_a_terminal_each_stage_is_a_line(pages, method):
     """In a process of its own: Optuna speaks where nobody has told it not to."""
     command = ["postprocess", "tune", "maps", *LABELLED, "--set", f"method={method}"]

@@ -276,6 +276,7 @@ def test_enqueue_into_a_full_study_says_how_to_run_it(studied, optdet, tmp_path)
 
 
 @pytest.mark.parametrize("command", ["list", "show", "best", "export"])
+@pytest.mark.thin(1)
 def test_looking_loads_nothing_that_trains_draws_or_sweeps(studied, command):
     """People look often; these take seconds."""
     code = (

@@ -53,6 +53,7 @@ def test_a_run_is_a_study_of_one_trial(trained, best, optdet):
 
 @pytest.mark.parametrize("suffix", ["csv", "json"])
 @pytest.mark.parametrize("source", ["learns", "learns:0", "checkpoint"])
+@pytest.mark.thin(2)
 def test_predict_and_evaluate_give_the_value_to_the_last_digit(
     trained, best, optdet, tmp_path, source, suffix
 ):

@@ -143,6 +143,7 @@ def test_edges_are_between_the_values() -> None:
 
 @pytest.mark.parametrize("k", [slice(0, 1), slice(0, 2), slice(None)])
 @pytest.mark.parametrize("flat", [None, 0.0, 1.0])
+@pytest.mark.thin(2)
 def test_every_lattice_is_a_picture(hill: Hill, tmp_path: Path, k: slice, flat: float | None) -> None:
     view = hill(standard_error=None, title="50 $ and a $")
     arrays = {n: getattr(view, n)[k] for n in ("hmean", "precision", "recall", "n_detections")}

@@ -65,6 +65,7 @@ def every_box_thresh(lattice):
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("use_polygon", [False, True], ids=["quads", "polygons"])
 @pytest.mark.parametrize("box_thresh", [(0.1, 0.9), (0.62, 0.64), (0.7,)], ids=["wide", "narrow", "a point"])
+@pytest.mark.thin(6)
 def test_the_best_is_the_best_of_every_box_thresh_there_is(use_polygon, box_thresh, metric):
     lattice = replace(LATTICE, box_thresh=box_thresh, use_polygon=use_polygon)
     best = sweep(IMAGES[:3], lattice, metric=metric).best
@@ -193,6 +194,7 @@ def test_libraries_that_the_loops_do_not_follow_change_nothing(use_polygon, monk
     assert plain.best == compiled.best
 
 
+@pytest.mark.slow
 def test_polygons_by_processes(monkeypatch):
     monkeypatch.setattr("optdet.evaluation.sweep._WORTH_PROCESSES", 1)
     polygons = replace(LATTICE, use_polygon=True)

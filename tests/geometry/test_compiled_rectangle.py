@@ -41,6 +41,7 @@ def contour(rng):
 
 
 @pytest.mark.parametrize("make", [few_points, turned_box, ellipse, nearly_a_line, contour])
+@pytest.mark.thin(2)
 def test_rectangles_are_opencv_s_to_the_last_bit(make):
     rng = np.random.default_rng(0)
     n_flat = 0

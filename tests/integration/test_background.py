@@ -15,6 +15,8 @@ import pytest
 
 from optdet.store.owners import process_started
 
+pytestmark = pytest.mark.slow
+
 LONG = "trials=400"
 
 
@@ -118,7 +120,6 @@ def test_what_fails_at_once_is_said_with_its_code(folder, commands):
     assert last in commands.run("study", "log", cwd=folder).out
 
 
-@pytest.mark.slow
 def test_what_ends_by_itself_is_followed_to_its_end(folder, commands):
     """With several workers, a total, and one more run beside them."""
     words = ("study", "run", "tiny", "--background", "--trials", "4")
@@ -139,7 +140,6 @@ def test_what_ends_by_itself_is_followed_to_its_end(folder, commands):
     assert (full.code, "tiny is full" in full.err) == (0, True)
 
 
-@pytest.mark.slow
 def test_stopping_ends_the_workers_too(folder, commands):
     words = ("study", "run", "tiny", "--background", "--workers", "2")
     assert commands.run(*words, cwd=folder).code == 0
@@ -152,7 +152,6 @@ def test_stopping_ends_the_workers_too(folder, commands):
     assert not any(worker.is_running() for worker in workers)
 
 
-@pytest.mark.slow
 def test_a_terminal_that_is_closed_does_not_take_the_run_with_it(folder, environment):
     import sys
 

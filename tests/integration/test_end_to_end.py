@@ -53,6 +53,7 @@ def test_create_again(optdet):
     assert optdet("study", "create", "tiny.yaml").startswith("exists: study tiny")
 
 
+@pytest.mark.slow
 def test_another_definition_under_the_same_name_is_refused(commands, finished):
     refused = commands.run("study", "create", "tiny.yaml", "optimizer.beta1=0.8", cwd=finished.folder)
     assert refused.code == 1
@@ -109,6 +110,7 @@ def test_export(optdet, tmp_path):
 
 @pytest.mark.parametrize("suffix", [".csv", ".json"])
 @pytest.mark.parametrize("kind", ["study", "trial", "checkpoint"])
+@pytest.mark.thin(2)
 def test_predict_and_evaluate_give_the_value_to_the_last_digit(optdet, tmp_path, kind, suffix):
     best = json.loads(optdet("study", "best", "--json"))
     sources = {
@@ -124,6 +126,7 @@ def test_predict_and_evaluate_give_the_value_to_the_last_digit(optdet, tmp_path,
     assert scores["iou"] == best["scores"]["iou"]
 
 
+@pytest.mark.slow
 def test_maps_that_are_made_anew_give_the_same_score(commands, copied, tmp_path):
     """In a folder that was moved, without the cache: all that is needed is in the checkpoint."""
     shutil.rmtree(copied / "studies" / "cache")

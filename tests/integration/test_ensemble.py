@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 from optdet.cli.app import app
 from optdet.data.predictions import read_predictions
 
+pytestmark = pytest.mark.slow
+
 SMALL = [
     word
     for setting in (

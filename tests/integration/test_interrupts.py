@@ -31,6 +31,8 @@ OFTEN = (
     (signal.SIGINT, "before COMMIT"),
     (signal.SIGTERM, "after a slot is reserved"),
 )
+
+pytestmark = pytest.mark.slow
 """What every run of the tests looks at: each takes five seconds."""
 CASES = [
     pytest.param(*case, marks=() if case in OFTEN else pytest.mark.slow)

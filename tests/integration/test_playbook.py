@@ -9,6 +9,8 @@ from pathlib import Path
 import baseline_home
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PLAYBOOK = """
 name: strategy
 target: 0.99
@@ -134,7 +136,6 @@ MOMENTS = {
 }
 
 
-@pytest.mark.slow
 def test_a_playbook_that_is_killed_everywhere_ends_as_one_that_never_was(
     tmp_path, commands, study_file, moment, never_killed
 ):
@@ -183,7 +184,6 @@ stages:
 """
 
 
-@pytest.mark.slow
 def test_a_start_that_is_a_file_takes_its_images_from_the_config(tmp_path, commands):
     (tmp_path / "base.yaml").write_text(BASE.replace("{method: tpe, trials: 4}", "{method: exhaustive}"))
     baseline_home.save(tmp_path / "home.ckpt", baseline_home.tensors())

@@ -20,6 +20,8 @@ from optdet.store.leases import Leases
 from optdet.tuning import attributes as attr
 from optdet.tuning.study import all_studies, open_database
 
+pytestmark = pytest.mark.slow
+
 SIZE = 128
 NARROW = ("--thresh", "0.1:0.3:0.05", "--box-thresh", "0.05:0.4:0.05", "--unclip-ratio", "1.7:1.9:0.1")
 SOURCE = ("maps", "--images", "images", "--labels", "labels.json")
@@ -125,7 +127,6 @@ def test_the_comparison_compares_something(never_killed):
     assert list(shown["candidates"]) == ["mine", "other"]
 
 
-@pytest.mark.slow
 def test_kills_at_every_named_moment_of_one_search(commands, place, never_killed, moment):
     """Each run goes a little further than the one before, which was killed."""
     for name, where in MOMENTS.items():
@@ -136,7 +137,6 @@ def test_kills_at_every_named_moment_of_one_search(commands, place, never_killed
     assert (json.loads(ended.out), contents(place)) == never_killed
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", MOMENTS)
 def test_a_kill_twice_at_the_same_moment(name, commands, place, never_killed, moment):
     for _ in range(2):
@@ -161,7 +161,6 @@ def test_what_is_shown_does_not_depend_on_the_study(commands, place, never_kille
     assert not list(place.glob("studies/*.db"))
 
 
-@pytest.mark.slow
 def test_two_processes_share_a_search(commands, place, moment):
     """One more dies on the way; between the others every trial is finished once, and none too many."""
     running = [commands.start(*TPE, cwd=place) for _ in range(2)]
@@ -187,7 +186,6 @@ def test_an_interrupt_says_how_to_go_on(commands, place, never_killed, moment):
     assert contents(place) == never_killed[1]
 
 
-@pytest.mark.slow
 def test_a_killed_sweep_runs_again_to_the_same_study(commands, place, tmp_path, moment):
     whole = shutil.copytree(place, tmp_path / "whole")
     straight = commands.run(*TUNE, cwd=whole)

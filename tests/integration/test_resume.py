@@ -54,6 +54,7 @@ def finish(commands, folder):
     return ended
 
 
+@pytest.mark.slow
 def test_kills_at_named_moments(commands, new_study, never_killed, moment):
     said = kill_at(OFTEN, commands, new_study, moment)
     assert "going on after epoch 2 of 3" in said["in the inner loop"]  # and not from the start

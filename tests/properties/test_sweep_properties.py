@@ -258,6 +258,7 @@ def check_many(make, seed, *, n_images, use_polygon):
 
 @pytest.mark.parametrize("use_polygon", [False, True], ids=["quads", "polygons"])
 @pytest.mark.parametrize("make", MAPS, ids=lambda make: make.__name__)
+@pytest.mark.thin(6)
 def test_counts_are_those_of_the_plain_pipeline(make, use_polygon):
     check_many(make, 1, n_images=12 if use_polygon else 30, use_polygon=use_polygon)
 

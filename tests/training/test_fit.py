@@ -243,6 +243,7 @@ def test_early_stopping(run: Run, config: Config) -> None:
 
 
 @pytest.mark.parametrize("die_at", range(N_EVENTS))
+@pytest.mark.thin(4)
 def test_killed_anywhere_and_started_again(run: Run, uninterrupted: Uninterrupted, die_at: int) -> None:
     log = Log(die_at)
     with pytest.raises(Killed):

@@ -103,6 +103,7 @@ STEPS = ("remove", "remove_empty", "forget_study", "optuna.delete_study", "find_
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("step", STEPS)
+@pytest.mark.thin(3)
 def test_a_deletion_that_was_cut_off_is_finished_by_the_next(
     database, doomed, step, after, monkeypatch, n_rows
 ):

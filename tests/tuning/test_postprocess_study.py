@@ -209,6 +209,7 @@ def other_map(scorers):
     ],
     ids=["seed", "method", "space", "candidates", "current", "fewer images", "a word", "a pixel"],
 )
+@pytest.mark.thin(2)
 def test_another_search_is_another_study(database, scorers, change):
     _, study = kept(database, scorers, TPE)
     before = rows(study)

@@ -304,6 +304,7 @@ class Killed(BaseException):
         "optuna.Study.set_user_attr",
     ],
 )
+@pytest.mark.thin(3)
 def test_a_copy_that_is_cut_short_is_made_again(original, target, monkeypatch, name, after):
     holder = module
     *path, last = name.split(".")
