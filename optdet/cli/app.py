@@ -98,6 +98,10 @@ def main() -> None:
         app()
     except OptdetError as error:
         _fail(str(error))
+    except KeyboardInterrupt:
+        # Before the command has begun, which would have said how to go on.
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
     except BrokenPipeError:
         # The reader, as `head`, has seen enough; Python would complain again while closing stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -340,3 +340,12 @@ def test_a_database_of_a_newer_optdet(tmp_path, optdet, command):
     assert error.endswith("upgrade optdet, or name another database with --storage")
     assert not (tmp_path / "out.csv").exists()
     assert [path.name for path in file.parent.glob("optdet-*.db")] == []
+
+
+def test_an_interrupt_before_the_command_begins(optdet, tmp_path, monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("optdet.cli.app.app", interrupted)
+    ran = optdet("study", "run", cwd=tmp_path)
+    assert (ran.code, ran.out, ran.err) == (130, "", "interrupted\n")
