@@ -35,11 +35,7 @@ class Given:
 
     def words_of(self, command: str, name: str, *more: str) -> str:
         """Another ``optdet study`` command on the same study, as one copies it."""
-        from optdet.store.url import shown_url
-
-        places = {"--storage": self.storage and shown_url(self.storage), "--root": self.root}
-        words = [word for key, value in places.items() if value for word in (key, value)]
-        return shlex.join(["optdet", "study", command, name, *words, *more])
+        return command_line(["study", command, name], self.storage, self.root, *more)
 
     def worker_words(self) -> list[str]:
         """What ``run_words`` lack for all workers of the study."""
@@ -61,11 +57,10 @@ class Given:
         return ["study", "run", name, *words, *flags]
 
 
-def command_line(words: list[str], storage: str | None, root: str | None) -> str:
+def command_line(words: list[str], storage: str | None, root: str | None, *more: str) -> str:
     """An ``optdet`` command on the same database, as one copies it. A password is not shown."""
     from optdet.store.url import shown_url
 
     places = {"--storage": storage and shown_url(storage), "--root": root}
-    return shlex.join(
-        ["optdet", *words, *(word for key, value in places.items() if value for word in (key, value))]
-    )
+    given = [word for key, value in places.items() if value for word in (key, value)]
+    return shlex.join(["optdet", *words, *given, *more])

@@ -60,7 +60,6 @@ def reads_sources(command: Callable[..., None]) -> Callable[..., None]:
 
     They stand in the place of ``opening``, of which Typer, that reads the signature, knows nothing.
     """
-
     made_of = _signature(_source_options).parameters
     signature = _signature(command)
     parameters: list[inspect.Parameter] = []

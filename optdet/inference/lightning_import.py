@@ -18,6 +18,7 @@ from optdet.data.files import write_atomically
 from optdet.digest import file_sha256
 from optdet.errors import OptdetError
 from optdet.inference.detector import new_model
+from optdet.inference.preprocessing import PREPROCESSING_SETTINGS
 from optdet.model.backbone import check_backbone_name
 from optdet.model.backbone_search import find_backbones, require_one
 from optdet.model.baseline_weights import BaselineTensors, fill, split_tensors
@@ -26,7 +27,7 @@ from optdet.model.lightning_checkpoint import LightningCheckpoint, read_lightnin
 from optdet.settings_yaml import dump_yaml
 
 _HOME: Final = {"data.size": 640, "data.interpolation": "bilinear", "data.pad": "center"}
-_PREPROCESSING: Final = {f"data.{name}" for name in ("size", "pad", "interpolation", "mean", "std")}
+_PREPROCESSING: Final = {f"data.{name}" for name in PREPROCESSING_SETTINGS}
 _HOME_ORIGIN: Final = "the baseline's"
 _SIDE: Final = "max_size"
 """The baseline's transform names the canvas's side so."""
@@ -49,9 +50,7 @@ class Imported:
     epoch: int | None
 
     def as_json(self) -> dict[str, Any]:
-        data = self.config.data.model_dump(
-            mode="json", include={name.removeprefix("data.") for name in _PREPROCESSING}
-        )
+        data = self.config.data.model_dump(mode="json", include=set(PREPROCESSING_SETTINGS))
         return {
             "checkpoint": str(self.out),
             "backbone": self.config.model.backbone,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from optdet.config import Config
 from optdet.data.images import image_size
@@ -46,3 +46,7 @@ class Preprocessing:
             "mean": list(self.mean),
             "std": list(self.std),
         }
+
+
+PREPROCESSING_SETTINGS: Final = tuple(field.name for field in fields(Preprocessing))
+"""Settings of ``data`` that say what a network sees of an image, and not which images."""

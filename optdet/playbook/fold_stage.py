@@ -15,6 +15,7 @@ from optdet.data.located import locate
 from optdet.data.split import split_data, write_split
 from optdet.data.split_copies import copies_across
 from optdet.errors import OptdetError
+from optdet.inference.preprocessing import PREPROCESSING_SETTINGS
 from optdet.phrases import counted
 from optdet.playbook.combine import combine
 from optdet.playbook.context import Context, Named, stage_path
@@ -93,8 +94,7 @@ def _start_data(context: Context, named: Named, own: DataConfig) -> DataConfig:
             where=named.source,
             fix="give the playbook start.config, a config that names them",
         )
-    seen = ("size", "pad", "interpolation", "mean", "std")
-    return data.model_copy(update={name: getattr(own, name) for name in seen})
+    return data.model_copy(update={name: getattr(own, name) for name in PREPROCESSING_SETTINGS})
 
 
 def _split(context: Context, config: Config, folder: Path, n_folds: int) -> Path:

@@ -11,8 +11,7 @@ from optdet.config import TuneConfig
 from optdet.data.located import locate
 from optdet.data.source import load_source
 from optdet.errors import OptdetError
-from optdet.evaluation.evaluate import Evaluation, summarize
-from optdet.evaluation.truth import ImageTruth
+from optdet.evaluation.evaluate import Evaluation, evaluate
 from optdet.playbook.context import START, Context, Named, stage_path
 from optdet.playbook.result import StageResult, WrittenFile
 from optdet.structures import Sample, Thresholds
@@ -66,13 +65,9 @@ def as_it_is(context: Context, named: Named) -> Measured:
     paths = [sample.image_path for sample in samples]
     with context.display.bar("scoring") as on_image:
         found = list(opened.detect_each(paths, [None], workers=os.cpu_count() or 1, on_image=on_image))
-    counts = {
-        sample.name: ImageTruth(sample.words).counts(detections.polygons)
-        for sample, (detections,) in zip(samples, found, strict=True)
-    }
-    return _measured(
-        context, opened, named, samples, summarize(counts), _own_crossfit(context, opened, samples)
-    )
+    polygons = {sample.name: each.polygons for sample, (each,) in zip(samples, found, strict=True)}
+    evaluation = evaluate({sample.name: sample.words for sample in samples}, polygons)
+    return _measured(context, opened, named, samples, evaluation, _own_crossfit(context, opened, samples))
 
 
 def as_scored(context: Context, name: str) -> Measured:
