@@ -2,6 +2,7 @@
 # make test     what is checked at every change: ruff, mypy, contracts and the tests, in minutes
 # make test-slow    longer tests: kills at every moment, thousands of random configurations
 # make test-postgres    studies on a PostgreSQL server that the tests start
+# make test-browser     the report and the dashboard in Chromium, which must be installed
 # PYTHON=python3.12 names another interpreter, VENV=DIR another place for the environment.
 
 PYTHON ?= python3
@@ -10,16 +11,18 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 TESTABLE := $(VENV)/.installed-test
 WITH_POSTGRES := $(VENV)/.installed-postgres
+WITH_BROWSER := $(VENV)/.installed-browser
 SLOW := slow and not gpu and not postgres and not browser
 
 .DEFAULT_GOAL := help
-.PHONY: help study test test-slow test-postgres lint clean
+.PHONY: help study test test-slow test-postgres test-browser lint clean
 
 help:
 	@echo "make study   create the quickstart study, run its 20 trials, say how to browse it"
 	@echo "make test    ruff, mypy, import contracts and the tests"
 	@echo "make test-slow   the tests that take long, in twenty minutes"
 	@echo "make test-postgres   studies on a PostgreSQL server, whose programs must be installed"
+	@echo "make test-browser   the report and the dashboard in Chromium, which must be installed"
 	@echo "make lint    ruff, mypy and import contracts alone"
 	@echo "make clean   remove the environment and the caches of tools; studies stay"
 
@@ -37,6 +40,9 @@ test-slow: $(TESTABLE)
 # Without the slow ones, which stop the server at every kind of write in two more ways.
 test-postgres: $(WITH_POSTGRES)
 	$(BIN)/pytest -m "postgres and not slow"
+
+test-browser: $(WITH_BROWSER)
+	$(BIN)/pytest -m browser
 
 lint: $(TESTABLE)
 	$(BIN)/ruff check .
@@ -65,4 +71,8 @@ $(TESTABLE): setup.cfg pyproject.toml | $(BIN)/python
 
 $(WITH_POSTGRES): $(TESTABLE)
 	$(BIN)/python -m pip install --quiet --editable ".[test,postgres]"
+	@touch $@
+
+$(WITH_BROWSER): $(TESTABLE)
+	$(BIN)/python -m pip install --quiet --editable ".[test,browser]"
 	@touch $@

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import configparser
+from pathlib import Path
+
 import pytest
 
 from optdet.config_io import load_config
@@ -128,3 +131,14 @@ def test_the_quickstart_needs_no_download_and_prunes():
     assert loaded.pruner.name == "median"
     assert loaded.sampler.name == "tpe"
     assert loaded.pruner.n_warmup_epochs < loaded.config.train.epochs
+
+
+def test_every_package_goes_into_the_wheel():
+    root = Path(__file__).parent.parent
+    settings = configparser.ConfigParser()
+    settings.read(root / "setup.cfg")
+    named = settings["options"]["packages"].split()
+    there = sorted(
+        ".".join(path.parent.relative_to(root).parts) for path in (root / "optdet").rglob("__init__.py")
+    )
+    assert sorted(named) == sorted([*there, "optdet.configs", "optdet.studies"])
