@@ -1,8 +1,8 @@
 """A dense sweep as a page to look around in: one HTML file that needs no network, now or ever.
 
-The page holds plotly.js, the scores of every point and a script (``sweep_page.js``) that draws them; its
-content security policy forbids it to fetch anything. Scores are rounded to 1e-5. Browsers from 2023 on can
-read it.
+The page holds plotly.js, the scores of every point and scripts (``sweep_charts.js``, ``sweep_page.js``) that
+draw them; its content security policy forbids it to fetch anything. Scores are rounded to 1e-5. Browsers from
+2023 on can read it.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def write_sweep_page(view: SweepView, path: Path) -> None:
         constraint=_constraint(view),
         plotly=get_plotlyjs(),
         # "<" could end the script element.
-        data=json.dumps(_data(view), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
-        script=(files("optdet.drawing") / "sweep_page.js").read_text(encoding="utf-8"),
+        data=json.dumps(sweep_data(view), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
+        script=sweep_charts() + (files("optdet.drawing") / "sweep_page.js").read_text(encoding="utf-8"),
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -103,8 +103,13 @@ def _constraint(view: SweepView) -> str:
     return f" Grey: excluded, {html.escape(view.constraint.excluded)}."
 
 
-def _data(view: SweepView) -> dict[str, Any]:
-    """What ``sweep_page.js`` reads."""
+def sweep_charts() -> str:
+    """The script that makes charts of :func:`sweep_data`."""
+    return (files("optdet.drawing") / "sweep_charts.js").read_text(encoding="utf-8")
+
+
+def sweep_data(view: SweepView) -> dict[str, Any]:
+    """What ``sweep_charts.js`` reads, for JSON."""
     scale = scale_of(view)
     limits = front_limits(view, scale)
     columns, rows = cell_edges(view.thresh), cell_edges(view.box_thresh)
