@@ -26,6 +26,7 @@ from optdet.cli import (
     playbook,
     postprocess,
     predict,
+    report,
     study,
     study_background,
     study_folds,
@@ -72,6 +73,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("ensemble")(ensemble.ensemble)
 app.command("import")(import_checkpoint.import_)
+app.command("report")(report.report)
 app.command("dashboard")(dashboard.dashboard)
 
 

@@ -1,0 +1,247 @@
+// The charts: each takes the report's data and gives Plotly's traces and what of the layout is its own.
+
+const MARKS = {
+  complete: { color: COLOURS.blue, symbol: "circle" },
+  pruned: { color: COLOURS.orange, symbol: "x-thin-open" },
+  running: { color: COLOURS.grey, symbol: "circle-open" },
+};
+const SHOWN_POINTS = 4000;  // as SVG; more are drawn by WebGL
+
+const several = (count) => (count > SHOWN_POINTS ? "scattergl" : "scatter");
+const ink = () => (theme.dark() ? "#e4e4e4" : "#222");
+const faint = () => (theme.dark() ? "#3a3f45" : "#dcdfe3");
+
+// Trials as rows that have a value, with their places in the columns.
+function rowsWith(data, state) {
+  const { trials } = data;
+  return trials.number.map((_, i) => i).filter((i) => trials.state[i] === state && trials.value[i] !== null);
+}
+
+function pointText(data, i) {
+  const lines = data.axes.filter((axis) => axis.values[i] !== null).map((axis) => {
+    const value = axis.choices ? axis.choices[axis.values[i]] : axis.values[i];
+    return `${plain(axis.name)} ${typeof value === "number" ? Number(value.toPrecision(4)) : plain(value)}`;
+  });
+  return [`<b>trial ${data.trials.number[i]}</b> ${four(data.trials.value[i])}`, ...lines.slice(0, 12)].join("<br>");
+}
+
+// Where complete trials are: a few that learnt nothing must not flatten all else.
+function usefulRange(data) {
+  const sorted = rowsWith(data, "complete").map((i) => data.trials.value[i]).sort((a, b) => a - b);
+  if (sorted.length < 3) return undefined;
+  const top = sorted[sorted.length - 1], middle = sorted[Math.floor(sorted.length / 2)];
+  const bottom = Math.max(sorted[0], top - 4 * Math.max(top - middle, 0.01));
+  const margin = 0.08 * Math.max(top - bottom, 0.01);
+  return [bottom - margin, top + margin];
+}
+
+// Values by place; what lies below the range stands at its foot, pointing down.
+function pointsOf(data, state, range, x) {
+  const rows = rowsWith(data, state);
+  const low = range ? range[0] + 0.02 * (range[1] - range[0]) : -Infinity;
+  const below = rows.map((i) => data.trials.value[i] < low);
+  const mark = MARKS[state];
+  return {
+    type: several(rows.length), mode: "markers", name: state, x: rows.map(x), hoverinfo: "text",
+    y: rows.map((i, place) => (below[place] ? low : data.trials.value[i])), text: rows.map((i) => pointText(data, i)),
+    marker: {
+      color: mark.color, size: 8, opacity: 0.85, symbol: below.map((is) => (is ? "triangle-down-open" : mark.symbol)),
+      line: { width: below.map((is) => (is || state === "pruned" ? 1.8 : 0)), color: mark.color },
+    },
+  };
+}
+
+function history(data) {
+  const range = usefulRange(data);
+  const traces = ["pruned", "complete"].map((state) => pointsOf(data, state, range, (i) => data.trials.number[i]));
+  if (data.running_best) {
+    const [x, y] = [[], []];
+    for (const i of rowsWith(data, "complete")) {
+      x.push(data.trials.number[i]);
+      y.push(y.length ? Math.max(y[y.length - 1], data.trials.value[i]) : data.trials.value[i]);
+    }
+    traces.push({
+      type: several(x.length), mode: "lines", name: "best so far", x, y, hoverinfo: "skip",
+      line: { color: COLOURS.green, width: 2.5, shape: "hv" },
+    });
+  }
+  return { traces, layout: { xaxis: { title: { text: "trial" } }, yaxis: { title: { text: "value" }, range } } };
+}
+
+function curves(data) {
+  const best = Math.max(...data.curves.filter((each) => each.state === "complete").map((each) => Math.max(...each.values)));
+  let named = new Set();
+  const traces = data.curves.map((each) => {
+    const isBest = each.state === "complete" && Math.max(...each.values) === best;
+    const kind = isBest ? "best" : each.state;
+    const first = !named.has(kind);
+    named.add(kind);
+    const color = { best: COLOURS.green, complete: COLOURS.blue, pruned: COLOURS.orange }[kind] || COLOURS.grey;
+    return {
+      type: "scatter", mode: each.values.length > 1 ? "lines" : "markers", x: each.epochs, y: each.values,
+      name: kind, legendgroup: kind, showlegend: first, opacity: kind === "best" ? 1 : 0.55,
+      line: { color, width: kind === "best" ? 3 : 1.3, dash: kind === "pruned" ? "dot" : "solid" },
+      marker: { color, size: 5 }, hovertemplate: `trial ${each.number}, epoch %{x}: %{y:.4f}<extra></extra>`,
+    };
+  });
+  const ends = data.curves.filter((each) => each.state === "pruned");
+  traces.push({
+    type: "scatter", mode: "markers", showlegend: false, hoverinfo: "skip", x: ends.map((each) => each.epochs.at(-1)),
+    y: ends.map((each) => each.values.at(-1)), legendgroup: "pruned",
+    marker: { symbol: "x-thin", size: 7, line: { color: COLOURS.orange, width: 2 } },
+  });
+  return {
+    traces: traces.sort((a, b) => (a.name === "best") - (b.name === "best")),
+    layout: { xaxis: { title: { text: "epoch" }, dtick: tickStep(data.curves) }, yaxis: { title: { text: "H-mean" }, range: usefulRange(data) } },
+  };
+}
+
+function tickStep(drawn) {
+  const last = Math.max(...drawn.map((each) => each.epochs.at(-1)));
+  return last <= 12 ? 1 : undefined;
+}
+
+const log10 = (value) => Math.log(value) / Math.LN10;
+
+// Ticks of a logarithmic axis, which parallel coordinates do not have of their own.
+function logTicks(values) {
+  const [low, high] = [log10(Math.min(...values)), log10(Math.max(...values))];
+  const ticks = [];
+  for (let power = Math.floor(low); power <= high; power++) {
+    for (const step of high - low > 2 ? [1] : [1, 2, 5]) {
+      const tick = power + log10(step);
+      if (tick >= low && tick <= high) ticks.push(tick);
+    }
+  }
+  const shown = ticks.length > 1 ? ticks : [low, high];
+  return { tickvals: shown, ticktext: shown.map((tick) => String(Number((10 ** tick).toPrecision(2)))) };
+}
+
+function dimension(axis, rows) {
+  const values = rows.map((i) => axis.values[i]);
+  const label = axis.name.length > 20 ? "…" + axis.name.slice(-19) : axis.name;
+  if (axis.choices) {
+    const places = axis.choices.map((_, place) => place);
+    return { label: plain(label), values, tickvals: places, ticktext: axis.choices.map(plain), range: [-0.2, places.length - 0.8] };
+  }
+  if (axis.log && Math.min(...values) > 0) return { label: plain(label), values: values.map(log10), ...logTicks(values) };
+  return { label: plain(label), values };
+}
+
+function parallel(data) {
+  const rows = rowsWith(data, "complete").filter((i) => data.axes.every((axis) => axis.values[i] !== null));
+  if (rows.length < 2) return { empty: "Two complete trials are needed." };
+  const values = rows.map((i) => data.trials.value[i]);
+  const dimensions = data.axes.map((axis) => dimension(axis, rows));
+  dimensions.push({ label: "value", values, tickformat: ".4f" });
+  const [low, high] = usefulRange(data) || [Math.min(...values), Math.max(...values)];
+  return {
+    traces: [{
+      type: "parcoords", dimensions, labelfont: { color: ink(), size: 12 }, tickfont: { color: ink(), size: 11 },
+      rangefont: { color: "rgba(0,0,0,0)", size: 1 },
+      line: { color: values, colorscale: theme.dark() ? "Cividis" : [[0, "#d9dee5"], [0.6, "#56b4e9"], [1, "#08306b"]], cmin: low, cmax: high },
+      unselected: { line: { opacity: 0.05 } },
+    }],
+    layout: { margin: { t: 60, b: 30, l: 70, r: 60 }, height: 400 },
+    minWidth: 90 * dimensions.length,
+  };
+}
+
+function importances(data) {
+  const shown = data.importances.slice(0, 15).reverse();
+  return {
+    traces: [{
+      type: "bar", orientation: "h", x: shown.map((each) => each.importance), y: shown.map((each) => plain(each.name)),
+      text: shown.map((each) => each.importance.toFixed(2)), textposition: "outside", cliponaxis: false,
+      marker: { color: COLOURS.blue, pattern: { shape: shown.map((each) => (each.tuned ? "/" : "")), fgcolor: "#fff" } },
+      hovertemplate: "%{y}: %{x:.3f}<extra></extra>",
+    }],
+    layout: { height: 60 + 30 * shown.length, margin: { l: 10, r: 50, t: 10, b: 40 }, yaxis: { automargin: true }, showlegend: false, xaxis: { title: { text: "importance" }, rangemode: "tozero" } },
+  };
+}
+
+// Ticks at powers of ten, and between them where there are few.
+function powers(values) {
+  const { tickvals, ticktext } = logTicks(values);
+  return { type: "log", tickvals: tickvals.map((tick) => 10 ** tick), ticktext };
+}
+
+function slice(data, axis) {
+  const there = axis.values.filter((value) => value !== null);
+  const range = usefulRange(data);
+  const place = (i) => (axis.choices && axis.values[i] !== null ? axis.choices[axis.values[i]] : axis.values[i]);
+  const traces = ["pruned", "complete"].map((state) => ({ ...pointsOf(data, state, range, place), showlegend: false }));
+  const kind = axis.choices ? { type: "category" } : axis.log && Math.min(...there) > 0 ? powers(there) : { type: "linear", nticks: 5 };
+  return {
+    traces,
+    layout: {
+      height: 230, margin: { l: 50, r: 10, t: 10, b: 42 }, xaxis: { title: { text: plain(axis.name) }, ...kind },
+      yaxis: { range, nticks: 5 },
+    },
+  };
+}
+
+const nearest = (values, at) => values.reduce((best, value, i) => (Math.abs(value - at) < Math.abs(values[best] - at) ? i : best), 0);
+
+function heat(sweep, ratio) {
+  const named = sweep.charts.named().filter((trace) => trace.xaxis === "x");
+  const traces = [...sweep.charts.heat(ratio), ...named];
+  traces[0].colorbar = { thickness: 12, tickformat: ".3f", len: 0.9 };
+  const { z, x, y, zmin, zmax } = traces[0];
+  const isDark = (trace) => z[nearest(y, trace.y[0])][nearest(x, trace.x[0])] < (zmin + zmax) / 2;
+  for (const trace of traces) if (trace.text) trace.textfont = { color: isDark(trace) ? "white" : "black" };
+  const shapes = sweep.charts.shapes().filter((shape) => shape.xref === "x");
+  return {
+    traces, layout: {
+      shapes, hovermode: "closest", height: 440, plot_bgcolor: "#f4f4f4",
+      xaxis: { title: { text: "thresh" }, zeroline: false }, yaxis: { title: { text: "box_thresh" }, zeroline: false },
+    },
+  };
+}
+
+function front(sweep) {
+  const traces = [...sweep.charts.front(), ...sweep.charts.named().filter((trace) => trace.xaxis === "x2")];
+  for (const trace of traces) {
+    Object.assign(trace, { xaxis: "x", yaxis: "y" });
+    if (trace.mode.includes("text")) Object.assign(trace, { showlegend: true, textfont: { color: ink() } });
+  }
+  const [x, y] = sweep.view.limits;
+  return {
+    traces, layout: {
+      hovermode: "closest", height: 440,
+      xaxis: { title: { text: "recall" }, range: x, zeroline: false }, yaxis: { title: { text: "precision" }, range: y, zeroline: false },
+    },
+  };
+}
+
+function costs(data) {
+  const shown = [...data.costs].reverse();
+  return {
+    traces: [{
+      type: "bar", orientation: "h", y: shown.map((each) => each.text), x: shown.map((each) => each.cost),
+      error_x: {
+        type: "data", symmetric: false, color: ink(), thickness: 1.5,
+        array: shown.map((each) => each.interval[1] - each.cost), arrayminus: shown.map((each) => each.cost - each.interval[0]),
+      },
+      marker: { color: COLOURS.vermillion }, hovertemplate: "%{y}: %{x:+.4f}<extra></extra>",
+    }],
+    layout: { height: 60 + 34 * shown.length, margin: { l: 10, r: 20, t: 10, b: 40 }, yaxis: { automargin: true }, showlegend: false, xaxis: { title: { text: "H-mean to gain" }, rangemode: "tozero" } },
+  };
+}
+
+function board(data) {
+  const boards = [...new Set(data.board.map((each) => each.board))];
+  const values = data.board.flatMap((each) => [each.local, each.score]);
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const traces = boards.map((name, place) => {
+    const rows = data.board.filter((each) => each.board === name);
+    return {
+      type: "scatter", mode: rows.length <= 12 ? "markers+text" : "markers", name, x: rows.map((each) => each.local), y: rows.map((each) => each.score),
+      text: rows.map((each) => plain(each.file)), textposition: "top center", textfont: { size: 10, color: ink() },
+      marker: { size: 9, color: [COLOURS.blue, COLOURS.vermillion][place], symbol: ["circle", "diamond"][place] },
+      hovertemplate: "%{text}<br>local %{x:.4f}, board %{y:.4f}<extra></extra>",
+    };
+  });
+  traces.push({ type: "scatter", mode: "lines", name: "equal", x: [low, high], y: [low, high], hoverinfo: "skip", line: { color: COLOURS.grey, dash: "dot" } });
+  return { traces, layout: { xaxis: { title: { text: "local H-mean (cross-fitted where known)" } }, yaxis: { title: { text: "leaderboard" } } } };
+}

@@ -1,0 +1,114 @@
+"""The report as one HTML file: no network, now or ever; light and dark, for a phone, a screen and paper.
+
+plotly.js and the data are in it compressed (gzip, base64) and are unpacked by the page when it is opened; its
+content security policy forbids it to fetch or send anything. Browsers from 2023 on can read it.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+from plotly.offline import get_plotlyjs
+
+from optdet import __version__
+from optdet.atomic import atomic_file
+from optdet.drawing.sweep_html import sweep_charts
+from optdet.errors import OptdetError
+from optdet.report.study_report import Report
+
+_SCRIPTS = ("theme.js", "charts.js", "table.js", "gallery.js", "report.js")
+_POLICY = (
+    # plotly.js makes functions of text for what it draws by WebGL.
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "form-action 'none'"
+)
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<title>{title}</title>
+<style>
+{style}</style>
+</head>
+<body>
+<div class="top"><h1>{heading}</h1><button id="theme" type="button">dark</button></div>
+{description}
+{answer}
+<nav>{links}</nav>
+<main>
+{sections}
+</main>
+<footer>optdet {version}, {made}</footer>
+<noscript><p>Charts and images need JavaScript; nothing is fetched.</p></noscript>
+<script type="application/octet-stream" id="plotly">{plotly}</script>
+<script type="application/octet-stream" id="data">{data}</script>
+<script>
+{script}</script>
+</body>
+</html>
+"""
+
+
+def write_page(report: Report, path: Path) -> int:
+    """Write the page, making the folders above it, and give its size in bytes; a reader never sees half a
+    file.
+
+    Raises:
+        OptdetError: The file cannot be written; what stood there before still does.
+    """
+    page = render(report).encode("utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as file:
+            file.write(page)
+    except OSError as error:
+        raise OptdetError(
+            f"the report cannot be written: {error.strerror or error}",
+            where=str(path),
+            fix="check the folder's rights and the free space",
+        ) from error
+    return len(page)
+
+
+def render(report: Report) -> str:
+    """The whole page."""
+    title = escape(f"{report.title} · optdet")
+    return _PAGE.format(
+        policy=_POLICY,
+        title=title,
+        style=_asset("report.css"),
+        heading=escape(report.title),
+        description=f'<p class="description">{escape(report.description)}</p>' if report.description else "",
+        answer=report.answer.html,
+        links=_links(report),
+        sections="\n".join(part.html for part in report.sections),
+        version=escape(__version__),
+        made=escape(report.made),
+        plotly=_packed(get_plotlyjs()),
+        data=_packed(json.dumps(report.data, allow_nan=False, separators=(",", ":"))),
+        script=sweep_charts() + "".join(_asset(name) for name in _SCRIPTS),
+    )
+
+
+def _links(report: Report) -> str:
+    """A link to every part that has a name and a heading."""
+    return "".join(
+        f'<a href="#{part.name}">{escape(part.title)}</a>' for part in report.sections if part.name
+    )
+
+
+def _asset(name: str) -> str:
+    return (files("optdet.report") / name).read_text(encoding="utf-8")
+
+
+def _packed(text: str) -> str:
+    return base64.b64encode(gzip.compress(text.encode("utf-8"), compresslevel=9, mtime=0)).decode("ascii")

@@ -1,0 +1,170 @@
+"""A study as one report: its trials, its detector, and what belongs to it, gathered for the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from optdet.errors import OptdetError
+from optdet.report.answer import answer_section, environment_section
+from optdet.report.detector import Look, look, why_not
+from optdet.report.importance import importances
+from optdet.report.markup import Markup, Section, element, section
+from optdet.report.related import board_rows, ensembles, related_to
+from optdet.report.sections import (
+    board_section,
+    errors_section,
+    folds_section,
+    images_section,
+    playbook_section,
+    progress_section,
+    search_section,
+    thresholds_section,
+)
+from optdet.report.trial_columns import axes, curves, trial_columns
+from optdet.structures import Bar
+from optdet.tuning.fold_members import fold_members, fold_numbers, is_fold_study, varies_fold
+from optdet.tuning.housekeeping import best_trials
+from optdet.tuning.source import SourceOptions, open_detections
+from optdet.tuning.study import OpenStudy
+
+N_IMAGES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What :func:`optdet.report.page.write_page` writes: ``sections`` to read, ``data`` for the script."""
+
+    title: str
+    description: str
+    made: str
+    answer: Markup
+    sections: tuple[Section, ...]
+    data: dict[str, Any]
+    notes: tuple[str, ...]
+    """What is missing on the page, and why: also for the terminal."""
+
+
+def study_report(
+    study: OpenStudy,
+    options: SourceOptions,
+    *,
+    n_images: int = N_IMAGES,
+    against: str | None = None,
+    playbook: Path | None = None,
+    bar: Bar,
+) -> Report:
+    """Gather everything. ``n_images`` 0 leaves the detector out, and with it whatever needs its maps.
+
+    OptdetError where ``against`` or ``playbook`` cannot be opened; where the study's own images or weights
+    are gone, the report says so and has the rest.
+    """
+    if against is not None:
+        open_detections(against, options)  # a wrong name is said before any map is made
+    trials = study.study.get_trials(deepcopy=False)
+    best = _best(study)
+    related = related_to(study, options, playbook)
+    seen, why = _look(study, best, options, n_images, against, bar)
+    columns = trial_columns(trials)
+    searched = axes(trials, study.config.space)
+    complete = [
+        value if state == "complete" else None
+        for value, state in zip(columns["value"], columns["state"], strict=True)
+    ]
+    found = [] if varies_fold(study) else importances(complete, searched)
+    drawn = curves(trials)
+    boards = board_rows(related.submissions)
+    own_folds = next((each for each in related.folds if each.study == study.name), None)
+    parts = [
+        progress_section(len(drawn), sum(bool(trial.intermediate_values) for trial in trials)),
+        search_section(len(searched), columns["state"].count("complete"), len(found)),
+        thresholds_section([each["title"] for each in seen.sweeps] if seen else [], why),
+        None if seen is None else errors_section(seen.errors),
+        _images(seen, why),
+        folds_section(related.folds, ensembles(related.submissions)),
+        board_section(related.submissions, len(boards)),
+        playbook_section(related.playbook),
+        _table_section(),
+        environment_section(study, best or (trials[-1] if trials else None)),
+    ]
+    return Report(
+        title=study.name,
+        description=study.config.description or "",
+        made=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        answer=answer_section(study, best, own_folds),
+        sections=tuple(part for part in parts if part is not None),
+        data={
+            "study": study.name,
+            "trials": columns,
+            "axes": [axis.as_json() for axis in searched],
+            "importances": found,
+            "curves": drawn,
+            "running_best": not varies_fold(study),
+            "board": boards,
+            "sweeps": [] if seen is None else seen.sweeps,
+            "costs": [] if seen is None else [kind.as_json() for kind in seen.errors.kinds],
+            "images": [] if seen is None else seen.images,
+            "before": None if seen is None else seen.before,
+        },
+        notes=(*([] if why is None else [why]), *related.notes),
+    )
+
+
+def _best(study: OpenStudy) -> FrozenTrial | None:
+    if varies_fold(study):
+        return None
+    return next(iter(best_trials(study, 1)), None)
+
+
+def _look(
+    study: OpenStudy,
+    best: FrozenTrial | None,
+    options: SourceOptions,
+    n_images: int,
+    against: str | None,
+    bar: Bar,
+) -> tuple[Look | None, str | None]:
+    """The detector on its images; or why it is not shown."""
+    if n_images == 0:
+        return None, "left out, as it was asked for (--images 0)"
+    if best is not None:
+        source = f"{study.name}:{best.number}"
+        against = against or _runner_up(study)
+    elif is_fold_study(study) and not set(fold_numbers(study)) - set(fold_members(study)):
+        source = f"{study.name}:oof"
+    else:
+        return None, "no trial is complete yet" if not varies_fold(
+            study
+        ) else "not every fold is complete yet"
+    try:
+        return look(source, options, n_shown=n_images, against=against, bar=bar), None
+    except OptdetError as error:
+        return None, why_not(error)
+
+
+def _runner_up(study: OpenStudy) -> str | None:
+    """The second best trial, where its maps are kept with those of the best: nothing is computed anew."""
+    ranked = best_trials(study, 2)
+    if len(ranked) < 2 or study.config.keep.maps < 2:
+        return None
+    return f"{study.name}:{ranked[1].number}"
+
+
+def _images(seen: Look | None, why: str | None) -> Section:
+    if seen is None:
+        return images_section(0, 0, None, "", why)
+    return images_section(len(seen.images), seen.n_images, seen.before, seen.title, None)
+
+
+def _table_section() -> Section:
+    return section(
+        "trials",
+        "Trials",
+        element("p", class_="controls", id="table-controls"),
+        element("div", element("table", id="trial-table"), class_="scroll"),
+        element("p", id="table-more"),
+    )
