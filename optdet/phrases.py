@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from itertools import groupby
 
@@ -38,6 +39,21 @@ def numbers(noun: str, given: Iterable[int]) -> str:
     if len(shown) > _MOST_RUNS:
         shown = [*shown[: _MOST_RUNS - 2], "...", shown[-1]]
     return f"{noun if len(ordered) == 1 else noun + 's'} {', '.join(shown)}"
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """Of dotted names the last part, or as many more as tell them apart: ``optimizer.lr`` is ``lr``."""
+    given = list(dict.fromkeys(names))
+    ends = {name: name.rsplit(".", 1)[-1] for name in given}
+    n_parts = 1
+    while len(set(ends.values())) < len(given):
+        n_parts += 1
+        taken = Counter(ends.values())
+        ends = {
+            name: ".".join(name.split(".")[-n_parts:]) if taken[end] > 1 else end
+            for name, end in ends.items()
+        }
+    return ends
 
 
 def parse_duration(text: str) -> float | None:

@@ -28,10 +28,22 @@ from optdet.validation import validate
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-SHELL = [
-    line.partition("  #")[0].strip() for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()
-]
+KOREAN = (ROOT / "README.ko.md").read_text(encoding="utf-8")
+
+
+def blocks_of(text):
+    """Kind and content of each block of code."""
+    return re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def shell_of(text):
+    """The lines of its ``sh`` blocks, comments left out."""
+    lines = [line for kind, block in blocks_of(text) if kind == "sh" for line in block.splitlines()]
+    return [line.partition("  #")[0].strip() for line in lines]
+
+
+BLOCKS = blocks_of(README)
+SHELL = shell_of(README)
 YAML = [text for kind, text in BLOCKS if kind == "yaml"]
 
 QUICK = (
@@ -135,6 +147,29 @@ def test_every_command_runs_in_the_order_of_the_readme(tmp_path, monkeypatch, on
     ]
     assert row.split()[-1] == f"{best['value']:.4f}"
     assert load_config(tmp_path / "configs/mine-best.yaml").optimizer.lr == 0.0003  # the study's queued trial
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_every_command_of_the_korean_one_runs_in_its_order(tmp_path, monkeypatch, one_thread):
+    commands = [line for line in shell_of(KOREAN) if line.startswith("optdet ")]
+    printed = {line: run(SMALLER.get(line, line), tmp_path, monkeypatch) for line in commands}
+    scored = next(out for line, out in printed.items() if line.startswith("optdet evaluate"))
+    best = json.loads((tmp_path / "best.json").read_text())
+    assert f"{best['value']:.4f}" in scored
+
+
+def test_the_korean_one_has_commands_of_the_english_one_alone():
+    assert set(shell_of(KOREAN)) <= set(SHELL)
+    assert len(shell_of(KOREAN)) > 25
+
+
+def test_they_link_to_each_other_and_to_what_is_there():
+    assert "(README.ko.md)" in README.split("##")[0]
+    assert "(README.md)" in KOREAN.split("##")[0]
+    headings = re.findall(r"^#+ (.+)$", README, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    assert set(re.findall(r"\(README\.md#([^)]+)\)", KOREAN)) <= anchors
 
 
 def test_commands_that_need_a_cluster_have_the_options_that_are_named():

@@ -36,6 +36,7 @@ from optdet.cli import (
     train,
     trial,
 )
+from optdet.cli.completion import complete_in_bash, in_bash
 from optdet.disk import disk_fault
 from optdet.errors import OptdetError
 
@@ -96,8 +97,9 @@ def _options(
 
 def main() -> None:
     """Run the command line; what the user can mend becomes one line and exit code 1."""
+    _open_closed_streams()
     try:
-        app()
+        complete_in_bash(app) if in_bash() else app()
     except OptdetError as error:
         _fail(str(error))
     except KeyboardInterrupt:
@@ -115,6 +117,18 @@ def main() -> None:
         if not isinstance(error, OSError) or error.filename is None:
             raise  # neither about a file nor the disk: nobody could tell from its one line what to do
         _fail(f"{error.filename}: {error.strerror}; check the path, its rights and the space on the disk")
+
+
+def _open_closed_streams() -> None:
+    """The null device in the place of a standard stream that was closed: the next file to be opened, as a
+    checkpoint, would get its number, and with it what libraries write to the stream."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
 def _fail(message: str) -> NoReturn:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optdet.cli import options, source_options
+from optdet.cli import completion, options, source_options
 
 if TYPE_CHECKING:
     from optdet.tuning.source import SourceOptions
@@ -17,8 +17,15 @@ _SIDE = "STUDY, STUDY:TRIAL, a checkpoint, an ONNX file, a folder of maps, or pr
 
 @source_options.reads_sources
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help=_SIDE)],
-    b: Annotated[str, typer.Argument(metavar="B", help="The same, compared with A: differences are B - A.")],
+    a: Annotated[str, typer.Argument(metavar="A", help=_SIDE, autocompletion=completion.sources)],
+    b: Annotated[
+        str,
+        typer.Argument(
+            metavar="B",
+            help="The same, compared with A: differences are B - A.",
+            autocompletion=completion.sources,
+        ),
+    ],
     thresholds_a: Annotated[
         list[str] | None,
         typer.Option("--a", "-a", help="A threshold of A to replace, as thresh=0.24; may be repeated."),

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from optdet.cli.tables import new_table, pairs, print_table, short_value
+from optdet.cli.tables import pairs, short_value
+from optdet.cli.text_table import TextTable, print_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from optdet.evaluation.comparison import Comparison, ImageDifference
     from optdet.evaluation.difference import Difference
     from optdet.evaluation.groups import Group
@@ -69,8 +68,8 @@ def _groups(title: str, groups: Sequence[Group]) -> None:
     typer.echo()
 
 
-def _difference_table(title: str) -> Table:
-    return new_table(title, "A", "B", "B - A", "SE", "95 % interval", "P>0")
+def _difference_table(title: str) -> TextTable:
+    return TextTable((title, "A", "B", "B - A", "SE", "95 % interval", "P>0"))
 
 
 def _cells(score: Difference) -> list[str]:

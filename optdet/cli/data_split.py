@@ -112,9 +112,9 @@ def _sources(
 
 
 def _table(made: Split) -> None:
-    from optdet.cli.tables import new_table, print_table
+    from optdet.cli.text_table import TextTable, print_table
 
-    table = new_table("fold", "images", "words", "words an image", "longer side")
+    table = TextTable(("fold", "images", "words", "words an image", "longer side"))
     for row in made.rows():
         spreads = (str(row.words_per_image), str(row.longer_side))
         table.add_row(str(row.fold), f"{row.images:,}", f"{row.words:,}", *spreads)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optdet.cli import options, source_options
+from optdet.cli import completion, options, source_options
 
 if TYPE_CHECKING:
     from optdet.tuning.detection_source import DetectionSource
@@ -24,6 +24,7 @@ def ensemble(
             metavar="SOURCE...",
             help="Studies, trials, checkpoints, ONNX files, folders of maps, ensembles; for votes also "
             "prediction files (.csv, .json). A study over data.fold is all of its folds.",
+            autocompletion=completion.sources,
         ),
     ],
     method: Annotated[str, typer.Option("--method", help="maps (their weighted mean) or votes.")],

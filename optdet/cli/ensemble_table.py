@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from optdet.cli.tables import new_table, pairs, print_table
+from optdet.cli.tables import pairs
+from optdet.cli.text_table import TextTable, print_table
 from optdet.phrases import counted
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from optdet.tuning.ensemble_report import EnsembleReport
     from optdet.tuning.ensemble_scores import Scored
 
-_MIN_WIDTH = 160
 """Names of members are paths, and no number may be cut off for them."""
 _HOW = {
     "given": "as given",
@@ -28,13 +28,13 @@ def ensemble_table(report: EnsembleReport) -> None:
     of = f"{counted(len(report.members), 'member')} on {counted(len(report.names), 'image')}"
     typer.echo(f"{'the mean map' if report.mean else 'votes'} of {of}")
     weighted = ["weight"] if report.mean else []
-    table = new_table("", "P", "R", "H", "crossfit", "95 % interval", "boxes", *weighted)
+    table = TextTable(("", "P", "R", "H", "crossfit", "95 % interval", "boxes", *weighted))
     for each in report.members:
         weight = [] if each.weight is None else [f"{each.weight:g}"]
         mark = "*" if each is report.best else ""
         table.add_row(f"{each.member.name}{mark}", *_scores(each.scored), *weight)
     table.add_row("ensemble", *_scores(report.ensemble), *([""] if report.mean else []))
-    print_table(table, min_width=_MIN_WIDTH)
+    print_table(table)
     typer.echo("P, R, H: CLEval competition, macro; * the best member")
     for each in report.members:
         if report.vote and each.thresholds is not None:

@@ -48,6 +48,7 @@ def init(
         from optdet.data.files import write_atomically
         from optdet.data.project import plan_project
         from optdet.drawing.preview import draw_preview
+        from optdet.drawing.typeface import font_note
 
         project = plan_project(folder, data, name=name, size=size)
         for line in project.lines:
@@ -58,6 +59,8 @@ def init(
         preview = folder / f"{name}-preview.jpg"
         write_atomically(preview, drawn)
         lines.append(f"drew {preview}: do the outlines lie on the words?")
+        note = font_note([project.typical.name])
+        lines += [] if note is None else [f"note: {note}"]
     # With --data, --force is about the config for these images: what was changed elsewhere is not in the way.
     lines += write_files(folder, shipped_files(), force=force and data is None, keep=True)
     commands = next_commands(folder, name if data is not None else None)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from optdet.cli import completion
+
 Storage = Annotated[
     str | None,
     typer.Option(
@@ -49,8 +51,14 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else
 StudyName = Annotated[
     str | None,
     typer.Argument(
-        metavar="NAME", help="The study; the newest unfinished one if left out.", show_default=False
+        metavar="NAME",
+        help="The study; the newest unfinished one if left out.",
+        show_default=False,
+        autocompletion=completion.studies,
     ),
+]
+OneStudy = Annotated[
+    str, typer.Argument(metavar="NAME", help="The study.", autocompletion=completion.studies)
 ]
 Overrides = Annotated[
     list[str] | None,

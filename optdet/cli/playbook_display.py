@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import typer
 
-from optdet.cli.progress import choose_progress, image_bar
-from optdet.cli.tables import new_table, print_table
+from optdet.cli.live import shown_progress, watch
+from optdet.cli.progress import image_bar
+from optdet.cli.text_table import TextTable, print_table
 from optdet.phrases import duration
 from optdet.playbook.runner import decision_in_words, summary
 from optdet.playbook.status import Status
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from optdet.playbook.definition import Expected
     from optdet.structures import OnImage
     from optdet.tuning.progress import Progress
+    from optdet.tuning.study import OpenStudy
 
 _WIDTH = 100
 
@@ -29,10 +30,8 @@ class CommandDisplay:
     def say(self, line: str) -> None:
         typer.echo(line, err=True)
 
-    @contextmanager
-    def progress(self) -> Iterator[Progress]:
-        with choose_progress() as shown:
-            yield shown
+    def progress(self, study: OpenStudy) -> AbstractContextManager[Progress]:
+        return shown_progress(watch(study, study.config.trials))
 
     def bar(self, what: str) -> AbstractContextManager[OnImage]:
         return image_bar(what)
@@ -80,7 +79,7 @@ def _notes(shown: Status) -> None:
 
 
 def _steps_table(shown: Status) -> None:
-    table = new_table("step", "stage", "score", "expected", "H-mean", "precision", "recall", "took", "of")
+    table = TextTable(("step", "stage", "score", "expected", "H-mean", "precision", "recall", "took", "of"))
     for step in shown.steps:
         result, expected = step.result, shown.expected(step.stage)
         scores = ("", "", "") if result is None else (result.hmean, result.precision, result.recall)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optdet.cli import options, source_options
+from optdet.cli import completion, options, source_options
 from optdet.cli.postprocess_options import candidates_from, metric_from, search_from
 
 if TYPE_CHECKING:
@@ -28,7 +28,10 @@ def _group() -> None:
 @app.command()
 @source_options.reads_sources
 def tune(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help=source_options.SOURCE_HELP)],
+    source: Annotated[
+        str,
+        typer.Argument(metavar="SOURCE", help=source_options.SOURCE_HELP, autocompletion=completion.sources),
+    ],
     images: Annotated[
         Path | None,
         typer.Option("--images", help="Folder of images. Default: the study's."),

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from optdet.cli.text_table import TextTable, print_table
 from optdet.metrics.scores import METRIC_NAMES
 from optdet.structures import METRICS, Metric
 
@@ -25,16 +24,15 @@ def report_table(report: PostprocessReport) -> None:
     names = [f"{entry.name}{'*' if entry.name == report.selected else ''}" for entry in entries]
     others = [metric for metric in METRICS if metric != report.metric]
     headings = (_HEADINGS[metric] for metric in others)
-    scores = _table("", "P", "R", "H", "P-R", "95 % interval", *headings, "boxes")
-    thresholds = _table("", "thresh", "box_thresh", "unclip_ratio", "max_candidates", "outlines")
+    scores = TextTable(("", "P", "R", "H", "P-R", "95 % interval", *headings, "boxes"), gap=1)
+    thresholds = TextTable(("", "thresh", "box_thresh", "unclip_ratio", "max_candidates", "outlines"), gap=1)
     for name, entry in zip(names, entries, strict=True):
         scores.add_row(name, *_scores(entry, others))
         thresholds.add_row(name, *_thresholds(entry))
-    console = Console(highlight=False)
-    console.print(scores)
+    print_table(scores)
     beside = " and ".join(METRIC_NAMES[metric].removeprefix("CLEval ") for metric in others)
     typer.echo(f"P, R, H: {METRIC_NAMES[report.metric]}, macro; {beside}: their macro H-means")
-    console.print(thresholds)
+    print_table(thresholds)
     for entry in report.entries:
         if entry.crossfit is not None:
             typer.echo(f"{entry.name}: {entry.crossfit:.4f} cross-fitted: on images left out of the choice")
@@ -65,13 +63,6 @@ def _remarks(report: PostprocessReport) -> Iterator[str]:
         yield f"{report.rule} scores lower than what is in use: nothing to change"
     else:
         yield f"what is in use scores higher than {report.rule}, but lies outside of what was asked for"
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index > 0)
-    return table
 
 
 def _scores(entry: Entry, others: Sequence[Metric]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optdet.cli import source_options
+from optdet.cli import completion, source_options
 
 if TYPE_CHECKING:
     from optdet.tuning.source import SourceOptions
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @source_options.reads_sources
 def predict(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help=source_options.SOURCE_HELP)],
+    source: Annotated[
+        str,
+        typer.Argument(metavar="SOURCE", help=source_options.SOURCE_HELP, autocompletion=completion.sources),
+    ],
     images: Annotated[Path, typer.Option("--images", help="Folder of images.")],
     out: Annotated[Path, typer.Option("--out", help="FILE.csv (filename,polygons) or FILE.json (UFO).")],
     labels: Annotated[

@@ -1,28 +1,42 @@
-"""How a run is shown: live bars on a terminal, one plain line an epoch and a trial elsewhere."""
+"""How a run is shown elsewhere than on a terminal: one plain line an epoch and a trial; and bars of loops."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from optdet.cli.tables import short_value
 from optdet.training.history import EpochRecord, by_source
 from optdet.tuning.progress import Progress, TrialOutcome
 
 _EVERY_S = 5.0
 
 
-def choose_progress(
-    best_of: str | None = "this run", on_begun: Callable[[], None] | None = None
-) -> PlainProgress:
-    """Bars where stderr is a terminal. Both print to stderr: stdout is for results."""
-    return LiveProgress(best_of) if sys.stderr.isatty() else PlainProgress(best_of, on_begun)
+def write_line(line: str) -> None:
+    """A line to stderr, whole and in one write, so that lines of several processes in one file do not mix.
+
+    Whoever has closed stderr wants to hear nothing: that ends no run.
+    """
+    with suppress(OSError, ValueError):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+
+def is_terminal() -> bool:
+    """Whether stderr is a terminal that can move its cursor: TERM=dumb says that it cannot."""
+    return sys.stderr.isatty() and not Console(stderr=True).is_dumb_terminal
+
+
+def stdout_is_seen() -> bool:
+    """Whether what is printed would land in the midst of a view; else stdout is for results, untouched."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 class CountedLines:
@@ -48,7 +62,6 @@ class PlainProgress(Progress):
     """Lines, each complete in itself; ``best_of`` says whose best value they name, None to name none."""
 
     def __init__(self, best_of: str | None = "this run", on_begun: Callable[[], None] | None = None) -> None:
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._epochs = 0
         self._number = 0
         self._best: float | None = None
@@ -58,7 +71,7 @@ class PlainProgress(Progress):
         self._tuning = CountedLines(self.say, ends=False)
 
     def say(self, message: str) -> None:
-        self.console.print(message, markup=False)
+        write_line(message)
 
     def preparing(self, done: int, total: int) -> None:
         self._preparing.count("preparing images", done, total)
@@ -73,7 +86,7 @@ class PlainProgress(Progress):
 
     def trial_started(self, number: int, params: Mapping[str, Any], epochs: int, *, taken_over: bool) -> None:
         self._number, self._epochs = number, epochs
-        values = ", ".join(f"{name} {_short(value)}" for name, value in params.items())
+        values = ", ".join(f"{name} {short_value(value)}" for name, value in params.items())
         self.say(f"trial {number}{' goes on' if taken_over else ''}: {values or 'the config as it stands'}")
 
     def epoch(self, record: EpochRecord) -> None:
@@ -102,70 +115,12 @@ class PlainProgress(Progress):
             f"({outcome.seconds:.0f} s; {n_finished} of {total} finished{best})"
         )
 
-    def __enter__(self) -> PlainProgress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-
-class LiveProgress(PlainProgress):
-    """A bar for the epochs of the running trial and one for the work inside an epoch, below the lines."""
-
-    def __init__(self, best_of: str | None = "this run") -> None:
-        super().__init__(best_of)
-        self._bars = Bars(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-        )
-        self._trial = self._bars.add_task("trial", visible=False)
-        self._work = self._bars.add_task("work", visible=False)
-
-    def __enter__(self) -> LiveProgress:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bars.stop()
-
-    def preparing(self, done: int, total: int) -> None:
-        self._bars.update(
-            self._work, description="preparing images", completed=done, total=total, visible=done < total
-        )
-
-    def trial_started(self, number: int, params: Mapping[str, Any], epochs: int, *, taken_over: bool) -> None:
-        super().trial_started(number, params, epochs, taken_over=taken_over)
-        self._bars.reset(self._trial, total=epochs, visible=True, description=f"trial {number} epochs")
-
-    def batch(self, done: int, total: int, loss: float | None) -> None:
-        shown = self._bars.tasks[self._work].description
-        text = f"training, loss {loss:.3f}" if loss is not None else shown
-        self._bars.update(self._work, completed=done, total=total, description=text, visible=True)
-
-    def epoch(self, record: EpochRecord) -> None:
-        super().epoch(record)
-        self._bars.update(self._trial, completed=record.epoch)
-
-    def tuning(self, done: int, total: int) -> None:
-        self._bars.update(
-            self._work, description="tuning thresholds", completed=done, total=total, visible=True
-        )
-
-    def trial_finished(self, outcome: TrialOutcome, n_finished: int, total: int) -> None:
-        self._bars.update(self._trial, visible=False)
-        self._bars.update(self._work, visible=False)
-        super().trial_finished(outcome, n_finished, total)
-
 
 @contextmanager
 def image_bar(description: str) -> Iterator[Callable[[int, int], None]]:
     """A bar for a loop over images, on a terminal; elsewhere a line every few seconds and at its end."""
-    if not sys.stderr.isatty():
-        lines = CountedLines(lambda line: print(line, file=sys.stderr, flush=True), ends=True)
+    if not is_terminal():
+        lines = CountedLines(write_line, ends=True)
         yield lambda done, total: lines.count(description, done, total)
         return
     with Bars(
@@ -175,10 +130,7 @@ def image_bar(description: str) -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
+        redirect_stdout=stdout_is_seen(),
     ) as bars:
         task = bars.add_task(description)
         yield lambda done, total: bars.update(task, completed=done, total=total)
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

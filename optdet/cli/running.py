@@ -36,11 +36,12 @@ def run_here(study: OpenStudy, given: Given, *, timeout_s: float | None = None) 
 
 def run_and_report(study: OpenStudy, given: Given, *, timeout_s: float | None = None) -> None:
     """Run a study and say what came of it; exit 1 after too many failures, 130 when interrupted."""
-    from optdet.cli.progress import choose_progress
+    from optdet.cli.live import shown_progress, watch
     from optdet.cli.tables import run_summary
 
+    run = watch(study, given.trials or study.config.trials)
     try:
-        with choose_progress(_best_of(study, "this run"), _on_begun(given)) as progress:
+        with shown_progress(run, _best_of(study, "this run"), _on_begun(given)) as progress:
             result = _run(study, progress, given, timeout_s)
         run_summary(study, result, given)
     except KeyboardInterrupt:
@@ -51,12 +52,14 @@ def run_and_report(study: OpenStudy, given: Given, *, timeout_s: float | None = 
 def run_as_worker(study: OpenStudy, given: Given, *, timeout_s: float | None = None) -> None:
     """The same for one of several workers: whoever started it says what came of all of them."""
     from optdet.cli.progress import PlainProgress
+    from optdet.tuning.progress import Together
+    from optdet.tuning.progress_events import EventWriter
     from optdet.tuning.workers import INTERRUPTED, end_with_starter
 
     end_with_starter()
     try:
-        progress = PlainProgress(_best_of(study, "this worker"), _on_begun(given))
-        result = _run(study, progress, given, timeout_s)
+        lines = PlainProgress(_best_of(study, "this worker"), _on_begun(given))
+        result = _run(study, Together(lines, EventWriter(sys.stdout.fileno())), given, timeout_s)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     _check(study, result, given)
@@ -64,6 +67,7 @@ def run_as_worker(study: OpenStudy, given: Given, *, timeout_s: float | None = N
 
 def run_with_workers(study: OpenStudy, workers: str, given: Given) -> None:
     """Run a study in processes of their own, and say what came of it; exits as ``run_and_report`` does."""
+    from optdet.cli.live import shown_workers, watch
     from optdet.cli.tables import run_summary
     from optdet.tuning.worker import RunResult
     from optdet.tuning.workers import environments, n_workers, run_workers, visible_gpus
@@ -75,10 +79,11 @@ def run_with_workers(study: OpenStudy, workers: str, given: Given) -> None:
     on = f" on {counted(len(gpus), 'GPU')}" if gpus else ""
     typer.echo(f"{counted(n, 'worker')}{on}", err=True)
     command = [sys.executable, "-m", "optdet", *given.run_words(study.name)]
-    ended = run_workers(command, environs, lambda line: typer.echo(line, err=True))
+    total = given.trials or study.config.trials
+    with shown_workers(watch(study, total, n_workers=n)) as (say, hear):
+        ended = run_workers(command, environs, say, hear)
     if ended.interrupted:
         raise _interrupted(study, given)
-    total = given.trials or study.config.trials
     finished = study.n_finished()
     if finished < total and ended.errors:
         raise OptdetError("; ".join(ended.errors))

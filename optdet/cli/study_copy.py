@@ -12,7 +12,7 @@ from optdet.phrases import counted
 
 
 def copy(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The study.")],
+    name: options.OneStudy,
     to: Annotated[
         str, typer.Option("--to", help="The other database: a path or a URL; made if it is not there.")
     ],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optdet.cli import options
+from optdet.cli import completion, options
 from optdet.cli.again import Given
 from optdet.cli.overrides import in_our_names
 from optdet.cli.study_folds import study_of_folds
@@ -68,7 +68,10 @@ def create(
     from_: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="STUDY[:TRIAL]", help="The trial whose settings the folds take; its best one."
+            "--from",
+            metavar="STUDY[:TRIAL]",
+            help="The trial whose settings the folds take; its best one.",
+            autocompletion=completion.trials,
         ),
     ] = None,
     warm_start: WarmStartOption = None,

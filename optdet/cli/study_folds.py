@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optdet.cli import options
+from optdet.cli import completion, options
 from optdet.phrases import counted, numbers
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def folds(
             metavar="NAME",
             help="A study of folds; the newest unfinished one if left out.",
             show_default=False,
+            autocompletion=completion.studies,
         ),
     ] = None,
     images: Annotated[
@@ -188,10 +189,11 @@ def _write(opened: OutOfFold, pooled: PooledScores | None, out: Path) -> None:
 
 
 def _tables(report: FoldReport) -> None:
-    from optdet.cli.tables import new_table, pairs, print_table
+    from optdet.cli.tables import pairs
+    from optdet.cli.text_table import TextTable, print_table
 
     states = ["state"] if report.missing else []
-    table = new_table("fold", "trial", *states, "images", "epochs", "updates", "own", "pooled")
+    table = TextTable(("fold", "trial", *states, "images", "epochs", "updates", "own", "pooled"))
     for row in report.rows:
         cells = [row.fold, row.trial, *([row.state] if report.missing else []), row.images]
         shown = ["" if cell is None else str(cell) for cell in (*cells, row.epochs, row.updates)]
@@ -221,7 +223,7 @@ def _tables(report: FoldReport) -> None:
 
 
 def _ranking_table(report: FoldReport) -> None:
-    from optdet.cli.tables import new_table, print_table
+    from optdet.cli.text_table import TextTable, print_table
 
     if report.ranking is None:
         if not report.missing:
@@ -229,7 +231,7 @@ def _ranking_table(report: FoldReport) -> None:
         return
     images = counted(report.n_judged, "image")
     typer.echo(f"\nranked on {images} that all of them held out, at the pooled thresholds")
-    table = new_table("rank", "fold", "H-mean", "behind the first", "SE", "95 % interval")
+    table = TextTable(("rank", "fold", "H-mean", "behind the first", "SE", "95 % interval"))
     for place, each in enumerate(report.ranking, start=1):
         behind = each.behind
         low, high = behind.interval

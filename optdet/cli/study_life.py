@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optdet.cli import options
+from optdet.cli import completion, options
 from optdet.cli.overrides import in_our_names
 from optdet.errors import OptdetError
 from optdet.phrases import counted
@@ -50,7 +50,7 @@ def backup(
 
 
 def delete(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The study.")],
+    name: options.OneStudy,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     storage: options.Storage = None,
     root: options.Root = None,
@@ -79,7 +79,12 @@ def delete(
 def clean(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="One study alone. Default: everything.", show_default=False),
+        typer.Argument(
+            metavar="NAME",
+            help="One study alone. Default: everything.",
+            show_default=False,
+            autocompletion=completion.studies,
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     unknown: Annotated[
@@ -122,7 +127,14 @@ def clean(
 
 
 def extend(
-    trial: Annotated[str, typer.Argument(metavar="STUDY:TRIAL", help="A trial that is complete or pruned.")],
+    trial: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY:TRIAL",
+            help="A trial that is complete or pruned.",
+            autocompletion=completion.trials,
+        ),
+    ],
     changes: options.Overrides = None,
     epochs: Annotated[
         int | None,

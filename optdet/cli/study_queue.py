@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from optdet.cli import options
+from optdet.cli import completion, options
 from optdet.cli.again import Given
 from optdet.cli.opening import open_study
 from optdet.cli.overrides import in_our_names
@@ -21,6 +21,7 @@ WarmStartOption = Annotated[
     typer.Option(
         "--warm-start",
         metavar="STUDY",
+        autocompletion=completion.studies,
         help="Queue the parameters of this study's best trials, behind the file's own queue.",
         show_default=False,
     ),
@@ -88,7 +89,7 @@ def _of(warmed: dict[str, Any], entry: dict[str, Any]) -> str:
 
 
 def enqueue(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The study.")],
+    name: options.OneStudy,
     params: Annotated[
         list[str], typer.Argument(metavar="NAME=VALUE...", help="Values of the study's space.")
     ],

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from optdet.cli.tables import new_table, pairs, print_table
+from optdet.cli.tables import pairs
+from optdet.cli.text_table import TextTable, print_table
 from optdet.phrases import counted
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def submissions_table(found: SubmissionList) -> None:
     if not found.rows:
         typer.echo("no submission there yet; write one: optdet predict SOURCE --images DIR --out FILE.csv")
         return
-    table = new_table("file", "SHA-256", "local", "public", "private", "gap", "")
+    table = TextTable(("file", "SHA-256", "local", "public", "private", "gap", ""))
     for row in found.rows:
         scores = [_shown(row.boards[board].hmean if board in row.boards else None) for board in BOARDS]
         table.add_row(row.record.name, row.record.sha256[:8], _local(row), *scores, _gap(row), _remark(row))

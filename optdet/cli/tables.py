@@ -1,18 +1,19 @@
-"""Tables on the terminal, 80 columns where they can, and JSON."""
+"""What commands print about studies, as tables and lines, and JSON."""
 
 from __future__ import annotations
 
 import json
+import math
 import shlex
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from optdet.phrases import numbers
+from optdet.cli.text_table import TextTable, flowed, print_table
+from optdet.phrases import numbers, short_names
 
 if TYPE_CHECKING:
     from optdet.cli.again import Given
@@ -25,11 +26,20 @@ _MAX_ROWS = 40
 
 
 def print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """JSON as every reader of it knows it: NaN and infinities, which it has not, are null."""
+    typer.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def studies_table(rows: list[dict[str, Any]]) -> None:
-    table = new_table("study", "finished", "complete", "pruned", "failed", "running", "best")
+    table = TextTable(("study", "finished", "complete", "pruned", "failed", "running", "best"))
     for row in rows:
         finished = f"{row['finished']}/{row['trials']}"
         counts = [str(row[key] or "") for key in ("complete", "pruned", "failed", "running")]
@@ -41,8 +51,8 @@ def study_table(shown: dict[str, Any]) -> None:
     from optdet.training.history import SourceLoss, by_source
 
     trials = shown["trials"]
-    names = [name.rsplit(".", 1)[-1] for name in shown["space"]]
-    table = new_table("trial", "state", "value", "crossfit", "epochs", *names)
+    names = short_names(shown["space"]).values()
+    table = TextTable(("trial", "state", "value", "crossfit", "epochs", *names))
     for row in trials[-_MAX_ROWS:]:
         mark = "*" if row["number"] == shown["best"] else ""
         values = [short_value(row["params"].get(name)) for name in shown["space"]]
@@ -81,9 +91,9 @@ def best_table(shown: dict[str, Any]) -> None:
     low, high = shown["interval"]
     crossfit = "" if shown["hmean_crossfit"] is None else f"; cross-fitted {shown['hmean_crossfit']:.4f}"
     typer.echo(f"95 % interval of the competition macro H-mean {low:.4f} to {high:.4f}{crossfit}")
-    typer.echo("thresholds  " + pairs(shown["thresholds"]))
+    _labelled("thresholds  ", shown["thresholds"])
     if shown["params"]:
-        typer.echo("parameters  " + pairs(shown["params"]))
+        _labelled("parameters  ", shown["params"])
     typer.echo(f"checkpoint  {shown['checkpoint']}")
     _say_other_data(shown)
 
@@ -96,7 +106,7 @@ def _say_other_data(shown: dict[str, Any]) -> None:
 
 def scores_table(scores: dict[str, Any]) -> None:
     """A scores object: a row a metric and aggregation."""
-    table = new_table("metric", "over images", "precision", "recall", "H-mean")
+    table = TextTable(("metric", "over images", "precision", "recall", "H-mean"))
     for metric, label in (
         ("competition", "CLEval, competition"),
         ("official", "CLEval, official"),
@@ -110,7 +120,7 @@ def scores_table(scores: dict[str, Any]) -> None:
 
 def cache_table(entries: list[CacheEntry]) -> None:
     """What is kept, in a line each, and the sum; of a key as much as `cache clear` needs."""
-    table = new_table("key", "what", "of", "side", "number", "size", "last used")
+    table = TextTable(("key", "what", "of", "side", "number", "size", "last used"))
     for entry in entries:
         used = time.strftime("%Y-%m-%d", time.localtime(entry.last_used))
         side = str((entry.preprocessing or {}).get("size", ""))
@@ -122,16 +132,14 @@ def cache_table(entries: list[CacheEntry]) -> None:
 
 def sweep_table(sweep: Sweep) -> None:
     """What became of a sweep's lines, on stderr: stdout may be a study file."""
-    table = new_table("W&B", "here", "range or value", "note")
-    for column in table.columns:
-        column.justify, column.overflow, column.no_wrap = "left", "fold", False
+    table = TextTable(("W&B", "here", "range or value"), justify="left", keyed=True)
     notes = list(dict.fromkeys(note for line in sweep.lines for note in line.notes))
     for line in sweep.lines:
         marks = ", ".join(str(notes.index(note) + 1) for note in line.notes)
-        table.add_row(*map(escape, (line.theirs, line.ours or "-", line.value)), marks)
-    Console(highlight=False, stderr=True).print(table)
+        table.add_row(line.theirs, line.ours or "-", f"{line.value} ({marks})" if marks else line.value)
+    print_table(table, to=sys.stderr)
     for number, note in enumerate(notes, start=1):
-        typer.echo(f"{number}  {note}", err=True)
+        typer.echo(f"({number}) {note}", err=True)
 
 
 def file_size(n_bytes: int) -> str:
@@ -171,20 +179,6 @@ def run_summary(study: OpenStudy, result: RunResult, given: Given) -> None:
     typer.echo(f"look: optdet dashboard   or: {shlex.join(served)}")
 
 
-def new_table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=index == 0)
-    return table
-
-
-def print_table(table: Table, *, min_width: int = 0) -> None:
-    """As wide as the terminal, 80 columns elsewhere, or ``min_width``: what does not fit is cut off."""
-    console = Console(highlight=False)
-    console.width = max(console.width, min_width)
-    console.print(table)
-
-
 def _score(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
@@ -194,4 +188,15 @@ def short_value(value: Any) -> str:
 
 
 def pairs(values: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {short_value(value)}" for name, value in values.items())
+    return ", ".join(_each_pair(values))
+
+
+def _each_pair(values: dict[str, Any]) -> list[str]:
+    return [f"{name} {short_value(value)}" for name, value in values.items()]
+
+
+def _labelled(label: str, values: dict[str, Any]) -> None:
+    """One line; on a terminal as many as it takes, those after the first below the values."""
+    width = Console().width - len(label) - 1 if sys.stdout.isatty() else None
+    for number, line in enumerate(flowed(_each_pair(values), width)):
+        typer.echo((label if number == 0 else " " * len(label)) + line)

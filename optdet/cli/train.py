@@ -33,7 +33,7 @@ def train(
 
       optdet train configs/mine.yaml optimizer.lr=0.0004 train.epochs=22
     """
-    from optdet.cli.progress import choose_progress
+    from optdet.cli.progress import image_bar
     from optdet.cli.running import run_and_report
     from optdet.config_io import load_config
     from optdet.study_io import one_trial_study
@@ -45,8 +45,8 @@ def train(
     database = open_database(storage, root, create=True)
     study = one_trial_study(settings, name or run_name(database, settings, config.stem))
     if all(row.name != study.name for row in outer_studies(database)):
-        with choose_progress() as progress:
-            check_run(database, study, device=device, on_image=progress.preparing)
+        with image_bar("preparing images") as on_image:
+            check_run(database, study, device=device, on_image=on_image)
     state = create_study(database, study)
     typer.echo(f"{state}: {study.name} in {database.shown}", err=True)
     given = Given(storage=storage, root=root, device=device, accept_changed_data=accept_changed_data)

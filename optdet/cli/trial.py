@@ -7,14 +7,21 @@ from typing import Annotated
 
 import typer
 
-from optdet.cli import options
+from optdet.cli import completion, options
 
 app = typer.Typer(no_args_is_help=True)
 
 
 @app.command()
 def pack(
-    trial: Annotated[str, typer.Argument(metavar="STUDY:TRIAL", help="The trial; of STUDY alone its best.")],
+    trial: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY:TRIAL",
+            help="The trial; of STUDY alone its best.",
+            autocompletion=completion.trials,
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Default: STUDY-t0012.pt in the working directory.", show_default=False),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from optdet.drawing.palette import GREY, hex_colour
+from optdet.drawing.typeface import families, readable
 
 WIDTH = 1000
 HEIGHT = 700
@@ -22,9 +26,16 @@ def new_figure(*, width: int = WIDTH, height: int = HEIGHT) -> Figure:
 
 
 def rendered(figure: Figure) -> NDArray[np.uint8]:
-    """The figure's pixels, (height, width, 3), RGB."""
+    """The figure's pixels, (height, width, 3), RGB; a name in Hangul in a font that has it."""
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and not text.get_text().isascii():
+            text.set_text(readable(text.get_text()))
+            text.set_fontfamily(families())
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
+    with warnings.catch_warnings():
+        # Of a character that no font has a box is drawn, here as in overlays, whose names are told of.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        canvas.draw()  # type: ignore[no-untyped-call]
     rgba = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
     return np.ascontiguousarray(rgba[:, :, :3])
 

@@ -2,13 +2,15 @@
 
 OpenCV draws ASCII alone; file names are Hangul, kana, anything. Of the fonts that matplotlib's font manager
 knows, the first that covers most of the line is taken: DejaVu (which comes with matplotlib), then the usual
-Chinese, Japanese and Korean families. What none covers shows as a box.
+Chinese, Japanese and Korean families. What none covers shows as a box, and :func:`font_note` says so.
 """
 
 from __future__ import annotations
 
+import contextlib
 import unicodedata
 from bisect import bisect_right
+from collections.abc import Iterable
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -44,6 +46,18 @@ def font_for(text: str, size: int) -> ImageFont.FreeTypeFont:
     return _load(best, size)
 
 
+def font_note(texts: Iterable[str]) -> str | None:
+    """What a person should know before pictures with these titles are drawn: None where fonts show all."""
+    covered = frozenset[int]().union(*map(_characters, _candidates()))
+    hidden = next((text for text in map(readable, texts) if not set(map(ord, text)) <= covered), None)
+    if hidden is None:
+        return None
+    return (
+        f"no font here shows all of {hidden!r}: such names are boxes in pictures; for Hangul install one, as "
+        "Debian's fonts-nanum"
+    )
+
+
 def shortened(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
     """``text``, or its longest start and end about an ellipsis that fit into ``width`` pixels.
 
@@ -61,11 +75,23 @@ def shortened(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
 
 
 @cache
+def families() -> tuple[str, ...]:
+    """Names of fonts in order of preference; asked once, as the font manager's search is slow.
+
+    It keeps its list of fonts on disk: those that were installed since are added here.
+    """
+    known = {entry.fname for entry in font_manager.fontManager.ttflist}
+    for path in font_manager.findSystemFonts():
+        if path not in known:
+            with contextlib.suppress(OSError, RuntimeError):  # a file that is no font, or a damaged one
+                font_manager.fontManager.addfont(path)
+    installed = {entry.name for entry in font_manager.fontManager.ttflist}
+    return ("DejaVu Sans", *(name for name in _CJK_FAMILIES if name in installed))
+
+
+@cache
 def _candidates() -> tuple[str, ...]:
-    """Font files in order of preference; asked once, as the font manager's search is slow."""
-    installed = {entry.name: entry.fname for entry in reversed(font_manager.fontManager.ttflist)}
-    default = font_manager.findfont("DejaVu Sans", fallback_to_default=True)
-    return (str(default), *(installed[name] for name in _CJK_FAMILIES if name in installed))
+    return tuple(str(font_manager.findfont(name, rebuild_if_missing=False)) for name in families())
 
 
 @cache

@@ -22,7 +22,7 @@ from optdet.structures import OnImage, Thresholds
 from optdet.tuning.detection_source import DetectionSource, OpenSource
 from optdet.tuning.progress import Progress
 from optdet.tuning.source import SourceOptions, open_detections, open_source
-from optdet.tuning.study import Database
+from optdet.tuning.study import Database, OpenStudy
 
 START = "start"
 REFERENCE = "reference"
@@ -33,8 +33,8 @@ class Display(Protocol):
 
     def say(self, line: str) -> None: ...
 
-    def progress(self) -> AbstractContextManager[Progress]:
-        """For a study that is run."""
+    def progress(self, study: OpenStudy) -> AbstractContextManager[Progress]:
+        """For a study that is run, until it is full."""
         ...
 
     def bar(self, what: str) -> AbstractContextManager[OnImage]:

@@ -124,7 +124,7 @@ def train(context: Context, config: StudyConfig, *, data_root: Path | None = Non
     state = create_study(context.database, config, data_root=data_root)
     context.display.say(f"{state}: study {config.name}, {counted(config.trials, 'trial')}")
     study = open_study(context.database, config.name)
-    with context.display.progress() as progress:
+    with context.display.progress(study) as progress:
         result = run_study(study, progress, device=None if context.device == "auto" else context.device)
     if result.reason == "failures":
         raise OptdetError(

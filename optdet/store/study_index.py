@@ -43,6 +43,31 @@ def best_values(storage: RDBStorage) -> dict[int, float]:
     return {study_id: float(value) for study_id, value in rows if value is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a study is: its trials counted by state (COMPLETE, PRUNED, ...), and its best complete one."""
+
+    n_trials: dict[str, int]
+    best_value: float | None
+    best_number: int | None
+
+
+def standing_of(storage: RDBStorage, study_id: int) -> Standing:
+    """Of one study, however many trials it has; of equal values the first trial's is the best."""
+    best_first = (
+        "SELECT trials.number, trial_values.value FROM trials"
+        " JOIN trial_values ON trial_values.trial_id = trials.trial_id"
+        " WHERE trials.study_id = :study AND trials.state = 'COMPLETE' AND trial_values.value IS NOT NULL"
+        " ORDER BY trial_values.value DESC, trials.number LIMIT 1"
+    )
+    counted = "SELECT state, COUNT(*) FROM trials WHERE study_id = :study GROUP BY state"
+    with read_transaction(storage.engine) as connection:
+        counts = connection.execute(text(counted), {"study": study_id}).all()
+        best = connection.execute(text(best_first), {"study": study_id}).first()
+    number, value = (None, None) if best is None else (int(best[0]), float(best[1]))
+    return Standing({str(state): int(n_trials) for state, n_trials in counts}, value, number)
+
+
 def list_studies(storage: RDBStorage, *, attributes: tuple[str, ...] = ()) -> list[StudyRow]:
     """All studies, oldest first, with the named user attributes where they have them."""
     with read_transaction(storage.engine) as connection:

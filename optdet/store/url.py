@@ -10,9 +10,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from optdet.errors import OptdetError
-
-DEFAULT_STORAGE = Path("studies/optdet.db")
-STORAGE_VARIABLE = "OPTDET_STORAGE"
+from optdet.store.quick_look import DEFAULT_STORAGE, STORAGE_VARIABLE
 
 
 def storage_url(value: str | Path | None = None) -> str:

@@ -16,6 +16,7 @@ from optdet.drawing.canvas import Picture
 from optdet.drawing.jpeg import write_jpeg
 from optdet.drawing.overlay import draw_overlay
 from optdet.drawing.side_by_side import side_by_side
+from optdet.drawing.typeface import font_note
 from optdet.evaluation.comparison import Comparison, ImageDifference
 from optdet.structures import Detections
 from optdet.tuning.compared import Side, Sides
@@ -38,8 +39,10 @@ def write_comparison(folder: Path, comparison: Comparison, sides: Sides) -> list
         for number, image in enumerate(images, start=1):
             name = f"{kind}-{number:02d}-{file_stem(image.image)}.jpg"
             write_jpeg(folder / name, _picture(image, sides))
-    n_pictures = sum(len(images) for _, images in shown)
-    return [*said, f"wrote {n_pictures} pictures of the images most helped and harmed"]
+    names = [image.image for _, images in shown for image in images]
+    said.append(f"wrote {len(names)} pictures of the images most helped and harmed")
+    note = font_note(names)
+    return said if note is None else [*said, f"note: {note}"]
 
 
 def _write_table(path: Path, comparison: Comparison) -> None:

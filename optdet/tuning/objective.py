@@ -195,6 +195,7 @@ def _callbacks(context: TrialContext, trial: optuna.Trial, config: Config, *, n_
     study = context.study
     reported = dict(trial.study._storage.get_trial(trial._trial_id).intermediate_values)
     n_known = len(reported)
+    replayed = 0
     by_source: dict[int, dict[str, Any]] = {}
 
     def report(record: EpochRecord) -> None:
@@ -210,7 +211,7 @@ def _callbacks(context: TrialContext, trial: optuna.Trial, config: Config, *, n_
             reported[record.epoch] = record.hmean
 
     def on_resume(history: Sequence[EpochRecord]) -> None:
-        nonlocal n_known
+        nonlocal n_known, replayed
         if n_known and not history:
             epochs = counted(n_known, "epoch")
             context.progress.say(
@@ -219,10 +220,14 @@ def _callbacks(context: TrialContext, trial: optuna.Trial, config: Config, *, n_
         n_known = 0  # what is lost from here on is said where it is noticed
         for record in history:
             report(record)
+        replayed = history[-1].epoch if history else 0
+        if history:
+            context.progress.resumed(history[-1])
 
     def on_epoch_end(record: EpochRecord) -> None:
         report(record)
-        context.progress.epoch(record)
+        if record.epoch != replayed:  # who trained it has shown it
+            context.progress.epoch(record)
         context.on_epoch()
         if record.epoch < max(reported):  # trained again, for its lost files: then it was not stopped here
             return

@@ -19,6 +19,7 @@ from optdet.config import Config, DataConfig
 from optdet.data.fingerprints import DataChanged
 from optdet.data.sets import DataSets, open_sets
 from optdet.disk import DiskUnusable, disk_faults
+from optdet.drawing.typeface import font_note
 from optdet.errors import OptdetError, TrialFailed
 from optdet.evaluation.compiling import make_compiled
 from optdet.inference.cache_listing import evict, list_cache
@@ -161,13 +162,19 @@ class Worker:
                 on_image=self.progress.preparing,
             )
             evict(list_cache(places.cache_dir), config.cache.max_gb)  # but not these: their readers hold them
-            for note in sets.notes:
+            for note in (*sets.notes, *self._font_notes(sets)):
                 self.progress.say(note)
             accepted = require_same_data(self.study, config.data, sets.state, accept=self.accept_changed_data)
             if accepted is not None:
                 self.progress.say(accepted)
             self._sets[config.data] = sets
         return sets
+
+    def _font_notes(self, sets: DataSets) -> list[str]:
+        """Of names of images that the pictures of trials will not show as they are."""
+        drawn = sets.val.samples if self.study.config.keep.overlays else ()
+        note = font_note(sample.name for sample in drawn)
+        return [] if note is None else [note]
 
     def _run_slot(self, leases: Leases, slot: Slot) -> TrialOutcome | None:
         """The trial of a slot, told; None where the slot was lost to another worker."""

@@ -1,7 +1,8 @@
 """Several workers of a study on this machine: processes of their own, each running the same command.
 
 They share nothing but the database and the files, as workers in separate terminals do. This process starts
-them, passes on what they say line by line, and ends with them: an interrupt is handed to each, and where this
+them, passes on what they say line by line (on standard error what people read, on standard output what a live
+view hears), and ends with them: an interrupt is handed to each, and where this
 process is killed its workers see their standard input end and stop as if interrupted.
 """
 
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import IO
 
@@ -74,14 +76,18 @@ def visible_gpus() -> list[str]:
 
 
 def run_workers(
-    command: Sequence[str], environs: Sequence[Mapping[str, str]], say: Callable[[str], None]
+    command: Sequence[str],
+    environs: Sequence[Mapping[str, str]],
+    say: Callable[[str], None],
+    hear: Callable[[int, str | None], None] | None = None,
 ) -> WorkersEnded:
     """Run ``command`` once with each environment until all have ended; with ``--worker K`` added to it.
 
     One that is killed from outside is started again (a trial that it had goes on in whichever worker is
-    first), up to a few times in all.
+    first), up to a few times in all. ``hear`` is given each line of a worker's standard output, with the
+    worker's number, and None when that one has ended.
     """
-    crew = _Crew(command, environs, say)
+    crew = _Crew(command, environs, say, hear)
     with crew.signals():
         try:
             return crew.run()
@@ -93,14 +99,19 @@ class _Crew:
     """Processes by worker number, 1, 2, ...; their lines arrive in one queue."""
 
     def __init__(
-        self, command: Sequence[str], environs: Sequence[Mapping[str, str]], say: Callable[[str], None]
+        self,
+        command: Sequence[str],
+        environs: Sequence[Mapping[str, str]],
+        say: Callable[[str], None],
+        hear: Callable[[int, str | None], None] | None,
     ) -> None:
         self._command = command
         self._environs = environs
         self._say = say
-        self._lines: queue.SimpleQueue[tuple[int, str]] = queue.SimpleQueue()
+        self._hear = hear
+        self._lines: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._running: dict[int, subprocess.Popen[str]] = {}
-        self._readers: dict[int, threading.Thread] = {}
+        self._readers: dict[int, list[threading.Thread]] = {}
         self._errors: dict[int, str] = {}
         self._interrupted = False
         self._n_deaths = 0
@@ -155,38 +166,52 @@ class _Crew:
             [*self._command, "--worker", str(number)],
             env=dict(self._environs[number - 1]),
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,  # the summary: said once, by this process
+            stdout=subprocess.DEVNULL if self._hear is None else subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",
             start_new_session=True,  # a terminal's Ctrl-C comes here alone, and is passed on
         )
-        assert process.stderr is not None
-        reader = threading.Thread(target=self._read, args=(number, process.stderr), daemon=True)
-        reader.start()
-        self._running[number], self._readers[number] = process, reader
+        ways = ((process.stderr, self._said), (process.stdout, self._heard))
+        self._running[number] = process
+        self._readers[number] = [
+            threading.Thread(target=self._read, args=(number, stream, take), daemon=True)
+            for stream, take in ways
+            if stream is not None
+        ]
+        for reader in self._readers[number]:
+            reader.start()
 
-    def _read(self, number: int, stream: IO[str]) -> None:
+    def _read(self, number: int, stream: IO[str], take: Callable[[int, str], None]) -> None:
         with stream:
             for line in stream:
-                self._lines.put((number, line.rstrip("\n")))
+                self._lines.put(partial(take, number, line.rstrip("\n")))
+
+    def _said(self, number: int, line: str) -> None:
+        if line.startswith("error: "):
+            self._errors[number] = line.removeprefix("error: ")  # shown once, when it has ended so
+        else:
+            self._say(f"[{number}] {line}")
+
+    def _heard(self, number: int, line: str | None) -> None:
+        if self._hear is not None:
+            self._hear(number, line)
 
     def _pass_on(self, *, wait_s: float) -> None:
         try:
-            number, line = self._lines.get(timeout=wait_s)
+            pass_on = self._lines.get(timeout=wait_s)
             while True:
-                if line.startswith("error: "):
-                    self._errors[number] = line.removeprefix("error: ")  # shown once, when it has ended so
-                else:
-                    self._say(f"[{number}] {line}")
-                number, line = self._lines.get_nowait()
+                pass_on()
+                pass_on = self._lines.get_nowait()
         except queue.Empty:
             return
 
     def _ended(self, number: int, code: int, errors: list[str]) -> None:
         process = self._running.pop(number)
-        self._readers.pop(number).join()
+        for reader in self._readers.pop(number):
+            reader.join()
         self._pass_on(wait_s=0.001)
+        self._heard(number, None)
         if process.stdin is not None:
             process.stdin.close()
         if code < 0 and not self._interrupted:

@@ -2,10 +2,45 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from optdet.cli import progress
 from optdet.cli.progress import CountedLines, PlainProgress, image_bar
+
+LINES = """
+import sys
+from optdet.cli.progress import PlainProgress, write_line
+say = PlainProgress().say if sys.argv[1] != "0" else write_line
+for number in range(300):
+    say(f"{sys.argv[1]} {number} " + "x" * 3000 + " end")
+"""
+
+
+@pytest.mark.parametrize("unbuffered", ["1", ""])
+@pytest.mark.thin(1)
+def test_lines_of_four_processes_in_one_file_are_whole(unbuffered, tmp_path):
+    environ = {**os.environ, "PYTHONUNBUFFERED": unbuffered, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with (tmp_path / "log").open("wb") as log:
+        workers = [
+            subprocess.Popen([sys.executable, "-c", LINES, str(number)], stderr=log, env=environ)
+            for number in range(4)
+        ]
+        assert [worker.wait() for worker in workers] == [0] * 4
+    expected = {f"{worker} {number} {'x' * 3000} end" for worker in range(4) for number in range(300)}
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert (len(lines), set(lines)) == (1200, expected)
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "2>/dev/full"])
+def test_nobody_has_to_listen(closed):
+    script = "from optdet.cli import app, progress; app._open_closed_streams(); progress.write_line('x')"
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    line = f'"{sys.executable}" -c "{script}" {closed}'
+    assert subprocess.run(["sh", "-c", line], env=environ, check=False).returncode in (0, 120)
 
 
 @pytest.fixture

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 import unicodedata
+from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib import font_manager
+from PIL import Image, ImageDraw
 
 from optdet.drawing import typeface
-from optdet.drawing.typeface import font_for, readable, shortened
+from optdet.drawing.typeface import font_for, font_note, readable, shortened
 
 
 def test_latin_text_takes_the_font_that_is_always_there() -> None:
@@ -49,3 +55,51 @@ def test_a_shortened_line_fits(text: str, width: int) -> None:
     line = readable(text)
     font = font_for(line, 16)
     assert font.getlength(shortened(line, font, width)) <= width
+
+
+HANGUL = "영수증"
+ELSEWHERE = chr(0x10FFFD)  # of a private plane: no font has it
+
+
+def test_names_that_no_font_shows_are_said() -> None:
+    assert font_note([]) is None
+    assert font_note(["receipt_001.jpg", "é"]) is None
+    note = font_note(["receipt_001.jpg", f"a{ELSEWHERE}.jpg", f"b{ELSEWHERE}.jpg"])
+    assert note is not None
+    assert note.count("jpg") == 1
+    assert "fonts-nanum" in note
+
+
+@pytest.fixture
+def korean_font() -> str:
+    """A family that shows Hangul, of those that this machine has."""
+    if font_note([HANGUL]) is not None:
+        pytest.skip("no font here shows Hangul; Debian's fonts-nanum does")
+    return font_for(HANGUL, 20).getname()[0]
+
+
+def test_hangul_is_drawn_in_both_normal_forms_and_is_no_boxes(korean_font: str) -> None:
+    def drawn(text: str) -> np.ndarray:
+        line = readable(text)
+        canvas = Image.new("L", (200, 40))
+        ImageDraw.Draw(canvas).text((0, 0), line, font=font_for(line, 30), fill=255)
+        return np.asarray(canvas)
+
+    np.testing.assert_array_equal(drawn(HANGUL), drawn(unicodedata.normalize("NFD", HANGUL)))
+    syllables = [drawn(character * 3) for character in HANGUL]
+    assert all((one != other).any() for one, other in pairwise(syllables))
+
+
+def test_a_font_that_was_installed_after_the_list_was_kept_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = font_manager.findfont("DejaVu Sans Mono")
+    new = tmp_path / "new.ttf"
+    shutil.copyfile(known, new)
+    (tmp_path / "none.ttf").write_bytes(b"no font")
+    manager = font_manager.fontManager
+    monkeypatch.setattr(manager, "ttflist", [each for each in manager.ttflist if "Mono" not in each.name])
+    monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [str(new), str(tmp_path / "none.ttf")])
+    monkeypatch.setattr(typeface, "_CJK_FAMILIES", ("DejaVu Sans Mono",))
+    assert typeface.families.__wrapped__() == ("DejaVu Sans", "DejaVu Sans Mono")
+    assert font_manager.findfont("DejaVu Sans Mono", rebuild_if_missing=False) == str(new)

@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import TrialState, create_trial
 
 from optdet.store.engine import close_storage, open_storage
-from optdet.store.study_index import best_values, list_studies
+from optdet.store.study_index import Standing, best_values, list_studies, standing_of
 
 
 @pytest.fixture
@@ -63,6 +63,15 @@ def test_best_values_are_of_complete_trials(storage):
     pruned = create(storage, "only pruned")
     pruned.add_trial(create_trial(state=TrialState.PRUNED, value=0.9, intermediate_values={1: 0.9}))
     assert best_values(storage) == {study._study_id: 0.75}
+
+
+def test_how_a_study_stands(storage):
+    study = create(storage, "one")
+    create(storage, "other").add_trial(create_trial(value=1.0))
+    assert standing_of(storage, study._study_id) == Standing({}, None, None)
+    study.add_trials([create_trial(value=value) for value in (0.25, 0.75, 0.75)])
+    study.add_trial(create_trial(state=TrialState.PRUNED, value=0.9, intermediate_values={1: 0.9}))
+    assert standing_of(storage, study._study_id) == Standing({"COMPLETE": 3, "PRUNED": 1}, 0.75, 1)
 
 
 def test_infinite_values_of_other_programs_are_left_out(storage):

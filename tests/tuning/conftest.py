@@ -53,12 +53,16 @@ class Recorder(Progress):
         self.outcomes: list[TrialOutcome] = []
         self.started: list[tuple[int, bool]] = []
         self.epochs: list[tuple[int, int]] = []
+        self.resumed_after: list[int] = []
 
     def say(self, message: str) -> None:
         self.said.append(message)
 
     def trial_started(self, number: int, params: Any, epochs: int, *, taken_over: bool) -> None:
         self.started.append((number, taken_over))
+
+    def resumed(self, record: Any) -> None:
+        self.resumed_after.append(record.epoch)
 
     def epoch(self, record: Any) -> None:
         self.epochs.append((self.started[-1][0], record.epoch))
