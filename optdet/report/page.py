@@ -24,8 +24,8 @@ from optdet.report.study_report import Report
 _SCRIPTS = ("theme.js", "charts.js", "table.js", "gallery.js", "report.js")
 _POLICY = (
     # plotly.js makes functions of text for what it draws by WebGL.
-    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:; "
-    "form-action 'none'"
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+    "img-src data: blob:; form-action 'none'"
 )
 
 _PAGE = """<!DOCTYPE html>
