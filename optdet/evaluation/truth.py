@@ -139,6 +139,8 @@ class ImageTruth:
 
     def _characters(self, related: CLEvalRelations, chosen: Index) -> tuple[CLEvalCounts, WordCharacters]:
         truth = self._truths["competition"]
-        counts, found = cleval.count_found(truth, related, chosen)
-        n_before = np.concatenate([[0], np.cumsum(found)])[truth.centre_starts]
-        return counts, WordCharacters(n_characters=np.diff(truth.centre_starts), n_found=np.diff(n_before))
+        matching = cleval.match(truth, related, chosen)
+        n_before = np.concatenate([[0], np.cumsum(matching.covered > 0)])[truth.centre_starts]
+        return matching.counts, WordCharacters(
+            n_characters=np.diff(truth.centre_starts), n_found=np.diff(n_before)
+        )

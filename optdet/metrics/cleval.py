@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from optdet.metrics import scores
-from optdet.metrics.cleval_matching import count_all, count_and_cover
+from optdet.metrics.cleval_matching import count_all, match_all
 from optdet.metrics.cleval_relations import CLEvalRelations
 from optdet.metrics.cleval_truth import CLEvalTruth, prepare_truth
 from optdet.metrics.rings import Bools, Index
@@ -71,6 +71,20 @@ class CLEvalCounts:
             gran_precision=self.gran_precision + other.gran_precision,
             num_char_fp=self.num_char_fp + other.num_char_fp,
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CLEvalMatching:
+    """The counts of some detections, and what they rest on.
+
+    ``matched`` says of each pair of the relations (pairs,) whether it matches, ``covered`` of each of the
+    truth's centres (C,) how many matched detections hold it: ``num_char_tp`` are those that any does. Neither
+    ever happens to an ignored word.
+    """
+
+    counts: CLEvalCounts
+    matched: Bools
+    covered: NDArray[np.int32]
 
 
 def count_rows(per_image: Sequence[CLEvalCounts]) -> FloatArray:
@@ -123,15 +137,15 @@ def count(
     return counts_of(totals.tolist(), truth.n_characters)
 
 
-def count_found(
+def match(
     truth: CLEvalTruth, relations: CLEvalRelations, chosen: NDArray[np.integer] | None = None
-) -> tuple[CLEvalCounts, Bools]:
-    """``count``, and which of the truth's centres (C,) it counts as ``num_char_tp``; those of ignored words
-    never.
-    """
+) -> CLEvalMatching:
+    """``count``, and what it rests on."""
     detections = _detections(relations, chosen)
-    totals, covered = count_and_cover(detections, len(truth.ignored), len(truth.centres), relations.tables())
-    return counts_of(totals.tolist(), truth.n_characters), covered > 0
+    totals, covered, pairs = match_all(detections, len(truth.ignored), len(truth.centres), relations.tables())
+    matched = np.zeros(len(relations.words), dtype=np.bool_)
+    matched[pairs] = True
+    return CLEvalMatching(counts_of(totals.tolist(), truth.n_characters), matched, covered)
 
 
 def _detections(relations: CLEvalRelations, chosen: NDArray[np.integer] | None) -> Index:
@@ -153,13 +167,14 @@ def counts_of(totals: Sequence[int], n_characters: int) -> CLEvalCounts:
 
 __all__ = [
     "CLEvalCounts",
+    "CLEvalMatching",
     "CLEvalRelations",
     "CLEvalTruth",
     "cleval",
     "count",
-    "count_found",
     "count_rows",
     "counts_of",
+    "match",
     "prepare_truth",
     "scores_of_sums",
 ]

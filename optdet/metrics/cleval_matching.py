@@ -96,9 +96,9 @@ def add_in_order(sequence: Any, tables: Any, state: Any, totals: Any) -> None:
 
 
 @compiled
-def count_and_cover(detections: Any, n_words: int, n_centres: int, tables: Any) -> Any:
-    """Totals (N_TOTALS,) of one image's detections, indices into ``tables``, and by centre (n_centres,) the
-    matched detections that hold it.
+def match_all(detections: Any, n_words: int, n_centres: int, tables: Any) -> Any:
+    """Totals (N_TOTALS,) of one image's detections, indices into ``tables``; by centre (n_centres,) the
+    matched detections that hold it; and the pairs that match, in no order.
     """
     n_entries = 0
     for detection in detections:
@@ -106,10 +106,11 @@ def count_and_cover(detections: Any, n_words: int, n_centres: int, tables: Any) 
     state = matching_state(np.array([0, n_words]), np.array([0, n_centres]), n_entries, len(detections))
     totals = np.zeros((len(detections) + 1, N_TOTALS), dtype=np.int64)
     add_in_order(detections, tables, state, totals[1:])
-    return totals[-1], state[1]
+    _, covered, entries, _, _ = state
+    return totals[-1], covered, entries[:, 1][entries[:, 3] != 0]
 
 
 @compiled
 def count_all(detections: Any, n_words: int, n_centres: int, tables: Any) -> Any:
-    """The totals of ``count_and_cover`` alone."""
-    return count_and_cover(detections, n_words, n_centres, tables)[0]
+    """The totals of ``match_all`` alone."""
+    return match_all(detections, n_words, n_centres, tables)[0]

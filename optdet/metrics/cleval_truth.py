@@ -97,6 +97,11 @@ class CLEvalTruth:
     centre_starts: Index
     n_characters: int
 
+    @property
+    def min_points(self) -> int:
+        """The profile drops words and detections of fewer points."""
+        return _RULES[self.profile].min_points
+
     def relate(self, polygons: Sequence[ArrayLike]) -> CLEvalRelations:
         """Relations of detection polygons, flat or (N, 2).
 

@@ -12,8 +12,8 @@ from optdet.metrics.cleval import (
     CLEvalCounts,
     cleval,
     count,
-    count_found,
     count_rows,
+    match,
     prepare_truth,
     scores_of_sums,
 )
@@ -252,12 +252,24 @@ def test_sums_are_scored_as_counts_are():
     assert scores_of_sums(count_rows(per_image).sum(axis=0)[None])[0, 2] == total.hmean
 
 
-def test_found_centres_are_those_that_are_counted():
+def test_a_matching_says_what_its_counts_rest_on():
     second = [x + 60 for x in WORD]
     truth = prepare_truth([WORD, second], texts=["abc", "de"], ignored=[False, True], profile="official")
-    counts, found = count_found(truth, truth.relate([WORD, second]))
-    assert counts == count(truth, truth.relate([WORD, second]))
-    assert found.tolist() == [True] * 3 + [False] * (len(truth.centres) - 3)
-    nothing, missed = count_found(truth, truth.relate([]))
-    assert nothing.num_char_gt == 3
-    assert not missed.any()
+    relations = truth.relate([WORD, second])
+    matching = match(truth, relations)
+    assert matching.counts == count(truth, relations)
+    assert matching.covered.tolist() == [1] * 3 + [0] * (len(truth.centres) - 3)
+    assert relations.words[matching.matched].tolist() == [0]
+    nothing = match(truth, truth.relate([]))
+    assert nothing.counts.num_char_gt == 3
+    assert not nothing.covered.any()
+    assert not len(nothing.matched)
+
+
+def test_a_matching_of_some_detections_names_pairs_of_all():
+    left, right = rectangle(10, 10, 50, 20), rectangle(60, 10, 50, 20)
+    truth = prepare_truth([WORD])
+    relations = truth.relate([[x + 500 for x in WORD], left, WORD, right])
+    assert match(truth, relations, np.array([3, 1])).matched.tolist() == [True, False, True]
+    assert match(truth, relations, np.array([2])).matched.tolist() == [False, True, False]
+    assert match(truth, relations, np.array([3, 1, 2])).covered.max() == 2
