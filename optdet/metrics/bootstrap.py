@@ -78,6 +78,26 @@ def paired_difference_of_sums(
     return _paired(float(observed[0]), score(sums_a) - score(sums_b), level)
 
 
+def share_intervals(
+    parts: ArrayLike, wholes: ArrayLike, n_resamples: int = N_RESAMPLES, seed: int = 0, level: float = LEVEL
+) -> list[tuple[float, float] | None]:
+    """Intervals of k shares, each a sum of ``parts`` (n, k) over images by the same sum of ``wholes`` (n, k).
+
+    Draws of images that have none of a whole are left out of its interval; None where no image has any.
+    Raises ValueError as ``paired_difference_of_sums`` does.
+    """
+    part, whole = _checked_counts(parts, "parts"), _checked_counts(wholes, "wholes")
+    if part.shape != whole.shape:
+        raise ValueError(f"parts and wholes must be of the same images, got {part.shape} and {whole.shape}")
+    intervals: list[tuple[float, float] | None] = []
+    for in_part, in_whole in zip(
+        *(sums.T for sums in _resampled_sums([part, whole], n_resamples, seed)), strict=True
+    ):
+        drawn = in_whole > 0
+        intervals.append(_interval(in_part[drawn] / in_whole[drawn], level) if drawn.any() else None)
+    return intervals
+
+
 def _paired(observed: float, resampled: FloatArray, level: float) -> PairedDifference:
     low, high = _interval(resampled, level)
     # Equal values are equal: their mean may differ from them in the last digit, and std would show it.
