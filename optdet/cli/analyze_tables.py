@@ -80,7 +80,7 @@ def _property(shown: Property, recall: float) -> None:
     print_table(table)
     empty = [bucket.label for bucket in shown.buckets if bucket.is_empty]
     if empty:
-        typer.echo(f"nothing: {', '.join(empty)}")
+        typer.echo(textwrap.fill(f"nothing: {', '.join(empty)}", 80))
 
 
 def _cells(bucket: Bucket, recall: float) -> list[str]:

@@ -139,7 +139,7 @@ def properties(
 
     Left out is what cannot be known: places without the images' sizes, heights on a canvas of unknown size.
     """
-    plans = _plans(words)
+    plans = _plans(words, detections)
     found = np.array([each.n_found for each in word_outcomes], dtype=np.float64)
     characters = np.array([each.n_characters for each in word_outcomes], dtype=np.float64)
     is_false = np.array([each.kind == "false_positive" for each in detection_outcomes], dtype=np.float64)
@@ -216,12 +216,16 @@ def _shares(
     ]
 
 
-def _plans(words: Measures) -> list[_Plan]:
-    """Those that can be known of these words; edges that depend on the data are quantiles of them."""
+def _plans(words: Measures, detections: Measures) -> list[_Plan]:
+    """Those that can be known; edges that depend on the data are quantiles of the words."""
+
+    def is_known(name: str) -> bool:
+        return not any(np.isnan(getattr(shapes, name)).any() for shapes in (words, detections))
+
     heights = _quantiles(words.height, 5)
     densities = _quantiles(words.n_words, 4)
     plans = [_numeric("height", "height in the image, pixels", heights, lambda shapes: shapes.height)]
-    if not np.isnan(words.canvas_height).any():
+    if is_known("canvas_height"):
         title = "height on the network's canvas, pixels"
         plans.append(_numeric("canvas_height", title, CANVAS_HEIGHTS, lambda shapes: shapes.canvas_height))
     plans += [
@@ -231,7 +235,7 @@ def _plans(words: Measures) -> list[_Plan]:
             "gap", "gap to the nearest word, in heights", GAPS, lambda shapes: shapes.gap, of_detections=False
         ),
     ]
-    if not np.isnan(words.across).any():
+    if is_known("across"):
         title = "distance to the image's edge, in heights"
         nothing = ((None, None),) * len(PLACES)
         plans += [
