@@ -83,7 +83,8 @@ def analyze(
         )
     for note in opened.notes:
         typer.echo(f"note: {note}", err=True)
-    report = analyse(opened, profile)
+    with image_bar("finding errors") as on_image:
+        report = analyse(opened, profile, on_image=on_image)
     if out is not None:
         for line in write_analysis(out, report, opened):
             typer.echo(line, err=True)

@@ -12,7 +12,7 @@ from optdet.evaluation.error_kinds import ERROR_KINDS, ErrorKind, ImageErrors, f
 from optdet.evaluation.polygon_measures import Frame, Measures, joined, measure
 from optdet.evaluation.truth import Polygon
 from optdet.metrics.scores import PRH, macro
-from optdet.structures import Profile, Word
+from optdet.structures import OnImage, Profile, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,7 @@ def error_report(
     *,
     frames: Mapping[str, Frame] | None = None,
     profile: Profile = "competition",
+    on_image: OnImage | None = None,
 ) -> ErrorReport:
     """The errors of ``polygons`` on the images of ``words``; an image without an entry has no detections.
 
@@ -127,10 +128,12 @@ def error_report(
     """
     if not words:
         raise ValueError("no images to analyse")
-    images = tuple(
-        _image(number, name, words[name], polygons.get(name, ()), (frames or {}).get(name), profile)
-        for number, name in enumerate(sorted(words))
-    )
+    images = []
+    for number, name in enumerate(sorted(words)):
+        frame = (frames or {}).get(name)
+        images.append(_image(number, name, words[name], polygons.get(name, ()), frame, profile))
+        if on_image is not None:
+            on_image(len(images), len(words))
     errors = [image.errors for image in images]
     return ErrorReport(
         profile=profile,
@@ -144,7 +147,7 @@ def error_report(
             [detection for each in errors for detection in each.detections if detection.counts],
             len(images),
         ),
-        images=images,
+        images=tuple(images),
     )
 
 

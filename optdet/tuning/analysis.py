@@ -17,7 +17,7 @@ from optdet.evaluation.error_report import ErrorReport, error_report
 from optdet.evaluation.polygon_measures import Frame, Measures
 from optdet.evaluation.truth import Polygon
 from optdet.phrases import counted
-from optdet.structures import Profile
+from optdet.structures import OnImage, Profile
 from optdet.tuning.side import OpenSides
 
 _MEASURES: Final = tuple(field.name for field in fields(Measures) if field.name != "image")
@@ -36,12 +36,20 @@ _DETECTION_COLUMNS: Final = (
 )
 
 
-def analyse(opened: OpenSides, profile: Profile = "competition") -> ErrorReport:
+def analyse(
+    opened: OpenSides, profile: Profile = "competition", *, on_image: OnImage | None = None
+) -> ErrorReport:
     """The errors of the first side. Places in the images are known where their files are; heights on the
     network's canvas where the side has a config."""
     side = opened.sides[0]
     canvas = None if side.config is None else side.config.data.size
-    return error_report(opened.words, side.polygons, frames=_frames(opened.paths, canvas), profile=profile)
+    return error_report(
+        opened.words,
+        side.polygons,
+        frames=_frames(opened.paths, canvas),
+        profile=profile,
+        on_image=on_image,
+    )
 
 
 def _frames(paths: Mapping[str, Path], canvas: int | None) -> dict[str, Frame]:

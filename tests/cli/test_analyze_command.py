@@ -106,6 +106,23 @@ def test_out_leaves_a_row_a_word_and_a_detection_and_plots(files, optdet):
     assert "errors/words.csv: 6 words" in ran.err
 
 
+def test_what_counts_for_nothing_has_a_row_without_measures(files, optdet):
+    ignored, word = Word(BOTH[0], "###", ignored=True), Word(quad(10, 40, height=20), "ab")
+    write_ufo(files / "ignored.json", {"a.jpg": [ignored, word]})
+    ran = optdet(
+        *("analyze", "found.csv", "--labels", "ignored.json", "--profile", "official", "--out", "errors")
+    )
+    assert ran.code == 0, ran.err
+    with (files / "errors/words.csv").open(newline="", encoding="utf-8") as file:
+        rows = [(row["kind"], row["height"], row["text"]) for row in csv.DictReader(file)]
+    assert rows == [("ignored", "", "###"), ("hit", "20", "ab")]
+    with (files / "errors/detections.csv").open(newline="", encoding="utf-8") as file:
+        assert [(row["kind"], row["height"]) for row in csv.DictReader(file)] == [
+            ("ignored", ""),
+            ("hit", "12"),
+        ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
