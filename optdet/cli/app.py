@@ -14,6 +14,7 @@ import typer
 
 from optdet import __version__
 from optdet.cli import (
+    analyze,
     cache,
     compare,
     dashboard,
@@ -72,6 +73,7 @@ app.command("train")(train.train)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("analyze")(analyze.analyze)
 app.command("ensemble")(ensemble.ensemble)
 app.command("import")(import_checkpoint.import_)
 app.command("report")(report.report)

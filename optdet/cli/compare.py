@@ -72,7 +72,8 @@ def compare(
     from optdet.cli.tables import print_json
     from optdet.evaluation.comparison import compare as compare_detections
     from optdet.evaluation.parallel import map_workers
-    from optdet.tuning.compared import Asked, open_sides
+    from optdet.tuning.compared import open_sides
+    from optdet.tuning.side import Asked
 
     if out is not None:
         from optdet.tuning.postprocess_places import require_writable

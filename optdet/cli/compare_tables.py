@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from optdet.evaluation.comparison import Comparison, ImageDifference
     from optdet.evaluation.difference import Difference
     from optdet.evaluation.groups import Group
-    from optdet.tuning.compared import Side, Sides
+    from optdet.tuning.compared import Sides
+    from optdet.tuning.side import Side
 
 _MAX_SETTINGS = 12
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 
 from optdet.evaluation.error_kinds import DetectionOutcome, WordOutcome
 from optdet.evaluation.polygon_measures import Measures
+from optdet.evaluation.tiers import MIN_IMAGES
 from optdet.metrics.bootstrap import share_intervals
 from optdet.metrics.rings import Index
 from optdet.structures import FloatArray
@@ -37,10 +39,11 @@ DIRECTIONS: Final = ("horizontal", "slanted", "diagonal", "steep", "vertical", "
 @dataclass(frozen=True, slots=True)
 class Share:
     """``part`` of ``whole``, both over all images, with the 95 % bootstrap interval over images; None where
-    there is nothing."""
+    there is nothing. ``n_images`` have any of the whole."""
 
     part: int
     whole: int
+    n_images: int
     interval: tuple[float, float] | None
 
     @property
@@ -49,7 +52,13 @@ class Share:
 
     def as_json(self) -> dict[str, Any]:
         interval = None if self.interval is None else list(self.interval)
-        return {"part": self.part, "whole": self.whole, "value": self.value, "interval": interval}
+        return {
+            "part": self.part,
+            "whole": self.whole,
+            "images": self.n_images,
+            "value": self.value,
+            "interval": interval,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,11 @@ class Bucket:
     def n_lost(self) -> int:
         """Characters of its words that lie in no matched detection."""
         return self.recall.whole - self.recall.part
+
+    def is_worse_than(self, recall: float) -> bool:
+        """Whether the recall's interval lies below another, on enough images for an interval to say so."""
+        interval = self.recall.interval
+        return interval is not None and self.recall.n_images >= MIN_IMAGES and interval[1] < recall
 
     @property
     def is_empty(self) -> bool:
@@ -125,7 +139,7 @@ def properties(
 
     Left out is what cannot be known: places without the images' sizes, heights on a canvas of unknown size.
     """
-    plans = _plans(words)
+    plans = _plans(words, detections)
     found = np.array([each.n_found for each in word_outcomes], dtype=np.float64)
     characters = np.array([each.n_characters for each in word_outcomes], dtype=np.float64)
     is_false = np.array([each.kind == "false_positive" for each in detection_outcomes], dtype=np.float64)
@@ -197,41 +211,47 @@ def _shares(
 
     parts, wholes = by_image(part), by_image(whole)
     return [
-        Share(int(in_part), int(in_whole), interval)
-        for in_part, in_whole, interval in zip(
-            parts.sum(axis=0), wholes.sum(axis=0), share_intervals(parts, wholes), strict=True
-        )
+        Share(int(in_part.sum()), int(in_whole.sum()), int((in_whole > 0).sum()), interval)
+        for in_part, in_whole, interval in zip(parts.T, wholes.T, share_intervals(parts, wholes), strict=True)
     ]
 
 
-def _plans(words: Measures) -> list[_Plan]:
-    """Those that can be known of these words; edges that depend on the data are quantiles of them."""
+def _plans(words: Measures, detections: Measures) -> list[_Plan]:
+    """Those that can be known; edges that depend on the data are quantiles of the words."""
+
+    def is_known(name: str) -> bool:
+        return not any(np.isnan(getattr(shapes, name)).any() for shapes in (words, detections))
+
     heights = _quantiles(words.height, 5)
     densities = _quantiles(words.n_words, 4)
     plans = [_numeric("height", "height in the image, pixels", heights, lambda shapes: shapes.height)]
-    if not np.isnan(words.canvas_height).any():
+    if is_known("canvas_height"):
         title = "height on the network's canvas, pixels"
         plans.append(_numeric("canvas_height", title, CANVAS_HEIGHTS, lambda shapes: shapes.canvas_height))
     plans += [
-        _numeric("aspect", "long side by short side", ASPECTS, lambda shapes: shapes.aspect),
+        _numeric("aspect", "aspect: long side by short side", ASPECTS, lambda shapes: shapes.aspect),
         _numeric("density", "words in the image", densities, lambda shapes: shapes.n_words),
         _numeric(
             "gap", "gap to the nearest word, in heights", GAPS, lambda shapes: shapes.gap, of_detections=False
         ),
     ]
-    if not np.isnan(words.across).any():
+    if is_known("across"):
         title = "distance to the image's edge, in heights"
         nothing = ((None, None),) * len(PLACES)
         plans += [
             _numeric("border", title, BORDERS, lambda shapes: shapes.border),
             _Plan("position", "position in the image", PLACES, nothing, _place),
         ]
-    angles = (*_bounds(ANGLES), (None, None))
-    labels = tuple(
-        name if low is None and high is None else f"{name}, {_range(low, high)} degrees"
-        for name, (low, high) in zip(DIRECTIONS, angles, strict=True)
-    )
-    return [*plans, _Plan("rotation", "rotation of the long side", labels, angles, _direction)]
+    return [*plans, _rotation()]
+
+
+def _rotation() -> _Plan:
+    edges = (0.0, *ANGLES, 90.0)
+    bounds = tuple(pairwise(edges))
+    named = zip(DIRECTIONS, bounds, strict=False)
+    labels = (*(f"{name} {low:g}-{high:g}°" for name, (low, high) in named), DIRECTIONS[-1])
+    title = "rotation of the long side against the horizontal"
+    return _Plan("rotation", title, labels, (*bounds, (None, None)), _direction)
 
 
 def _numeric(

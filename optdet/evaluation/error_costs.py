@@ -100,13 +100,13 @@ def kind_costs(images: Sequence[ImageErrors]) -> tuple[KindCost, ...]:
 
     The order of the images decides which of them the bootstrap draws: give them by name.
     """
-    costs = [_kind_cost(kind, images) for kind in ERROR_KINDS]
+    numbers = [errors.numbers for errors in images]
+    costs = [_kind_cost(kind, images, [each[kind] for each in numbers]) for kind in ERROR_KINDS]
     return tuple(sorted(costs, key=lambda each: (-each.cost, -each.number)))
 
 
-def _kind_cost(kind: ErrorKind, images: Sequence[ImageErrors]) -> KindCost:
+def _kind_cost(kind: ErrorKind, images: Sequence[ImageErrors], numbers: Sequence[int]) -> KindCost:
     gains = [image_cost(errors, {kind}) for errors in images]
-    numbers = [errors.numbers[kind] for errors in images]
     return KindCost(
         kind=kind,
         number=sum(numbers),

@@ -9,19 +9,24 @@ from typing import Any
 from optdet.evaluation.error_buckets import Property, properties
 from optdet.evaluation.error_costs import KindCost, kind_costs, main_kind, repaired
 from optdet.evaluation.error_kinds import ERROR_KINDS, ErrorKind, ImageErrors, find_errors
-from optdet.evaluation.polygon_measures import Frame, joined, measure
+from optdet.evaluation.polygon_measures import Frame, Measures, joined, measure
 from optdet.evaluation.truth import Polygon
 from optdet.metrics.scores import PRH, macro
-from optdet.structures import Profile, Word
+from optdet.structures import OnImage, Profile, Word
 
 
 @dataclass(frozen=True, slots=True)
 class ImageReport:
-    """One image; ``main`` is the kind whose repair helps it most, None where there is nothing to repair."""
+    """One image; ``main`` is the kind whose repair helps it most, None where there is nothing to repair.
+
+    ``words`` and ``detections`` measure those that count, in their order.
+    """
 
     name: str
     errors: ImageErrors
     main: ErrorKind | None
+    words: Measures
+    detections: Measures
 
     @property
     def hmean(self) -> float:
@@ -75,6 +80,13 @@ class ErrorReport:
         )
 
     @property
+    def character_recall(self) -> float:
+        """Of the characters of all words, as the buckets have it: splits cost nothing; 0 without words."""
+        n_characters = sum(image.errors.counts.num_char_gt for image in self.images)
+        n_found = sum(image.errors.counts.num_char_tp for image in self.images)
+        return n_found / n_characters if n_characters else 0.0
+
+    @property
     def n_wordless(self) -> int:
         """Images without a word that counts: their H-mean is 0, whatever is detected."""
         return sum(not image.n_words for image in self.images)
@@ -95,6 +107,7 @@ class ErrorReport:
             "sum_of_costs": self.sum_of_costs,
             "kinds": [kind.as_json() for kind in self.kinds],
             "missed_but_touched": self.n_touching,
+            "character_recall": self.character_recall,
             "properties": [each.as_json() for each in self.properties],
             "per_image": [image.as_json() for image in self.images],
         }
@@ -106,6 +119,7 @@ def error_report(
     *,
     frames: Mapping[str, Frame] | None = None,
     profile: Profile = "competition",
+    on_image: OnImage | None = None,
 ) -> ErrorReport:
     """The errors of ``polygons`` on the images of ``words``; an image without an entry has no detections.
 
@@ -114,44 +128,44 @@ def error_report(
     """
     if not words:
         raise ValueError("no images to analyse")
-    names = sorted(words)
-    errors = [find_errors(words[name], polygons.get(name, ()), profile) for name in names]
-    counts = [each.counts for each in errors]
-    mended = [repaired(each, ERROR_KINDS) for each in errors]
+    images = []
+    for number, name in enumerate(sorted(words)):
+        frame = (frames or {}).get(name)
+        images.append(_image(number, name, words[name], polygons.get(name, ()), frame, profile))
+        if on_image is not None:
+            on_image(len(images), len(words))
+    errors = [image.errors for image in images]
     return ErrorReport(
         profile=profile,
-        macro=macro(counts),
-        repaired=macro(mended).hmean,
+        macro=macro([each.counts for each in errors]),
+        repaired=macro([repaired(each, ERROR_KINDS) for each in errors]).hmean,
         kinds=kind_costs(errors),
-        properties=_properties(names, errors, words, polygons, frames or {}),
-        images=tuple(
-            ImageReport(name, each, main_kind(each)) for name, each in zip(names, errors, strict=True)
+        properties=properties(
+            joined([image.words for image in images]),
+            [word for each in errors for word in each.words if word.counts],
+            joined([image.detections for image in images]),
+            [detection for each in errors for detection in each.detections if detection.counts],
+            len(images),
         ),
+        images=tuple(images),
     )
 
 
-def _properties(
-    names: Sequence[str],
-    errors: Sequence[ImageErrors],
-    words: Mapping[str, Sequence[Word]],
-    polygons: Mapping[str, Sequence[Polygon]],
-    frames: Mapping[str, Frame],
-) -> tuple[Property, ...]:
-    of_words, of_detections = [], []
-    for image, (name, found) in enumerate(zip(names, errors, strict=True)):
-        counting = [word.polygon for word, each in zip(words[name], found.words, strict=True) if each.counts]
-        detected = [
-            polygon
-            for polygon, each in zip(polygons.get(name, ()), found.detections, strict=True)
-            if each.counts
-        ]
-        frame = frames.get(name)
-        of_words.append(measure(counting, frame, image=image, n_words=len(counting)))
-        of_detections.append(measure(detected, frame, image=image, n_words=len(counting)))
-    return properties(
-        joined(of_words),
-        [word for each in errors for word in each.words if word.counts],
-        joined(of_detections),
-        [detection for each in errors for detection in each.detections if detection.counts],
-        len(names),
+def _image(
+    number: int,
+    name: str,
+    words: Sequence[Word],
+    polygons: Sequence[Polygon],
+    frame: Frame | None,
+    profile: Profile,
+) -> ImageReport:
+    errors = find_errors(words, polygons, profile)
+    counting = [word.polygon for word, each in zip(words, errors.words, strict=True) if each.counts]
+    detected = [polygon for polygon, each in zip(polygons, errors.detections, strict=True) if each.counts]
+    return ImageReport(
+        name=name,
+        errors=errors,
+        main=main_kind(errors),
+        words=measure(counting, frame, image=number, n_words=len(counting)),
+        detections=measure(detected, frame, image=number, n_words=len(counting)),
     )

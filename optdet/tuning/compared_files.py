@@ -19,7 +19,8 @@ from optdet.drawing.side_by_side import side_by_side
 from optdet.drawing.typeface import font_note
 from optdet.evaluation.comparison import Comparison, ImageDifference
 from optdet.structures import Detections
-from optdet.tuning.compared import Side, Sides
+from optdet.tuning.compared import Sides
+from optdet.tuning.side import Side
 
 TABLE_NAME = "images.csv"
 

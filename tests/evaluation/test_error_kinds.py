@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from word_crowds import box, crowds
 
 from optdet.evaluation.error_kinds import ERROR_KINDS, ImageErrors, find_errors
 from optdet.metrics.cleval import CLEvalCounts, cleval
@@ -16,10 +17,6 @@ from optdet.structures import PROFILES, Word
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "cleval_cases.json"
 CASES = json.loads(GOLDEN.read_text(encoding="utf-8"))["cases"]
-
-
-def box(x, y, width, height):
-    return np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]], dtype=np.float64)
 
 
 WORD = Word(box(10, 10, 100, 20))  # five pseudo characters, centres at x = 20, 40, ... 100
@@ -145,29 +142,7 @@ def test_the_reference_cases_add_up(profile):
         assert errors.counts.hmean == pytest.approx(expected["hmean"], abs=1e-12), case["tag"]
 
 
-@st.composite
-def crowds(draw):
-    """Words in rows, and detections that match, cut, join, double and miss them."""
-    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    words, found = [], []
-    for row in range(draw(st.integers(0, 4))):
-        x = 10
-        for _ in range(int(random.integers(0, 6))):
-            width = int(random.integers(8, 120))
-            words.append(Word(box(x, 10 + 34 * row, width, 24), ignored=bool(random.random() < 0.15)))
-            x += width + int(random.integers(0, 14))
-    for word in words:
-        x, y = word.polygon[0]
-        width = word.polygon[1, 0] - x
-        for _ in range(int(random.integers(0, 3))):
-            left, wide = random.integers(-12, width), random.integers(4, 3 * width)
-            found.append(box(x + left, y + random.integers(-12, 12), wide, random.integers(4, 50)))
-        if random.random() < 0.5:
-            found.append(word.polygon + random.integers(-3, 4, (4, 2)))
-    return words, found
-
-
-@given(crowds(), st.sampled_from(PROFILES))
+@given(crowds, st.sampled_from(PROFILES))
 @settings(max_examples=150, deadline=None)
 def test_outcomes_add_up_to_the_scorers_counts(crowd, profile):
     words, found = crowd

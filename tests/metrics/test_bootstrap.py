@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from optdet.metrics import bootstrap
-from optdet.metrics.bootstrap import bootstrap_interval, paired_difference, paired_difference_of_sums
+from optdet.metrics.bootstrap import (
+    bootstrap_interval,
+    paired_difference,
+    paired_difference_of_sums,
+    share_intervals,
+)
 
 
 def test_interval_is_that_of_the_mean():
@@ -132,3 +137,24 @@ def test_counts_must_match():
         paired_difference_of_sums([1, 2], [[1, 2]], ratio)
     with pytest.raises(ValueError, match="b: a count must be a finite number"):
         paired_difference_of_sums([[1, 2]], [[1, float("nan")]], ratio)
+
+
+def test_intervals_of_shares_are_those_of_resampled_sums():
+    random = np.random.default_rng(2)
+    wholes = random.integers(1, 20, (30, 3)).astype(float)
+    parts = np.floor(wholes * random.random((30, 3)))
+    wholes[:, 2] = parts[:, 2] = 0
+    first, second, nothing = share_intervals(parts, wholes)
+    assert nothing is None
+    for column, (low, high) in enumerate((first, second)):
+        assert low < parts[:, column].sum() / wholes[:, column].sum() < high
+    assert share_intervals(parts[:, :1], wholes[:, :1]) == [first]
+    assert share_intervals(wholes[:, :1], wholes[:, :1]) == [(1.0, 1.0)]
+
+
+def test_draws_without_any_of_a_whole_are_left_out():
+    wholes = np.zeros((40, 1))
+    wholes[0] = 4
+    assert share_intervals(wholes / 2, wholes) == [(0.5, 0.5)]
+    with pytest.raises(ValueError, match="the same images"):
+        share_intervals(np.zeros((2, 1)), np.zeros((3, 1)))

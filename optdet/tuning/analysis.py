@@ -1,0 +1,149 @@
+"""The errors of one detector or prediction file, and the files that ``optdet analyze --out`` leaves."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from optdet.data.files import write_atomically
+from optdet.data.images import image_size
+from optdet.evaluation.error_report import ErrorReport, error_report
+from optdet.evaluation.polygon_measures import Frame, Measures
+from optdet.evaluation.truth import Polygon
+from optdet.phrases import counted
+from optdet.structures import OnImage, Profile
+from optdet.tuning.side import OpenSides
+
+_MEASURES: Final = tuple(field.name for field in fields(Measures) if field.name != "image")
+_UNMEASURED: Final = ("",) * len(_MEASURES)
+_WORD_COLUMNS: Final = (
+    *("image", "word", "kind", "characters", "found", "splits", "merged", "overlapped"),
+    *("detections", "touching"),
+    *_MEASURES,
+    *("text", "polygon"),
+)
+_DETECTION_COLUMNS: Final = (
+    *("image", "detection", "kind", "held", "shared", "merges", "false"),
+    *("words", "touching"),
+    *_MEASURES,
+    "polygon",
+)
+
+
+def analyse(
+    opened: OpenSides, profile: Profile = "competition", *, on_image: OnImage | None = None
+) -> ErrorReport:
+    """The errors of the first side. Places in the images are known where their files are; heights on the
+    network's canvas where the side has a config."""
+    side = opened.sides[0]
+    canvas = None if side.config is None else side.config.data.size
+    return error_report(
+        opened.words,
+        side.polygons,
+        frames=_frames(opened.paths, canvas),
+        profile=profile,
+        on_image=on_image,
+    )
+
+
+def _frames(paths: Mapping[str, Path], canvas: int | None) -> dict[str, Frame]:
+    frames = {}
+    for name, path in paths.items():
+        width, height = image_size(path)
+        frames[name] = Frame(width, height, None if canvas is None else canvas / max(width, height))
+    return frames
+
+
+def write_analysis(folder: Path, report: ErrorReport, opened: OpenSides) -> list[str]:
+    """``words.csv`` and ``detections.csv``, a row each; ``kinds.png`` and ``buckets.png``. What was written,
+    in lines for a person."""
+    # Not above: matplotlib takes most of a second, and tables alone need none of it.
+    from optdet.drawing.error_plots import draw_buckets, draw_costs
+
+    folder.mkdir(parents=True, exist_ok=True)
+    n_words = _write_table(folder / "words.csv", _WORD_COLUMNS, _word_rows(report, opened))
+    n_detections = _write_table(
+        folder / "detections.csv", _DETECTION_COLUMNS, _detection_rows(report, opened)
+    )
+    draw_costs(report, folder / "kinds.png")
+    draw_buckets(report, folder / "buckets.png")
+    return [
+        f"wrote {folder / 'words.csv'}: {counted(n_words, 'word')}",
+        f"wrote {folder / 'detections.csv'}: {counted(n_detections, 'detection')}",
+        f"drew {folder / 'kinds.png'} and {folder / 'buckets.png'}",
+    ]
+
+
+def _word_rows(report: ErrorReport, opened: OpenSides) -> Iterator[list[Any]]:
+    for image in report.images:
+        measured = iter(_measured(image.words))
+        words = opened.words[image.name]
+        for index, (word, outcome) in enumerate(zip(words, image.errors.words, strict=True)):
+            yield [
+                image.name,
+                index,
+                outcome.kind,
+                outcome.n_characters,
+                outcome.n_found,
+                outcome.n_splits,
+                int(outcome.merged),
+                outcome.n_overlapped,
+                _indices(outcome.detections),
+                _indices(outcome.touching),
+                *(next(measured) if outcome.counts else _UNMEASURED),
+                word.text or "",
+                _points(word.polygon),
+            ]
+
+
+def _detection_rows(report: ErrorReport, opened: OpenSides) -> Iterator[list[Any]]:
+    for image in report.images:
+        measured = iter(_measured(image.detections))
+        polygons = opened.sides[0].polygons.get(image.name, ())
+        for index, (polygon, outcome) in enumerate(zip(polygons, image.errors.detections, strict=True)):
+            yield [
+                image.name,
+                index,
+                outcome.kind,
+                outcome.n_held,
+                outcome.n_shared,
+                outcome.n_merges,
+                outcome.n_false,
+                _indices(outcome.words),
+                _indices(outcome.touching),
+                *(next(measured) if outcome.counts else _UNMEASURED),
+                _points(polygon),
+            ]
+
+
+def _measured(measures: Measures) -> list[list[str]]:
+    """What is measured of each polygon, as text, empty where it is not known."""
+    columns = np.stack([getattr(measures, name) for name in _MEASURES], axis=1)
+    return [["" if np.isnan(value) else f"{value:.6g}" for value in row] for row in columns]
+
+
+def _indices(values: Sequence[int]) -> str:
+    return " ".join(map(str, values))
+
+
+def _points(polygon: Polygon) -> str:
+    return " ".join(f"{value:.10g}" for value in np.asarray(polygon, dtype=np.float64).ravel())
+
+
+def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+    """How many rows were written."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(columns)
+    n_rows = 0
+    for row in rows:
+        table.writerow(row)
+        n_rows += 1
+    write_atomically(path, text.getvalue().encode())
+    return n_rows
