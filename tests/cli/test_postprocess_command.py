@@ -88,9 +88,9 @@ def test_a_folder_of_maps(pages, run_in):
 @pytest.mark.thin(1)
 def test_off_a_terminal_each_stage_is_a_line(pages, method):
     """In a process of its own: Optuna speaks where nobody has told it not to."""
-    command = ["postprocess", "tune", "maps", *LABELLED, "--threshold", f"method={method}"]
+    command = ["postprocess", "tune", "maps", *LABELLED, "--set", f"method={method}"]
     if method == "tpe":
-        command += ["--threshold", "trials=4"]
+        command += ["--set", "trials=4"]
     done = subprocess.run(
         [sys.executable, "-m", "optdet", *command], cwd=pages, capture_output=True, text=True, check=True
     )
