@@ -113,3 +113,15 @@ def test_a_missed_word_under_a_false_detection_costs_twice():
     assert found.cost == pytest.approx((whole.counts.hmean - errors.counts.hmean) / 2)
     assert image_cost(errors, {"miss", "false_positive"}) > 2 * found.cost > image_cost(errors, {"miss"})
     assert mismatches([whole]).n_detections == 0
+
+
+def test_only_a_missed_word_and_a_false_detection_are_such_a_pair():
+    found_all_the_same = find_errors([WORD], [WORD.polygon, box(0, -60, 119, 160)])
+    assert [each.kind for each in found_all_the_same.detections] == ["hit", "false_positive"]
+    assert found_all_the_same.detections[1].touching == (0,)
+    ignored = Word(NEXT.polygon, ignored=True)
+    under_an_ignored_one = find_errors([WORD, ignored], [box(95, 10, 125, 20)], "official")
+    assert [each.kind for each in under_an_ignored_one.detections] == ["ignored"]
+    assert under_an_ignored_one.words[0].touching == (0,)
+    found = mismatches([found_all_the_same, under_an_ignored_one])
+    assert (found.n_words, found.n_detections, found.cost) == (0, 0, 0)
