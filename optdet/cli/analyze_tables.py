@@ -61,10 +61,12 @@ def _kinds(report: ErrorReport) -> None:
         "costs: what the H-mean would gain were this kind alone repaired;"
         f"\nthey do not add up to the last line, but to {report.sum_of_costs:.4f}"
     )
-    if report.n_touching:
+    both = report.mismatches
+    if both.n_words:
+        under = counted(both.n_detections, "false detection")
         typer.echo(
-            f"missed, though a detection lies on them (too large, or mostly beside):"
-            f" {counted(report.n_touching, 'word')}"
+            f"{counted(both.n_words, 'missed word')} under {under} (too large, or mostly beside);"
+            "\nboth repaired would gain {:.4f} ({:.4f} {:.4f})".format(both.cost, *both.interval)
         )
     if report.n_wordless:
         typer.echo(

@@ -19,10 +19,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from optdet.evaluation.error_kinds import ERROR_KINDS, ErrorKind, ImageErrors
+from optdet.evaluation.error_kinds import (
+    ERROR_KINDS,
+    DetectionOutcome,
+    ErrorKind,
+    ImageErrors,
+    WordOutcome,
+)
 from optdet.metrics.bootstrap import bootstrap_interval
 from optdet.metrics.cleval import CLEvalCounts
 
@@ -59,6 +65,22 @@ class KindCost:
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "text": self.text, "interval": list(self.interval)}
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatches:
+    """Missed words with a false detection on them, which is too large or lies mostly beside them: such a pair
+    costs twice, as a miss and as a false positive. ``cost`` is that of both: every such word found and no
+    such detection charged, with the 95 % bootstrap interval over images.
+    """
+
+    n_words: int
+    n_detections: int
+    cost: float
+    interval: tuple[float, float]
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "interval": list(self.interval)}
 
 
 def repaired(errors: ImageErrors, kinds: Collection[ErrorKind]) -> CLEvalCounts:
@@ -103,6 +125,42 @@ def kind_costs(images: Sequence[ImageErrors]) -> tuple[KindCost, ...]:
     numbers = [errors.numbers for errors in images]
     costs = [_kind_cost(kind, images, [each[kind] for each in numbers]) for kind in ERROR_KINDS]
     return tuple(sorted(costs, key=lambda each: (-each.cost, -each.number)))
+
+
+def mismatches(images: Sequence[ImageErrors]) -> Mismatches:
+    """Over at least one image, by name as ``kind_costs``."""
+    gains, n_words, n_detections = [], 0, 0
+    for errors in images:
+        words, detections = _mismatched(errors)
+        found = sum(word.n_lost for word in words)
+        charged = sum(detection.n_false for detection in detections)
+        counts = errors.counts
+        better = replace(
+            counts,
+            num_char_det=counts.num_char_det + found - charged,
+            num_char_tp=counts.num_char_tp + found,
+            num_char_fp=counts.num_char_fp - charged,
+        )
+        gains.append(better.hmean - counts.hmean)
+        n_words += len(words)
+        n_detections += len(detections)
+    return Mismatches(n_words, n_detections, math.fsum(gains) / len(gains), bootstrap_interval(gains))
+
+
+def _mismatched(errors: ImageErrors) -> tuple[list[WordOutcome], list[DetectionOutcome]]:
+    is_missed = [word.kind == "miss" for word in errors.words]
+    is_false = [detection.kind == "false_positive" for detection in errors.detections]
+    words = [
+        word
+        for word, missed in zip(errors.words, is_missed, strict=True)
+        if missed and any(is_false[detection] for detection in word.touching)
+    ]
+    detections = [
+        detection
+        for detection, false in zip(errors.detections, is_false, strict=True)
+        if false and any(is_missed[word] for word in detection.touching)
+    ]
+    return words, detections
 
 
 def _kind_cost(kind: ErrorKind, images: Sequence[ImageErrors], numbers: Sequence[int]) -> KindCost:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from optdet.evaluation.error_buckets import Property, properties
-from optdet.evaluation.error_costs import KindCost, kind_costs, main_kind, repaired
+from optdet.evaluation.error_costs import KindCost, Mismatches, kind_costs, main_kind, mismatches, repaired
 from optdet.evaluation.error_kinds import ERROR_KINDS, ErrorKind, ImageErrors, find_errors
 from optdet.evaluation.polygon_measures import Frame, Measures, joined, measure
 from optdet.evaluation.truth import Polygon
@@ -62,6 +62,7 @@ class ErrorReport:
     macro: PRH
     repaired: float
     kinds: tuple[KindCost, ...]
+    mismatches: Mismatches
     properties: tuple[Property, ...]
     images: tuple[ImageReport, ...]
 
@@ -69,15 +70,6 @@ class ErrorReport:
     def sum_of_costs(self) -> float:
         """Less or more than what is missing: costs do not add up."""
         return sum(kind.cost for kind in self.kinds)
-
-    @property
-    def n_touching(self) -> int:
-        """Missed words of which a detection holds characters without matching."""
-        return sum(
-            word.kind == "miss" and bool(word.touching)
-            for image in self.images
-            for word in image.errors.words
-        )
 
     @property
     def character_recall(self) -> float:
@@ -106,7 +98,7 @@ class ErrorReport:
             "repaired": self.repaired,
             "sum_of_costs": self.sum_of_costs,
             "kinds": [kind.as_json() for kind in self.kinds],
-            "missed_but_touched": self.n_touching,
+            "mismatches": self.mismatches.as_json(),
             "character_recall": self.character_recall,
             "properties": [each.as_json() for each in self.properties],
             "per_image": [image.as_json() for image in self.images],
@@ -140,6 +132,7 @@ def error_report(
         macro=macro([each.counts for each in errors]),
         repaired=macro([repaired(each, ERROR_KINDS) for each in errors]).hmean,
         kinds=kind_costs(errors),
+        mismatches=mismatches(errors),
         properties=properties(
             joined([image.words for image in images]),
             [word for each in errors for word in each.words if word.counts],

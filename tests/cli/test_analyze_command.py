@@ -123,6 +123,13 @@ def test_what_counts_for_nothing_has_a_row_without_measures(files, optdet):
         ]
 
 
+def test_a_word_under_a_detection_that_is_too_large_is_said(files, optdet):
+    write_predictions(files / "large.csv", {"a.jpg": [quad(0, 0, 150, 36), BOTH[1]]})
+    out = optdet("analyze", "large.csv", "--labels", "labels.json").out
+    assert "1 missed word under 1 false detection (too large, or mostly beside)" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

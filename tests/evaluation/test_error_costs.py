@@ -8,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from word_crowds import box, crowds
 
-from optdet.evaluation.error_costs import KIND_TEXTS, image_cost, kind_costs, main_kind, repaired
+from optdet.evaluation.error_costs import (
+    KIND_TEXTS,
+    image_cost,
+    kind_costs,
+    main_kind,
+    mismatches,
+    repaired,
+)
 from optdet.evaluation.error_kinds import ERROR_KINDS, find_errors
 from optdet.metrics.bootstrap import bootstrap_interval
 from optdet.metrics.cleval import CLEvalCounts
@@ -95,3 +102,26 @@ def test_penalties_beyond_what_was_found_still_have_a_main_kind():
     errors = find_errors(words, [box(8, 8, 140, 24), np.array(FAR)])
     assert main_kind(errors) in ("merge", "false_positive")
     assert main_kind(find_errors([], [])) is None
+
+
+def test_a_missed_word_under_a_false_detection_costs_twice():
+    errors = find_errors([WORD, NEXT], [NEXT.polygon, box(0, -60, 119, 160), FAR])
+    assert [word.kind for word in errors.words] == ["miss", "hit"]
+    whole = find_errors([WORD, NEXT], [NEXT.polygon, WORD.polygon, FAR])
+    found = mismatches([errors, whole])
+    assert (found.n_words, found.n_detections) == (1, 1)
+    assert found.cost == pytest.approx((whole.counts.hmean - errors.counts.hmean) / 2)
+    assert image_cost(errors, {"miss", "false_positive"}) > 2 * found.cost > image_cost(errors, {"miss"})
+    assert mismatches([whole]).n_detections == 0
+
+
+def test_only_a_missed_word_and_a_false_detection_are_such_a_pair():
+    found_all_the_same = find_errors([WORD], [WORD.polygon, box(0, -60, 119, 160)])
+    assert [each.kind for each in found_all_the_same.detections] == ["hit", "false_positive"]
+    assert found_all_the_same.detections[1].touching == (0,)
+    ignored = Word(NEXT.polygon, ignored=True)
+    under_an_ignored_one = find_errors([WORD, ignored], [box(95, 10, 125, 20)], "official")
+    assert [each.kind for each in under_an_ignored_one.detections] == ["ignored"]
+    assert under_an_ignored_one.words[0].touching == (0,)
+    found = mismatches([found_all_the_same, under_an_ignored_one])
+    assert (found.n_words, found.n_detections, found.cost) == (0, 0, 0)

@@ -139,7 +139,7 @@ def test_worst_images_first_and_perfect_ones_never():
     assert [(image.name, image.main) for image in report.worst(5)] == [("c", "miss"), ("b", "miss")]
     assert [image.name for image in report.worst(1)] == ["c"]
     assert report.repaired == 1
-    assert report.n_touching == 0
+    assert report.mismatches.n_words == report.mismatches.cost == 0
 
 
 def test_no_words_and_no_images():
