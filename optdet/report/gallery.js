@@ -43,25 +43,35 @@ function card(image) {
   const view = make("div", { class: "view", tabindex: "0", role: "button", "aria-label": `${image.name}: larger or smaller` },
     make("img", { src: image.image, alt: image.name, loading: "lazy", decoding: "async", width: image.width, height: image.height }));
   if (image.map) view.append(make("img", { class: "map", src: image.map, alt: "probability map", loading: "lazy", decoding: "async" }));
-  const now = overlay(image, image.now);
-  now.classList.add("now");
-  view.append(now);
-  if (image.before) {
-    const before = overlay(image, image.before);
-    before.classList.add("before");
-    view.append(before);
-  }
+  // Thousands of polygons: those of an image are made when it comes into view.
+  let made = false;
+  const outline = () => {
+    if (made) return;
+    made = true;
+    for (const side of ["now", "before"]) {
+      if (!image[side]) continue;
+      const svg = overlay(image, image[side]);
+      svg.classList.add(side);
+      view.append(svg);
+    }
+  };
   const figure = make("figure", { class: "card", "data-groups": image.groups.join(" ") }, view, caption);
   const larger = () => figure.classList.toggle("large");
   view.addEventListener("click", larger);
   view.addEventListener("keydown", (event) => { if (event.key === "Enter") larger(); });
-  return figure;
+  return [figure, outline];
 }
 
 function gallery(data) {
   const place = document.getElementById("gallery"), controls = document.getElementById("gallery-controls");
   if (!place) return;
-  place.append(...data.images.map(card));
+  const outlines = new Map(data.images.map(card));
+  place.append(...outlines.keys());
+  const near = new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) if (isIntersecting) { near.unobserve(target); outlines.get(target)(); }
+  }, { rootMargin: "900px" });
+  for (const figure of outlines.keys()) near.observe(figure);
+  addEventListener("beforeprint", () => outlines.forEach((outline) => outline()));
   const toggle = (name, label, on) => make("label", { class: "layer" },
     make("input", { type: "checkbox", checked: on, "data-layer": name, onchange: (event) => place.classList.toggle(`no-${name}`, !event.target.checked) }),
     make("i", { class: `swatch ${name}` }), label);

@@ -1,17 +1,14 @@
-"""The landscape of thresholds as the page draws it: the sweep's own, thinned to what a screen can show."""
+"""The landscape of thresholds as the page draws it: a sweep as fine as a screen can show."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
-
-import numpy as np
 
 from optdet.config import Config
 from optdet.drawing.sweep_html import sweep_data
-from optdet.drawing.sweep_view import SweepView
 from optdet.evaluation.parallel import map_workers
 from optdet.evaluation.scorer import ImageScorer
+from optdet.search_space import Choice, Dimension, FloatRange
 from optdet.structures import Thresholds
 from optdet.tuning.postprocess import tune_postprocess
 from optdet.tuning.sweep_views import sweep_view
@@ -30,42 +27,43 @@ def landscapes(
     current: Thresholds,
     on_image: OnTrial | None = None,
 ) -> list[dict[str, Any]]:
-    """Of quads and of polygons, as far as the config's space has them: ``title`` and the ``view`` that
-    ``sweep_charts.js`` reads. Nothing is chosen here: the whole space is swept, whatever method tuned."""
-    search = config.postprocess.tune.model_copy(update={"method": "exhaustive"})
+    """``title`` and the ``view`` that ``sweep_charts.js`` reads, of quads and of polygons as far as the
+    config has them in its space; of polygons, which take most of the time, only where they are in use.
+
+    Nothing is chosen here: the space is swept whatever method tuned.
+    """
+    tune = config.postprocess.tune
+    kinds = _kinds(tune.space.use_polygon, current)
+    coarse = {
+        "thresh": _coarse(tune.space.thresh, MAX_STEPS),
+        "box_thresh": _coarse(tune.space.box_thresh, MAX_STEPS),
+        "unclip_ratio": _coarse(tune.space.unclip_ratio, MAX_RATIOS),
+        "use_polygon": Choice(type="categorical", choices=kinds),
+    }
+    space = tune.space.model_copy(update=coarse)
+    search = tune.model_copy(update={"method": "exhaustive", "space": space})
     task = TuningTask(scorers, search, current)
     report = tune_postprocess(title, task, workers=map_workers(), on_trial=on_image)
     return [
         {
             "title": "polygons" if landscape.lattice.use_polygon else "quads",
             "in_use": landscape.lattice.use_polygon == current.use_polygon,
-            "view": sweep_data(thinned(sweep_view(report, landscape))),
+            "view": sweep_data(sweep_view(report, landscape)),
         }
         for landscape in report.landscapes
     ]
 
 
-def thinned(view: SweepView) -> SweepView:
-    """Every so many-th value of each axis, the last among them; what is named stays."""
-    k, u, b = (
-        _places(len(view.thresh), MAX_STEPS),
-        _places(len(view.unclip_ratio), MAX_RATIOS),
-        _places(len(view.box_thresh), MAX_STEPS),
-    )
-    arrays = {
-        name: getattr(view, name)[np.ix_(k, u, b)]
-        for name in ("hmean", "precision", "recall", "n_detections")
-    }
-    return replace(
-        view,
-        thresh=view.thresh[k],
-        unclip_ratio=view.unclip_ratio[u],
-        box_thresh=view.box_thresh[b],
-        **arrays,
+def _kinds(searched: Dimension, current: Thresholds) -> tuple[bool, ...]:
+    given = searched.choices if isinstance(searched, Choice) else (False, True)
+    return tuple(
+        kind for kind in (False, True) if kind == current.use_polygon or (not kind and kind in given)
     )
 
 
-def _places(n: int, most: int) -> list[int]:
-    if n <= most:
-        return list(range(n))
-    return sorted({round(place) for place in np.linspace(0, n - 1, most)})
+def _coarse(dimension: Dimension, most: int) -> Dimension:
+    """A range in at most so many values; what has fewer stays."""
+    if not isinstance(dimension, FloatRange):
+        return dimension
+    step = round((dimension.high - dimension.low) / (most - 1), 6)
+    return dimension if (dimension.step or 0) >= step else dimension.model_copy(update={"step": step})
