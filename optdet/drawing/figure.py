@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 
 import numpy as np
@@ -17,6 +18,11 @@ from optdet.drawing.typeface import families, readable
 WIDTH = 1000
 HEIGHT = 700
 _DPI = 100
+
+# A Hangul font without a bold cut of that exact weight is drawn in its nearest: nobody has to hear of it.
+logging.getLogger("matplotlib.font_manager").addFilter(
+    lambda record: "Failed to find font weight" not in record.getMessage()
+)
 
 
 def new_figure(*, width: int = WIDTH, height: int = HEIGHT) -> Figure:
