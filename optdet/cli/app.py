@@ -21,6 +21,7 @@ from optdet.cli import (
     data_split,
     ensemble,
     evaluate,
+    export,
     import_checkpoint,
     init,
     playbook,
@@ -71,6 +72,7 @@ app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("ensemble")(ensemble.ensemble)
+app.command("export")(export.export)
 app.command("import")(import_checkpoint.import_)
 app.command("dashboard")(dashboard.dashboard)
 
