@@ -143,7 +143,17 @@ class KnowsItsBatch(Neck):
         return features * float(len(features) * features.shape[-1] / 10)
 
 
-@pytest.mark.parametrize(("neck", "free"), [(KnowsItsSide, ("batch",)), (KnowsItsBatch, ())])
+class KeepsItsSide(Neck):
+    """Traced, it gives maps of one size, whatever comes."""
+
+    def changed(self, features: Tensor) -> Tensor:
+        height, width = (int(side) for side in features.shape[-2:])
+        return nn.functional.interpolate(features, size=(height, width))
+
+
+@pytest.mark.parametrize(
+    ("neck", "free"), [(KnowsItsSide, ("batch",)), (KeepsItsSide, ("batch",)), (KnowsItsBatch, ())]
+)
 def test_what_a_trace_takes_for_constant_is_fixed(
     detector: Detector, canvas: NDArray[np.uint8], neck: type[Neck], free: tuple[str, ...]
 ) -> None:
