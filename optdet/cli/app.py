@@ -22,6 +22,7 @@ from optdet.cli import (
     data_split,
     ensemble,
     evaluate,
+    export,
     import_checkpoint,
     init,
     playbook,
@@ -75,6 +76,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("analyze")(analyze.analyze)
 app.command("ensemble")(ensemble.ensemble)
+app.command("export")(export.export)
 app.command("import")(import_checkpoint.import_)
 app.command("report")(report.report)
 app.command("dashboard")(dashboard.dashboard)

@@ -1,4 +1,4 @@
-"""Any DB-style detector in an ONNX file (PaddleOCR, RapidOCR, docTR exports): canvas to probability map.
+"""Any DB-style detector in an ONNX file (of PaddleOCR, RapidOCR, docTR, our own): canvas to probability map.
 
 The model has one input of three channels, (1, 3, S, S) or (1, S, S, 3). Of its outputs the one is taken that
 looks like a map of the canvas: (1, 1, S, S), (1, S, S, 1), (1, S, S) or (S, S); of several channels the
@@ -24,6 +24,7 @@ from optdet.inference.onnx_options import OnnxOptions, n_threads
 if TYPE_CHECKING:
     from optdet.inference.preprocessing import Preprocessing
 
+INSTALL = 'pip install "optdet[onnx]"'
 _TOLERANCE = 1e-3
 """By how much a probability may leave 0..1 through rounding."""
 _MAX_REDUCED_CHANNELS = 3  # more, at a part of the side, are features and not maps
@@ -62,7 +63,7 @@ class OnnxDetector:
         self._path = path
         self._options = options
         self._say = say
-        self._session = _open_session(path)
+        self._session = open_session(path, where=str(path))
         self._input = _find_input(self._session, path, options.size)
         self._output: _Output | None = None
         self._sigmoid = {"none": False, "sigmoid": True}.get(options.activation)
@@ -81,13 +82,18 @@ class OnnxDetector:
 
     def at_size(self, size: int) -> OnnxDetector:
         """The same model for canvases of another side; OptdetError where it was exported for one alone."""
-        return OnnxDetector(self._path, replace(self._options, size=size), say=self._say)
+        try:
+            return OnnxDetector(self._path, replace(self._options, size=size), say=self._say)
+        except OptdetError as error:
+            raise OptdetError(error.what, where=error.where, fix="leave that view out") from error
 
     def _normalized(self, canvas: NDArray[np.uint8]) -> NDArray[np.floating[Any]]:
         pre = self.preprocessing
         image = canvas[..., ::-1] if self._options.channels == "bgr" else canvas
-        mean, std = (np.array(values, dtype=np.float32) for values in (pre.mean, pre.std))
-        scaled = (image.astype(np.float32) / 255 - mean) / std
+        scaled: NDArray[np.floating[Any]] = image.astype(np.float32)
+        if not self._options.raw_pixels:
+            mean, std = (np.array(values, dtype=np.float32) for values in (pre.mean, pre.std))
+            scaled = (scaled / 255 - mean) / std
         batch = scaled[None] if self._input.channels_last else scaled.transpose(2, 0, 1)[None]
         return np.ascontiguousarray(batch, dtype=self._input.dtype)
 
@@ -145,24 +151,25 @@ class OnnxDetector:
         return values
 
 
-def _open_session(path: Path) -> Any:
+def open_session(model: Path | bytes, *, where: str) -> Any:
+    """onnxruntime's session of a model file or of its bytes, on the CPU, repeatable; OptdetError without
+    onnxruntime, and for what it cannot run."""
     try:
         import onnxruntime
     except ImportError:
-        raise OptdetError(
-            "onnxruntime is not installed", where=str(path), fix='pip install "optdet[onnx]"'
-        ) from None
+        raise OptdetError("onnxruntime is not installed", where=where, fix=INSTALL) from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = n_threads()
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.log_severity_level = 4  # what fails is said by us, once
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        content = model if isinstance(model, bytes) else str(model)
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # see _run
         raise OptdetError(
             f"not an ONNX model that can be run ({_first_line(error)})",
-            where=str(path),
+            where=where,
             fix="export it again, or check that the download is whole",
         ) from error
 

@@ -1,4 +1,4 @@
-"""How images are given to somebody else's ONNX detector, and how its output is read."""
+"""How images are given to an ONNX detector, and how its output is read."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ _SIDE_STEP = 32
 class OnnxOptions:
     """``mean`` and ``std`` are 0..1, one number or three in the order of ``channels``; ``size`` is the side
     of the square canvas. ``activation`` auto takes the sigmoid where the first output leaves 0..1.
+    ``raw_pixels`` is of a model that takes 0..255 and normalises by itself.
 
     OptdetError for a value that cannot be.
     """
@@ -33,6 +34,8 @@ class OnnxOptions:
     channels: Channels = "rgb"
     pad: Pad = "center"
     activation: Activation = "auto"
+    interpolation: Literal["area", "bilinear"] = "area"
+    raw_pixels: bool = False
 
     def __post_init__(self) -> None:
         _check_numbers("--mean", self.mean, above_zero=False)
@@ -53,7 +56,8 @@ class OnnxOptions:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        return Preprocessing(self.size, self.pad, _three(self.mean), _three(self.std))
+        mean, std = _three(self.mean), _three(self.std)
+        return Preprocessing(self.size, self.pad, mean, std, self.interpolation)
 
     def key(self, path: Path) -> str:
         """Names the maps of a model file read this way: a digest that needs no onnxruntime."""

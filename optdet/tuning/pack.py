@@ -51,7 +51,7 @@ def pack_trial(study: OpenStudy, trial: FrozenTrial, out: Path | None = None, *,
     if saved is None:
         raise OptdetError("the checkpoint is gone", where=str(path))
     config = portable(config_of(trial, study), study.data_root)
-    payload = {**saved.load(), "config": config.model_dump(mode="json"), "trial": _origin(study, trial)}
+    payload = {**saved.load(), "config": config.model_dump(mode="json"), "trial": trial_origin(study, trial)}
     thresholds = thresholds_of(trial)
     if thresholds is not None:
         payload["thresholds"] = thresholds.as_dict()
@@ -91,7 +91,8 @@ def _relative(text: str, data_root: Path) -> str:
     return path.relative_to(data_root).as_posix() if path.is_relative_to(data_root) else path.name
 
 
-def _origin(study: OpenStudy, trial: FrozenTrial) -> dict[str, Any]:
+def trial_origin(study: OpenStudy, trial: FrozenTrial) -> dict[str, Any]:
+    """Where a detector comes from, as plain values without absolute paths: what a pack keeps as ``trial``."""
     params = {
         name: _relative(value, study.data_root) if isinstance(value, str) else value
         for name, value in trial.params.items()

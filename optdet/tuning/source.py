@@ -24,6 +24,7 @@ from optdet.evaluation.scorer import ImageScorer
 from optdet.inference.map_folder import MapFolder, MapPlacement
 from optdet.inference.map_names import has_maps
 from optdet.inference.map_source import DetectorMaps, OpenedDetector, require_content
+from optdet.inference.onnx_metadata import exported_reading
 from optdet.inference.onnx_options import OnnxOptions
 from optdet.inference.preprocessing import Preprocessing
 from optdet.structures import OnImage, Sample, Thresholds
@@ -91,8 +92,12 @@ def open_detections(source: str, options: SourceOptions | None = None) -> Detect
 
 def _open_file(path: Path, source: str, options: SourceOptions) -> DetectionSource:
     if path.suffix.lower() == ".onnx":
-        _say_unused(options, f"{source} is an ONNX file, which runs on the CPU", used=_ONNX)
-        return _open_onnx(path, options)
+        exported = exported_reading(path)
+        if exported is None:
+            _say_unused(options, f"{source} is an ONNX file, which runs on the CPU", used=_ONNX)
+            return _open_onnx(path, options, options.onnx, _default())
+        _say_unused(options, f"{source} is an export of optdet, with settings of its own", used=())
+        return _open_onnx(path, options, exported.options, exported.thresholds)
     if path.suffix.lower() in (".yaml", ".yml"):
         # Not above: its members are sources again.
         from optdet.tuning.ensemble_source import open_ensemble
@@ -196,23 +201,23 @@ def _open_checkpoint(path: Path, options: SourceOptions) -> OpenSource:
     return OpenSource(path.name, maps, trained.thresholds, trained.config)
 
 
-def _open_onnx(path: Path, options: SourceOptions) -> OpenSource:
-    key = options.onnx.key(path)
+def _open_onnx(path: Path, options: SourceOptions, onnx: OnnxOptions, thresholds: Thresholds) -> OpenSource:
+    key = onnx.key(path)
 
     def open_detector() -> OpenedDetector:
         from optdet.inference.onnx_detector import OnnxDetector
 
-        return OpenedDetector(OnnxDetector(path, options.onnx, say=options.say), key)
+        return OpenedDetector(OnnxDetector(path, onnx, say=options.say), key)
 
     maps = DetectorMaps(
         title=path.name,
-        preprocessing=options.onnx.preprocessing,
+        preprocessing=onnx.preprocessing,
         open_detector=open_detector,
         cache_dir=_cache_dir(options),
         key=key,
         max_gb=CacheConfig().max_gb,
     )
-    return OpenSource(path.name, maps, _default())
+    return OpenSource(path.name, maps, thresholds)
 
 
 def _cache_dir(options: SourceOptions) -> Path:

@@ -25,6 +25,8 @@ from optdet.study_config import StudyConfig
 from optdet.training.budget import Budget
 from optdet.tuning import attributes as attr
 from optdet.tuning.detection_source import OpenSource
+from optdet.tuning.detector_export import Wanted as Exported
+from optdet.tuning.detector_export import export_detector
 from optdet.tuning.ensemble_members import open_members
 from optdet.tuning.ensemble_scores import no_bar
 from optdet.tuning.extension import extend_trial
@@ -360,6 +362,16 @@ def test_a_config_of_folds_is_moved_with_its_file(
 
 
 # --- pooled maps -------------------------------------------------------------------------------------------
+
+
+def test_a_study_of_folds_is_exported_fold_by_fold(
+    folds: OpenStudy, options: SourceOptions, tmp_path: Path
+) -> None:
+    out = tmp_path / "detector.onnx"
+    for source, fix in (("folds:oof", "give one of them, as folds:0"), ("folds", "name one, as folds:0")):
+        with pytest.raises(OptdetError, match=fix):
+            export_detector(source, Exported(out), options)
+    assert export_detector("folds:1", Exported(out), options).source == "folds:1"
 
 
 def test_each_image_has_the_map_of_the_fold_that_held_it_out(
