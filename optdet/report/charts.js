@@ -153,7 +153,7 @@ function importances(data) {
     traces: [{
       type: "bar", orientation: "h", x: shown.map((each) => each.importance), y: shown.map((each) => plain(each.name)),
       text: shown.map((each) => each.importance.toFixed(2)), textposition: "outside", cliponaxis: false,
-      marker: { color: COLOURS.blue, pattern: { shape: shown.map((each) => (each.tuned ? "/" : "")), fgcolor: "#fff" } },
+      marker: { color: COLOURS.blue, pattern: { shape: shown.map((each) => (each.tuned ? "/" : "")), fillmode: "overlay", fgcolor: "#fff", fgopacity: 0.75 } },
       hovertemplate: "%{y}: %{x:.3f}<extra></extra>",
     }],
     layout: { height: 60 + 30 * shown.length, margin: { l: 10, r: 50, t: 10, b: 40 }, yaxis: { automargin: true }, showlegend: false, xaxis: { title: { text: "importance" }, rangemode: "tozero" } },

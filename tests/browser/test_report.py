@@ -1,0 +1,172 @@
+"""The report in Chromium: drawn without an error, light and dark, wide and narrow, and on paper."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+PHONE = (390, 844)
+STUDY = """\
+name: shown
+config:
+  data:
+    synthetic: {train: 8, val: 6, image_size: 320}
+    size: 160
+    workers: 0
+  model: {backbone: test_efficientnet, pretrained: false, inner_channels: 32}
+  train: {epochs: 3, batch_size: 2}
+space:
+  optimizer.lr: {type: float, low: 0.002, high: 0.02, log: true}
+  loss.negative_ratio: {type: categorical, choices: [2, 3, 5]}
+pruner: {name: none}
+trials: 9
+"""
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """The file of a study of nine trials, with a submission that a leaderboard has scored."""
+    folder = tmp_path_factory.mktemp("shown")
+    (folder / "study.yaml").write_text(STUDY)
+
+    def run(*words):
+        command = [sys.executable, "-m", "optdet", *map(str, words)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        ran = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    run("study", "create", "study.yaml")
+    run("study", "run", "shown")
+    (images,) = folder.glob("studies/data/*/val/images")
+    run("predict", "shown", "--images", images, "--out", "sent.csv")
+    run("submission", "record", "sent.csv", "--hmean", "0.5")
+    run("report", "shown", "--out", "report.html", "--images", "6", "--against", "shown:0")
+    return folder / "report.html"
+
+
+def opened(open_page, report, **how):
+    """Everything that is drawn when it comes into view is drawn."""
+    page = open_page(report.as_uri(), offline=True, **how)
+    page.wait_for_selector("html[data-ready]")
+    for chart in page.query_selector_all("[data-chart]"):
+        chart.scroll_into_view_if_needed()
+        page.wait_for_function("node => 'drawn' in node.dataset", arg=chart)
+    for card in page.query_selector_all(".card"):
+        card.scroll_into_view_if_needed()
+        page.wait_for_function("node => node.querySelector('svg.now') !== null", arg=card)
+    page.evaluate("scrollTo(0, 0)")
+    return page
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize(("width", "size"), [("wide", (1280, 900)), ("phone", PHONE)])
+def test_every_chart_is_drawn_and_nothing_is_wider_than_the_window(
+    open_page, picture, report, width, size, dark
+):
+    page = opened(open_page, report, size=size, dark=dark)
+    names = [chart.get_attribute("data-chart") for chart in page.query_selector_all("[data-chart]")]
+    assert names == [
+        "history", "curves", "parallel", "importances", "slices", "heat", "front", "costs", "board",
+    ]  # fmt: skip
+    for name in names:
+        svg = page.query_selector(f"[data-chart={name}] svg.main-svg")
+        assert svg is not None, name
+        assert svg.bounding_box()["width"] > 200
+    # Marks are there, not frames alone: every trial, the bars of every axis and kind of error.
+    assert page.evaluate("document.querySelectorAll('[data-chart=history] .scatterlayer .point').length") == 9
+    assert page.evaluate("document.querySelectorAll('[data-chart=costs] .bars .point').length") == 6
+    assert page.evaluate("document.querySelectorAll('[data-chart=parallel] .axis-title').length") >= 4
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    assert page.evaluate("document.documentElement.dataset.theme") == ("dark" if dark else "light")
+    picture(page, f"report-{width}-{'dark' if dark else 'light'}")
+
+
+def test_the_table_is_sorted_by_a_click_and_filtered(open_page, report):
+    page = opened(open_page, report)
+
+    def column(place):
+        return [cell.inner_text() for cell in page.query_selector_all(f"#trial-table td:nth-child({place})")]
+
+    values = [float(text) for text in column(3)]
+    assert len(values) == 9
+    assert values == sorted(values, reverse=True), "the best first"
+    assert page.query_selector("#trial-table tr.best td").inner_text() == column(1)[0]
+    page.click("#trial-table th:nth-child(1) button")
+    assert column(1) == [str(number) for number in range(9)]
+    page.click("#trial-table th:nth-child(1) button")
+    assert column(1)[0] == "8"
+    assert page.get_attribute("#trial-table th:nth-child(1)", "aria-sort") == "descending"
+    page.click("#trial-table th:nth-child(3) button")
+    assert [float(text) for text in column(3)] == values
+    page.fill("#table-controls input", "pruned")
+    assert column(1) == []
+    assert "0 of 0" in page.inner_text("#table-more")
+
+
+def test_images_show_the_map_the_other_side_and_the_kinds_that_are_asked_for(open_page, picture, report):
+    page = opened(open_page, report)
+    first = page.query_selector(".card")
+    assert page.evaluate("node => node.querySelector('img').naturalWidth", first) > 100
+
+    def shown(selector):
+        found = first.query_selector(selector)
+        return found is not None and found.is_visible()
+
+    assert not shown(".map")
+    page.check("[data-layer=map]")
+    assert shown(".map")
+    assert page.evaluate("node => node.querySelector('.map').naturalWidth", first) > 50
+    picture(page, "report-maps")
+    assert shown("svg.now")
+    assert not shown("svg.before")
+    page.check("#before")
+    assert not shown("svg.now")
+    assert shown("svg.before")
+    page.uncheck("#before")
+    assert shown("polygon.word")
+    page.uncheck("[data-layer=words]")
+    assert not shown("polygon.word")
+    width = first.bounding_box()["width"]
+    first.query_selector(".view").click()
+    assert first.bounding_box()["width"] > 1.5 * width
+    groups = page.query_selector_all("#gallery-group option")
+    assert groups[0].get_attribute("value") == "all"
+    page.select_option("#gallery-group", "worst")
+    visible = [card for card in page.query_selector_all(".card") if card.is_visible()]
+    assert all("worst" in card.get_attribute("data-groups") for card in visible)
+
+
+def test_thresholds_are_drawn_for_the_ratio_that_is_chosen(open_page, report):
+    page = opened(open_page, report)
+    z = "JSON.stringify(document.querySelector('[data-chart=heat]').data[0].z)"
+    before = page.evaluate(z)
+    page.select_option("#sweep-ratio", "0")
+    page.wait_for_function(f"{z} !== {before!r}")
+
+
+def test_links_lead_to_their_parts(open_page, report):
+    page = opened(open_page, report)
+    for link in page.query_selector_all("nav a"):
+        name = link.get_attribute("href").removeprefix("#")
+        assert page.query_selector(f"section#{name} h2").inner_text() == link.inner_text()
+
+
+def test_the_button_changes_the_theme_and_paper_is_light(open_page, report, tmp_path):
+    page = opened(open_page, report, dark=True)
+    page.click("#theme")
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    page.click("#theme")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    page.pdf(path=tmp_path / "report.pdf")
+    assert (tmp_path / "report.pdf").stat().st_size > 100_000
