@@ -1,10 +1,8 @@
 // The charts: each takes the report's data and gives Plotly's traces and what of the layout is its own.
 
-const MARKS = {
-  complete: { color: COLOURS.blue, symbol: "circle" },
-  pruned: { color: COLOURS.orange, symbol: "x-thin-open" },
-  running: { color: COLOURS.grey, symbol: "circle-open" },
-};
+const SYMBOLS = { complete: "circle", pruned: "x-thin-open" };
+const blue = () => (theme.dark() ? COLOURS.sky : COLOURS.blue);  // the darker one is lost on black
+const colourOf = (state) => ({ complete: blue(), pruned: COLOURS.orange, best: COLOURS.green }[state] || COLOURS.grey);
 const SHOWN_POINTS = 4000;  // as SVG; more are drawn by WebGL
 
 const several = (count) => (count > SHOWN_POINTS ? "scattergl" : "scatter");
@@ -40,13 +38,13 @@ function pointsOf(data, state, range, x) {
   const rows = rowsWith(data, state);
   const low = range ? range[0] + 0.02 * (range[1] - range[0]) : -Infinity;
   const below = rows.map((i) => data.trials.value[i] < low);
-  const mark = MARKS[state];
+  const color = colourOf(state);
   return {
     type: several(rows.length), mode: "markers", name: state, x: rows.map(x), hoverinfo: "text",
     y: rows.map((i, place) => (below[place] ? low : data.trials.value[i])), text: rows.map((i) => pointText(data, i)),
     marker: {
-      color: mark.color, size: 8, opacity: 0.85, symbol: below.map((is) => (is ? "triangle-down-open" : mark.symbol)),
-      line: { width: below.map((is) => (is || state === "pruned" ? 1.8 : 0)), color: mark.color },
+      color, size: 8, opacity: 0.85, symbol: below.map((is) => (is ? "triangle-down-open" : SYMBOLS[state])),
+      line: { width: below.map((is) => (is || state === "pruned" ? 1.8 : 0)), color },
     },
   };
 }
@@ -76,7 +74,7 @@ function curves(data) {
     const kind = isBest ? "best" : each.state;
     const first = !named.has(kind);
     named.add(kind);
-    const color = { best: COLOURS.green, complete: COLOURS.blue, pruned: COLOURS.orange }[kind] || COLOURS.grey;
+    const color = colourOf(kind);
     return {
       type: "scatter", mode: each.values.length > 1 ? "lines" : "markers", x: each.epochs, y: each.values,
       name: kind, legendgroup: kind, showlegend: first, opacity: kind === "best" ? 1 : 0.55,
@@ -153,7 +151,7 @@ function importances(data) {
     traces: [{
       type: "bar", orientation: "h", x: shown.map((each) => each.importance), y: shown.map((each) => plain(each.name)),
       text: shown.map((each) => each.importance.toFixed(2)), textposition: "outside", cliponaxis: false,
-      marker: { color: COLOURS.blue, pattern: { shape: shown.map((each) => (each.tuned ? "/" : "")), fillmode: "overlay", fgcolor: "#fff", fgopacity: 0.75 } },
+      marker: { color: blue(), pattern: { shape: shown.map((each) => (each.tuned ? "/" : "")), fillmode: "overlay", fgcolor: "#fff", fgopacity: 0.75 } },
       hovertemplate: "%{y}: %{x:.3f}<extra></extra>",
     }],
     layout: { height: 60 + 30 * shown.length, margin: { l: 10, r: 50, t: 10, b: 40 }, yaxis: { automargin: true }, showlegend: false, xaxis: { title: { text: "importance" }, rangemode: "tozero" } },
@@ -181,15 +179,11 @@ function slice(data, axis) {
   };
 }
 
-const nearest = (values, at) => values.reduce((best, value, i) => (Math.abs(value - at) < Math.abs(values[best] - at) ? i : best), 0);
-
 function heat(sweep, ratio) {
   const named = sweep.charts.named().filter((trace) => trace.xaxis === "x");
   const traces = [...sweep.charts.heat(ratio), ...named];
   traces[0].colorbar = { thickness: 12, tickformat: ".3f", len: 0.9 };
-  const { z, x, y, zmin, zmax } = traces[0];
-  const isDark = (trace) => z[nearest(y, trace.y[0])][nearest(x, trace.x[0])] < (zmin + zmax) / 2;
-  for (const trace of traces) if (trace.text) trace.textfont = { color: isDark(trace) ? "white" : "black" };
+  for (const trace of traces) if (trace.text) trace.mode = "markers";  // the legend has their names
   const shapes = sweep.charts.shapes().filter((shape) => shape.xref === "x");
   return {
     traces, layout: {
@@ -238,7 +232,7 @@ function board(data) {
     return {
       type: "scatter", mode: rows.length <= 12 ? "markers+text" : "markers", name, x: rows.map((each) => each.local), y: rows.map((each) => each.score),
       text: rows.map((each) => plain(each.file)), textposition: "top center", textfont: { size: 10, color: ink() },
-      marker: { size: 9, color: [COLOURS.blue, COLOURS.vermillion][place], symbol: ["circle", "diamond"][place] },
+      marker: { size: 9, color: [blue(), COLOURS.vermillion][place], symbol: ["circle", "diamond"][place] },
       hovertemplate: "%{text}<br>local %{x:.4f}, board %{y:.4f}<extra></extra>",
     };
   });
