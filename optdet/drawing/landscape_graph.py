@@ -23,6 +23,8 @@ MAX_SIDE = 24
 """Cells along an axis; the best is always one of them."""
 MAX_POINTS = 300
 """Points, those with the best scores."""
+_DEPTH = 0.1
+"""How far below the best the colours of single points end, as a share of it: the rest is dark alike."""
 _COLOURS = "Cividis"
 _HOVER = (
     "%{text}thresh %{x:.4~f}, box_thresh %{y:.4~f}<br><b>H %{customdata[0]:.4f}</b>  P %{customdata[1]:.4f}  "
@@ -61,7 +63,7 @@ def points_graph(points: Sequence[NamedPoint], title: str) -> Graph:
     best = max(places.values(), key=lambda point: point.hmean, default=None)
     if best is None:
         return _graph(title, [])
-    scale = top_scale([point.hmean for point in places.values()])
+    scale = top_scale([point.hmean for point in places.values()], depth=_DEPTH * best.hmean)
     low, high = float(scale.vmin or 0), float(scale.vmax or 1)
     marked = _points([*(point for point in points if point.name), best], best)
     cells = _lattice(places)

@@ -1,8 +1,4 @@
-"""optuna-dashboard on this machine, with the artifacts of a root: pictures and curves beside the trials.
-
-The dashboard opens the database for itself, by its URL. Its reads then stay plain readers, where a storage of
-optdet's would take SQLite's write lock for each of them, which running workers need.
-"""
+"""optuna-dashboard on this machine, with the artifacts of a root: pictures and curves beside the trials."""
 
 from __future__ import annotations
 
@@ -16,10 +12,8 @@ from socket import AF_INET6
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-import optuna_dashboard
-from optuna.artifacts import FileSystemArtifactStore
-
 from optdet.errors import OptdetError
+from optdet.tuning.dashboard_pages import dashboard_pages
 
 N_PORTS_TRIED = 20
 _LAST_PORT = 65535
@@ -56,6 +50,10 @@ class Dashboard:
     @property
     def url(self) -> str:
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/"
+
+    def url_of(self, study_id: int) -> str:
+        """The page of a study."""
+        return f"{self.url}dashboard/studies/{study_id}"
 
     @property
     def is_local(self) -> bool:
@@ -95,11 +93,8 @@ def open_dashboard(url: str, artifacts_dir: Path, *, host: str, port: int) -> Da
             where=str(artifacts_dir),
             fix="make it writable, or name another root with --root",
         ) from error
-    # Optuna formats the URL as a template: a brace in a path must be doubled.
-    template = url.replace("{", "{{").replace("}", "}}")
-    pages = optuna_dashboard.wsgi(template, FileSystemArtifactStore(str(artifacts_dir)))
     server = _bind(host, port)
-    server.set_app(pages)
+    server.set_app(dashboard_pages(url, artifacts_dir))
     return Dashboard(server, host)
 
 

@@ -1,6 +1,7 @@
 """The part of a note that optdet writes anew: all else in a note is somebody's own words, and stays.
 
-It stands between two lines that Markdown does not show (link definitions that nothing refers to). The first
+It stands between two lines that Markdown does not show (link definitions, apart from what they are between,
+that nothing refers to). The first
 holds a digest of what stands between: where that was changed by hand it has become somebody's own words too.
 """
 
@@ -12,14 +13,14 @@ import re
 _BEGIN = "[//]: # (optdet {digest}: down to the next such line is written anew, your words elsewhere stay)"
 _END = "[//]: # (optdet: end)"
 _BLOCK = re.compile(
-    r"^\[//\]: # \(optdet (?P<digest>[0-9a-f]{8}):[^\n]*\)\n(?P<text>.*?)\n" + re.escape(_END) + "$",
+    r"^\[//\]: # \(optdet (?P<digest>[0-9a-f]{8}):[^\n]*\)\n\n(?P<text>.*?)\n\n" + re.escape(_END) + "$",
     re.MULTILINE | re.DOTALL,
 )
 
 
 def block(text: str) -> str:
     """The text between its two lines."""
-    return f"{_BEGIN.format(digest=_digest(text))}\n{text}\n{_END}"
+    return f"{_BEGIN.format(digest=_digest(text))}\n\n{text}\n\n{_END}"
 
 
 def with_block(note: str, text: str) -> str:

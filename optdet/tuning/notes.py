@@ -79,6 +79,8 @@ def write_search_note(
         )
     images = "the validation images" if n_images is None else counted(n_images, "image")
     lines = [
+        "What was tried on the probability maps of a frozen detector.",
+        "",
         f"- **value**: {METRIC_NAMES[metric]} macro H-mean on {images}; nothing was trained",
         f"- **trials**: {trials}",
         "- a trial without parameters lies outside the space: its thresholds are among its attributes",
