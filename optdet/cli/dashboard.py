@@ -51,6 +51,7 @@ def dashboard(
     if studies:
         shown = opened.url_of(studies[-1].study_id)
         typer.echo(f"{studies[-1].name}: {shown}")
+        opened.prepare(studies[-1].study_id)
     if open_:
         typer.launch(shown)
     opened.serve()

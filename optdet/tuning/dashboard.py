@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from socket import AF_INET6
 from socketserver import ThreadingMixIn
+from urllib.request import urlopen
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from optdet.errors import OptdetError
@@ -17,6 +18,7 @@ from optdet.tuning.dashboard_pages import dashboard_pages
 
 N_PORTS_TRIED = 20
 _LAST_PORT = 65535
+_PREPARE_S = 60.0
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -59,6 +61,18 @@ class Dashboard:
     def is_local(self) -> bool:
         """Whether only this machine can reach it: the dashboard asks nobody for a password."""
         return is_loopback(self.host)
+
+    def prepare(self, study_id: int) -> None:
+        """Ask for a study's page in the background: of a large one its trials and importances take seconds
+        the first time."""
+        api = f"{self.url}api/studies/{study_id}"
+
+        def ask() -> None:
+            with contextlib.suppress(OSError):
+                for path in (api, f"{api}/param_importances"):
+                    urlopen(path, timeout=_PREPARE_S).close()
+
+        threading.Thread(target=ask, daemon=True).start()
 
     def serve(self) -> None:
         """Answer until interrupted; a Ctrl-C is how it ends, not an error.
