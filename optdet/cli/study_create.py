@@ -22,7 +22,7 @@ from optdet.phrases import counted
 
 if TYPE_CHECKING:
     from optdet.study_config import StudyConfig
-    from optdet.tuning.study import Database
+    from optdet.tuning.study import Database, TrialOrigin
     from optdet.tuning.wandb_study import SweepStudy
     from optdet.tuning.warm_start import WarmStart
 
@@ -128,12 +128,12 @@ def create(
         _refuse(ignore_unknown=ignore_unknown, write=write, force=force, dry_run=dry_run)
     if folds is None and study is None:
         study = _read(file, given, name)
-    database = _open(storage, root)
+    database, origin = _open(storage, root), None
     if folds is not None:
-        study = study_of_folds(database, folds, file, from_, given, name=name, data_root=data_root)
+        study, origin = study_of_folds(database, folds, file, from_, given, name=name, data_root=data_root)
     assert study is not None
     wish = warm_start_wish(database, warm_start, warm_start_top, warm_start_storage)
-    _create(database, study, wish, Given(storage=storage, root=root), data_root)
+    _create(database, study, wish, Given(storage=storage, root=root), data_root, origin)
 
 
 def _read(file: str | None, overrides: list[str], name: str | None) -> StudyConfig:
@@ -186,13 +186,18 @@ def _open(storage: str | None, root: str | None) -> Database:
 
 
 def _create(
-    database: Database, study: StudyConfig, wish: WarmStart | None, given: Given, data_root: str | None
+    database: Database,
+    study: StudyConfig,
+    wish: WarmStart | None,
+    given: Given,
+    data_root: str | None,
+    settings_from: TrialOrigin | None,
 ) -> None:
     from optdet.tuning.study import load_study
     from optdet.tuning.study_creation import create_study
 
     base = Path(data_root) if data_root else None
-    state = create_study(database, study, data_root=base, warm_start=wish)
+    state = create_study(database, study, data_root=base, warm_start=wish, settings_from=settings_from)
     typer.echo(f"{state}: study {study.name}, {counted(study.trials, 'trial')}, in {database.shown}")
     say_warm_start(load_study(database, study.name), given)
     typer.echo(f"run it: {given.run_again(study.name)}")  # where its data paths begin is stored in the study

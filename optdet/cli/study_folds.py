@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from optdet.tuning.fold_report import FoldReport, Ranked
     from optdet.tuning.fold_scores import PooledScores
     from optdet.tuning.fold_source import OutOfFold
-    from optdet.tuning.study import Database
+    from optdet.tuning.study import Database, TrialOrigin
 
 _CHOSEN = {
     "fixed": "weights are those of the last update: no image had a say in when to stop "
@@ -41,8 +41,9 @@ def study_of_folds(
     *,
     name: str | None,
     data_root: str | None,
-) -> StudyConfig:
-    """What ``study create --folds`` makes: of the settings of a study's trial, or of a config file."""
+) -> tuple[StudyConfig, TrialOrigin | None]:
+    """What ``study create --folds`` makes: of the settings of a study's trial, which is named, or of a config
+    file."""
     from optdet.tuning.fold_study import base_of_config, base_of_trial, plan_fold_study
     from optdet.tuning.study_source import find_source
 
@@ -68,7 +69,7 @@ def study_of_folds(
         overrides=overrides,
     )
     typer.echo(f"{planned.description}, {counted(planned.config.train.epochs, 'epoch')} at most", err=True)
-    return planned
+    return planned, base.origin
 
 
 def folds(

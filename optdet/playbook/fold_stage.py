@@ -51,7 +51,7 @@ def run_folds(context: Context, name: str) -> StageResult:
         data_dir=context.database.places.data_dir,
         overrides=[f"{key}={json.dumps(value)}" for key, value in stage.overrides.items()],
     )
-    study = train(context, planned)
+    study = train(context, planned, settings_from=base.origin)
     measured = combine(context, name, [study.name], stage.methods, stage.min_votes)
     result = replace(
         measured.result,

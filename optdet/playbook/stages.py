@@ -26,7 +26,7 @@ from optdet.tuning.postprocess import Entry
 from optdet.tuning.postprocess_output import submission_name
 from optdet.tuning.results import best_trial, config_of
 from optdet.tuning.run import run_study
-from optdet.tuning.study import OpenStudy, n_wanted, outer_studies
+from optdet.tuning.study import OpenStudy, TrialOrigin, n_wanted, outer_studies
 from optdet.tuning.study import load_study as open_study
 from optdet.tuning.study_creation import create_study, name_for
 from optdet.tuning.submission_places import shown_path
@@ -100,7 +100,8 @@ def run_search(context: Context, name: str) -> StageResult:
             # One of its own, as the trial's is what made it the best in part.
             config = config.model_copy(update={"seed": (config.seed + 1) % 2**32})
         once_more = one_trial_study(config, context.study_name(name, "retrain"))
-        alone = train(context, once_more, data_root=study.data_root)
+        origin = TrialOrigin(study.name, study.uuid, best.number)
+        alone = train(context, once_more, data_root=study.data_root, settings_from=origin)
         source = f"{alone.name}:{best_trial(alone).number}"
     measured, _ = tuned(context, Named(source), None)
     result = replace(measured.result, lines=(*lines, *measured.result.lines))
@@ -115,13 +116,19 @@ def study_of(context: Context, name: str, stage: StudyStage) -> StudyConfig:
     return load_study(context.file(stage.study), overrides, name=context.study_name(name))
 
 
-def train(context: Context, config: StudyConfig, *, data_root: Path | None = None) -> OpenStudy:
+def train(
+    context: Context,
+    config: StudyConfig,
+    *,
+    data_root: Path | None = None,
+    settings_from: TrialOrigin | None = None,
+) -> OpenStudy:
     """Make the study unless it is there, and run it until it is full; OptdetError where its trials fail.
 
     Where another study has its name, as that of a step which was forgotten, it gets a number behind it.
     """
     config = config.model_copy(update={"name": name_for(context.database, config)})
-    state = create_study(context.database, config, data_root=data_root)
+    state = create_study(context.database, config, data_root=data_root, settings_from=settings_from)
     context.display.say(f"{state}: study {config.name}, {counted(config.trials, 'trial')}")
     study = open_study(context.database, config.name)
     with context.display.progress(study) as progress:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -45,9 +45,11 @@ POSTGRES_ARGUMENTS = {
 DATABASE_ERRORS = (SQLAlchemyError, StorageInternalError, sqlite3.Error)
 
 
-def open_storage(url: str | Path, *, create: bool = True) -> RDBStorage:
+def open_storage(
+    url: str | Path, *, create: bool = True, kind: Callable[..., RDBStorage] = Storage
+) -> RDBStorage:
     """Optuna's storage with optdet's tables and settings; made on the first call, and brought up to date on
-    the first of a newer optdet, by one process only."""
+    the first of a newer optdet, by one process only. ``kind`` is called as :class:`Storage` is."""
     parsed = parse_url(storage_url(url))
     with database_errors(parsed), _setup_errors(parsed):
         file = file_of(parsed)
@@ -58,8 +60,8 @@ def open_storage(url: str | Path, *, create: bool = True) -> RDBStorage:
             if there == "none" and not create:
                 raise _nothing_here(parsed)
             if there != "all":
-                return _connect(parsed)
-        return _connect(parsed)
+                return _connect(parsed, kind)
+        return _connect(parsed, kind)
 
 
 def sqlite_file(storage: RDBStorage) -> Path | None:
@@ -212,11 +214,11 @@ def _tables_there(url: URL) -> Literal["none", "some", "all"]:
         return "all" if is_complete(connection) else "some"
 
 
-def _connect(url: URL) -> RDBStorage:
+def _connect(url: URL, kind: Callable[..., RDBStorage]) -> RDBStorage:
     text = url.render_as_string(hide_password=False)
     # Optuna formats the URL as a template: a brace in a path must be doubled.
     template = text.replace("{", "{{").replace("}", "}}")
-    storage = Storage(template, engine_kwargs=_engine_arguments(url, BUSY_TIMEOUT_S))
+    storage = kind(template, engine_kwargs=_engine_arguments(url, BUSY_TIMEOUT_S))
     if is_sqlite(url):
         _set_up_sqlite(storage.engine, BUSY_TIMEOUT_S)
         storage.engine.dispose()  # the connection that Optuna opened has none of these settings

@@ -57,19 +57,13 @@ class StudyRows:
         *,
         name: str,
         user_attrs: Mapping[str, Any],
-        system_attrs: Mapping[str, Any],
         without: Sequence[str] = (),
     ) -> StudyRows:
-        """Under another name, with some of the study's attributes replaced and others left out."""
-        of_study = dict(self.of_study)
-        for table, values in (
-            ("study_user_attributes", user_attrs),
-            ("study_system_attributes", system_attrs),
-        ):
-            kept = [row for row in of_study[table] if row["key"] not in {*values, *without}]
-            new = [{"key": key, "value_json": json.dumps(value)} for key, value in values.items()]
-            of_study[table] = kept + new
-        return replace(self, name=name, of_study=of_study)
+        """Under another name, with some of the study's user attributes replaced and others left out."""
+        table = "study_user_attributes"
+        kept = [row for row in self.of_study[table] if row["key"] not in {*user_attrs, *without}]
+        new = [{"key": key, "value_json": json.dumps(value)} for key, value in user_attrs.items()]
+        return replace(self, name=name, of_study={**self.of_study, table: kept + new})
 
     def moved(self, uuid: str, trial_attr: str, move: Callable[[str], str]) -> StudyRows:
         """With our rows under another UUID, and the paths in them and in a trial attribute changed."""

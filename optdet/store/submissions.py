@@ -87,6 +87,14 @@ class SubmissionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenFrom:
+    """The name of a prediction file and what detected."""
+
+    name: str
+    sources: tuple[SubmissionSource, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BoardScore:
     """What a leaderboard said. Its H-mean is a mean over images, and need not equal 2PR/(P+R)."""
 
@@ -163,6 +171,18 @@ def list_submissions(storage: RDBStorage) -> list[SubmissionRecord]:
     query = select(SUBMISSIONS).order_by(SUBMISSIONS.c.created, SUBMISSIONS.c.sha256)
     with read_transaction(storage.engine) as connection:
         return [_as_record(row) for row in connection.execute(query)]
+
+
+def list_written(storage: RDBStorage) -> list[WrittenFrom]:
+    """Of all submissions what they were made of, without their scores, which take long to read."""
+    query = select(SUBMISSIONS.c.paths, SUBMISSIONS.c.sources).order_by(
+        SUBMISSIONS.c.created, SUBMISSIONS.c.sha256
+    )
+    with read_transaction(storage.engine) as connection:
+        rows = connection.execute(query).all()
+    return [
+        WrittenFrom(json.loads(paths)[0].rpartition("/")[2], _sources(sources)) for paths, sources in rows
+    ]
 
 
 def record_board_score(
@@ -243,13 +263,17 @@ def _as_record(row: Row[Any]) -> SubmissionRecord:
         stored = json.loads(local)
         values["local"] = LocalScores(stored["scores"], stored["hmean_crossfit"], _unpacked(hmeans or b""))
     values["paths"] = tuple(json.loads(values["paths"]))
-    values["sources"] = tuple(SubmissionSource(*each) for each in json.loads(values["sources"]))
+    values["sources"] = _sources(values["sources"])
     values["settings"] = json.loads(values["settings"])
     return SubmissionRecord(**values)
 
 
 def _sources_json(sources: Sequence[SubmissionSource]) -> str:
     return json.dumps([[each.source, each.study_uuid] for each in sources])
+
+
+def _sources(stored: str) -> tuple[SubmissionSource, ...]:
+    return tuple(SubmissionSource(*each) for each in json.loads(stored))
 
 
 def _packed(hmeans: Mapping[int, float]) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import mimetypes
+import shutil
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -13,10 +14,15 @@ import optuna
 from optuna.artifacts import ArtifactMeta, FileSystemArtifactStore, get_all_artifact_meta
 from optuna.storages import RDBStorage
 
+from optdet.atomic import atomic_file
 from optdet.errors import OptdetError
-from optdet.store.attribute_rows import set_system_attributes
+from optdet.store.attribute_rows import replace_study_attributes, set_system_attributes
+from optdet.store.places import Places
+from optdet.store.references import references_of, references_of_others
+from optdet.tuning import attributes as attr
 
 _BYTES = "application/octet-stream"
+_PREFIX = "artifacts:"
 
 
 def attached_names(storage: RDBStorage, owner: optuna.Study | optuna.Trial) -> frozenset[str]:
@@ -41,11 +47,63 @@ def attach(
         try:
             _complete(store, folder / (there | new)[path.name].artifact_id, path)
         except OSError as error:
-            raise OptdetError(
-                f"{path.name} cannot be copied there ({error.strerror})",
-                where=str(folder),
-                fix="check the folder and the free space",
-            ) from error
+            raise _not_copied(path, folder, error) from error
+
+
+def attach_anew(storage: RDBStorage, study: optuna.Study, places: Places, path: Path) -> None:
+    """Attach a file to a study in place of the one that has its name there; OptdetError where it cannot be
+    copied, or another database of the root cannot be asked whether it shows the former one.
+
+    Whoever looks meanwhile, or after a kill, finds the former or the new one, whole. What a kill leaves of
+    them goes with `study clean`.
+    """
+    folder, meta = places.artifacts_dir, _described(path.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    if path.read_bytes() in _contents(storage, study, folder, path.name):
+        return
+    try:
+        with atomic_file(folder / meta.artifact_id) as file, path.open("rb") as read:
+            shutil.copyfileobj(read, file)
+        gone = replace_study_attributes(
+            storage,
+            study._study_id,
+            _PREFIX,
+            _attributes([meta]),
+            replaces=lambda stored: json.loads(stored)["filename"] == path.name,
+        )
+        # Until then nobody named the file: a `study clean` at this moment has removed it.
+        _complete(FileSystemArtifactStore(str(folder)), folder / meta.artifact_id, path)
+    except OSError as error:
+        raise _not_copied(path, folder, error) from error
+    _remove_unnamed(storage, places, [key.removeprefix(_PREFIX) for key in gone])
+
+
+def _contents(storage: RDBStorage, study: optuna.Study, folder: Path, name: str) -> list[bytes]:
+    """The file that is attached under a name, if it is there."""
+    paths = [
+        folder / meta.artifact_id
+        for meta in get_all_artifact_meta(study, storage=storage)
+        if meta.filename == name
+    ]
+    return [path.read_bytes() for path in paths if path.is_file()] if len(paths) == 1 else []
+
+
+def _remove_unnamed(storage: RDBStorage, places: Places, artifact_ids: Sequence[str]) -> None:
+    """A copy of a study, also one in another database, shows the same files."""
+    known = references_of(storage, map_key=attr.MAP_KEY)
+    for others in references_of_others(places.root, storage, map_key=attr.MAP_KEY).values():
+        known |= others
+    for artifact_id in artifact_ids:
+        if artifact_id not in known.artifacts:
+            (places.artifacts_dir / artifact_id).unlink(missing_ok=True)
+
+
+def _not_copied(path: Path, folder: Path, error: OSError) -> OptdetError:
+    return OptdetError(
+        f"{path.name} cannot be copied there ({error.strerror})",
+        where=str(folder),
+        fix="check the folder and the free space",
+    )
 
 
 def _described(name: str) -> ArtifactMeta:
@@ -56,12 +114,17 @@ def _described(name: str) -> ArtifactMeta:
 def _register(
     storage: RDBStorage, owner: optuna.Study | optuna.Trial, artifacts: Sequence[ArtifactMeta]
 ) -> None:
-    values = {f"artifacts:{meta.artifact_id}": json.dumps(asdict(meta)) for meta in artifacts}
+    values = _attributes(artifacts)
     if isinstance(owner, optuna.Trial):
         set_system_attributes(storage, owner._trial_id, values)
         return
     for name, value in values.items():
         storage.set_study_system_attr(owner._study_id, name, value)
+
+
+def _attributes(artifacts: Sequence[ArtifactMeta]) -> dict[str, str]:
+    """As Optuna keeps them."""
+    return {f"{_PREFIX}{meta.artifact_id}": json.dumps(asdict(meta)) for meta in artifacts}
 
 
 def _complete(store: FileSystemArtifactStore, attached: Path, path: Path) -> None:

@@ -15,6 +15,7 @@ SEARCH = "optdet:search"
 DATA_STATES = "optdet:data:"  # and a digest of the sources: the states that they were in, the newest last
 OUT_OF_FOLD = "optdet:out_of_fold"  # what tuning on the pooled maps of a fold study gave
 WARM_START = "optdet:warm_start"  # what of another study was queued behind the file's own queue
+SETTINGS_FROM = "optdet:settings_from"  # the study, UUID and trial that its settings are of
 COPIED_FROM = "optdet:copied_from"  # the UUID there; on a study that is not ready: the copy was cut short
 
 # Of a trial that goes on with the weights of another, from the moment it is queued, beside its config.

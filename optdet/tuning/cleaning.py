@@ -31,6 +31,7 @@ from optdet.store.study_trials import RETIRED
 from optdet.tuning import attributes as attr
 from optdet.tuning.background import read_run, run_folders
 from optdet.tuning.housekeeping import best_trials
+from optdet.tuning.links import write_links
 from optdet.tuning.removal import n_bytes, remove, remove_empty
 from optdet.tuning.study import Database, OpenStudy, all_studies, load_study, outer_studies
 
@@ -164,15 +165,17 @@ def _is_known(run_dir: Path, known: References) -> bool:
 
 
 def _pictures(places: Places) -> list[Path]:
+    """Those that were written whole."""
     folder = places.artifacts_dir
-    return sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted(path for path in found if path.is_file() and not path.name.endswith(SUFFIX))
 
 
 def _unfinished(places: Places, name: str | None) -> Iterator[Path]:
     if name is not None:
         yield from places.runs_of(name).rglob(f".*{SUFFIX}")
         return
-    for folder in (places.runs_dir, places.cache_dir, places.data_dir):
+    for folder in (places.runs_dir, places.cache_dir, places.data_dir, places.artifacts_dir):
         yield from folder.rglob(f".*{SUFFIX}")
     yield from places.root.glob(".smoke-*")
 
@@ -238,4 +241,5 @@ def _drop_rows(database: Database, *, dry_run: bool) -> list[Waste]:
         for name in inner:
             with named_lock(database.storage, f"optdet:inner:{name}"), contextlib.suppress(KeyError):
                 optuna.delete_study(study_name=name, storage=database.storage)
+        write_links(database.storage)
     return [Waste(ROWS, gone, 0) for gone in (*sorted(stored - known), *inner)]

@@ -1,8 +1,4 @@
-"""optuna-dashboard on this machine, with the artifacts of a root: pictures and curves beside the trials.
-
-The dashboard opens the database for itself, by its URL. Its reads then stay plain readers, where a storage of
-optdet's would take SQLite's write lock for each of them, which running workers need.
-"""
+"""optuna-dashboard on this machine, with the artifacts of a root: pictures and curves beside the trials."""
 
 from __future__ import annotations
 
@@ -14,15 +10,15 @@ from ipaddress import ip_address
 from pathlib import Path
 from socket import AF_INET6
 from socketserver import ThreadingMixIn
+from urllib.request import urlopen
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-import optuna_dashboard
-from optuna.artifacts import FileSystemArtifactStore
-
 from optdet.errors import OptdetError
+from optdet.tuning.dashboard_pages import dashboard_pages
 
 N_PORTS_TRIED = 20
 _LAST_PORT = 65535
+_PREPARE_S = 60.0
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -57,10 +53,26 @@ class Dashboard:
     def url(self) -> str:
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/"
 
+    def url_of(self, study_id: int) -> str:
+        """The page of a study."""
+        return f"{self.url}dashboard/studies/{study_id}"
+
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach it: the dashboard asks nobody for a password."""
         return is_loopback(self.host)
+
+    def prepare(self, study_id: int) -> None:
+        """Ask for a study's page in the background: of a large one its trials and importances take seconds
+        the first time."""
+        api = f"{self.url}api/studies/{study_id}"
+
+        def ask() -> None:
+            with contextlib.suppress(OSError):
+                for path in (api, f"{api}/param_importances"):
+                    urlopen(path, timeout=_PREPARE_S).close()
+
+        threading.Thread(target=ask, daemon=True).start()
 
     def serve(self) -> None:
         """Answer until interrupted; a Ctrl-C is how it ends, not an error.
@@ -95,11 +107,8 @@ def open_dashboard(url: str, artifacts_dir: Path, *, host: str, port: int) -> Da
             where=str(artifacts_dir),
             fix="make it writable, or name another root with --root",
         ) from error
-    # Optuna formats the URL as a template: a brace in a path must be doubled.
-    template = url.replace("{", "{{").replace("}", "}}")
-    pages = optuna_dashboard.wsgi(template, FileSystemArtifactStore(str(artifacts_dir)))
     server = _bind(host, port)
-    server.set_app(pages)
+    server.set_app(dashboard_pages(url, artifacts_dir))
     return Dashboard(server, host)
 
 

@@ -28,6 +28,7 @@ from optdet.store.registry import forget_study
 from optdet.store.study_trials import RETIRED
 from optdet.tuning import attributes as attr
 from optdet.tuning.background import processes, runs_in
+from optdet.tuning.links import write_links
 from optdet.tuning.removal import n_bytes, remove, remove_empty
 from optdet.tuning.study import Database, all_studies
 
@@ -98,6 +99,7 @@ def delete_study(database: Database, name: str) -> Doomed:
     if uuid is not None:
         forget_study(database.storage, uuid.removeprefix(RETIRED))
     optuna.delete_study(study_name=name, storage=database.storage)
+    write_links(database.storage)
     return doomed
 
 

@@ -27,17 +27,19 @@ from optdet.training.budget import Budget, Pace, planned_epochs, updates_behind
 from optdet.tuning import attributes as attr
 from optdet.tuning.fold_members import FOLD
 from optdet.tuning.results import config_of
-from optdet.tuning.study import OpenStudy
+from optdet.tuning.study import OpenStudy, TrialOrigin
 
 
 @dataclass(frozen=True, slots=True)
 class FoldBase:
-    """What every fold is trained with: settings, how long, and what to call their origin."""
+    """What every fold is trained with: settings, how long, and what to call their origin, which is a trial
+    or a file."""
 
     config: Config
     budget: Budget
     title: str
     notes: tuple[str, ...] = ()
+    origin: TrialOrigin | None = None
 
 
 def base_of_trial(study: OpenStudy, trial: FrozenTrial) -> FoldBase:
@@ -65,7 +67,8 @@ def base_of_trial(study: OpenStudy, trial: FrozenTrial) -> FoldBase:
     if attr.EXTENDED_FROM in trial.user_attrs:
         number = trial.user_attrs[attr.EXTENDED_FROM]
         notes.append(f"{title} began with the weights of trial {number}; folds are trained from nothing")
-    return FoldBase(config, Budget(updates, an_epoch or updates / epoch), title, tuple(notes))
+    budget = Budget(updates, an_epoch or updates / epoch)
+    return FoldBase(config, budget, title, tuple(notes), TrialOrigin(study.name, study.uuid, trial.number))
 
 
 def base_of_config(path: Path, *, data_root: Path, data_dir: Path) -> FoldBase:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import optuna
 from optuna.storages import RDBStorage
@@ -22,8 +22,12 @@ from optdet.structures import Thresholds
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
 from optdet.tuning.fold_members import FOLD, varies_fold
+from optdet.tuning.graphs import show_best, show_tried
+from optdet.tuning.links import write_links
+from optdet.tuning.notes import write_search_note
 from optdet.tuning.space import distributions, is_inside, space_of
 from optdet.tuning.study import OpenStudy
+from optdet.tuning.tried import Tried
 
 
 def sweep_finished(study: OpenStudy) -> None:
@@ -45,7 +49,8 @@ def best_trials(study: OpenStudy, n_trials: int) -> list[FrozenTrial]:
 
 
 def keep_best(study: OpenStudy) -> None:
-    """Drop cached maps of all but the best trials, and store the best ones' threshold tuning as studies."""
+    """Drop cached maps of all but the best trials, store the best ones' threshold tuning as studies, and show
+    the best one's landscape and links to these studies in the dashboard."""
     keep = study.config.keep
     ranked = _ranked(study)
     kept = {trial.user_attrs.get(attr.MAP_KEY) for trial in ranked[: keep.maps]}
@@ -58,6 +63,9 @@ def keep_best(study: OpenStudy) -> None:
         if inner_study_name(study.name, trial.number) not in ready:
             save_inner_study(study, trial)
     _drop_inner_studies(study, ranked[keep.inner_studies :])
+    if ranked and not varies_fold(study):  # of folds none is the best
+        show_best(study, ranked[0])
+    write_links(study.storage)
 
 
 def _ranked(study: OpenStudy) -> list[FrozenTrial]:
@@ -91,10 +99,20 @@ def inner_study_name(study: str, number: int) -> str:
 def save_inner_study(study: OpenStudy, trial: FrozenTrial) -> str:
     """A trial's threshold tuning as an Optuna study of its own, to be browsed; its name. Safe to repeat."""
     name = inner_study_name(study.name, trial.number)
-    space = space_of(study.config.base_config().postprocess.tune)
-    rows = load_inner_trials(study.storage, study.uuid, trial.number)
-    tried = [(row.thresholds, row.scores) for row in rows]
-    fill_inner_study(study.storage, name, f"{study.name}:{trial.number}", space, tried)
+    tune = study.config.base_config().postprocess.tune
+    tried = [
+        Tried(row.thresholds, row.scores)
+        for row in load_inner_trials(study.storage, study.uuid, trial.number)
+    ]
+
+    def describe(inner: optuna.Study) -> None:
+        in_use = trial.user_attrs.get(attr.THRESHOLDS)
+        show_tried(study.storage, inner._study_id, tried, f"{study.name}:{trial.number}", in_use=in_use)
+        write_search_note(study.storage, inner, tune)
+
+    fill_inner_study(
+        study.storage, name, f"{study.name}:{trial.number}", space_of(tune), tried, describe=describe
+    )
     return name
 
 
@@ -103,10 +121,15 @@ def fill_inner_study(
     name: str,
     of: str,
     space: dict[str, Dimension],
-    tried: Sequence[tuple[Thresholds, PRH]],
+    tried: Sequence[Tried],
+    *,
+    describe: Callable[[optuna.Study], None] = lambda inner: None,
 ) -> None:
     """Configurations and their scores as a study; one that was cut off is completed, a whole one left
-    alone. Workers that finish trials at once would complete it side by side, so one does at a time."""
+    alone. Workers that finish trials at once would complete it side by side, so one does at a time.
+
+    ``describe`` adds what the dashboard shows beside the trials, before the study counts as whole.
+    """
     with named_lock(storage, f"optdet:inner:{name}"):
         inner = optuna.create_study(
             storage=storage, study_name=name, direction="maximize", load_if_exists=True
@@ -115,7 +138,10 @@ def fill_inner_study(
             return
         inner.set_user_attr(attr.INNER_OF, of)
         left = tried[len(inner.get_trials(deepcopy=False)) :]
-        add_finished_trials(storage, inner._study_id, [_as_trial(space, *entry) for entry in left])
+        add_finished_trials(
+            storage, inner._study_id, [_as_trial(space, entry.thresholds, entry.scores) for entry in left]
+        )
+        describe(inner)
         inner.set_user_attr(attr.READY, True)
 
 

@@ -1,27 +1,31 @@
-"""What a study says of itself in optuna-dashboard."""
+"""What a study says of itself in optuna-dashboard.
+
+A note begins with a block that is kept true (see ``links``): the study's name, and links to others.
+What follows is written once, when the study is made.
+"""
 
 from __future__ import annotations
 
-import shlex
-
 import optuna
-from optuna_dashboard import save_note
+from optuna.storages import RDBStorage
 
 from optdet.config import Config, TuneConfig
 from optdet.config_io import differences
+from optdet.metrics.scores import METRIC_NAMES
 from optdet.phrases import counted
 from optdet.settings_yaml import dump_yaml
-from optdet.store.places import Places
+from optdet.store.dashboard_rows import save_note
+from optdet.structures import Metric
 from optdet.study_config import StudyConfig
+from optdet.tuning.links import write_links
+from optdet.tuning.note_block import block
 
 
-def write_study_note(study: optuna.Study, config: StudyConfig, url: str, places: Places) -> None:
-    """A note that says what the study is, and how its pictures are seen; ``url`` is shown as it is."""
+def write_study_note(storage: RDBStorage, study: optuna.Study, config: StudyConfig) -> None:
+    """A note that says what the study is."""
     space = {name: dimension.model_dump(exclude_defaults=True) for name, dimension in config.space.items()}
     images = "images left out of the tuning" if config.objective == "crossfit" else "the same images"
     lines = [
-        f"# {config.name}",
-        "",
         config.description or "A study of text detectors.",
         "",
         "- **value**: competition-profile macro H-mean on the validation images, at thresholds tuned for the "
@@ -31,11 +35,10 @@ def write_study_note(study: optuna.Study, config: StudyConfig, url: str, places:
         f"- **search**: {config.sampler.name} sampler, {config.pruner.name} pruner, {config.trials} trials, "
         f"seed {config.seed}",
         "",
-        "Each complete trial carries its learning curve, the landscape of its thresholds and validation "
-        "images with ground truth, detections and the probability map, under *Artifacts*. They are shown by "
-        "`optdet dashboard`, or by:",
-        "",
-        *_dashboard_command(url, places),
+        "Each complete trial carries its learning curve, the landscape of its thresholds, a table of images "
+        "and validation images with ground truth, detections and the probability map, under *Artifacts*: "
+        "`optdet dashboard` shows them, and `optuna-dashboard` with `--artifact-dir`, the folder `artifacts` "
+        "of the study's root.",
         "",
         "## Space",
         "```yaml",
@@ -46,7 +49,7 @@ def write_study_note(study: optuna.Study, config: StudyConfig, url: str, places:
         dump_yaml(differences(config.base_config())).strip(),
         "```",
     ]
-    save_note(study, "\n".join(lines))
+    _write(storage, study, lines)
 
 
 def _budget(config: Config) -> str:
@@ -55,45 +58,41 @@ def _budget(config: Config) -> str:
 
 
 def write_search_note(
+    storage: RDBStorage,
     study: optuna.Study,
-    of: str,
     tune: TuneConfig,
     *,
-    n_queued: int,
-    n_images: int,
-    url: str,
-    places: Places,
+    metric: Metric = "competition",
+    n_images: int | None = None,
+    n_queued: int | None = None,
 ) -> None:
-    """The same of threshold tuning: what its trials are, and in which order they came."""
+    """The same of threshold tuning: what its trials are, and in which order they came.
+
+    ``n_images`` are those of the tuning, None for a trial's own validation images.
+    """
     space = tune.space.model_dump(mode="json", exclude_defaults=True)
-    trials = (
-        "some points of the lattice, first those in use, named candidates, the defaults and the best; all of "
-        "it is under *Artifacts*"
-    )
+    trials = "some points of the lattice, first those in use, named candidates, the defaults and the best"
     if tune.method != "exhaustive":
         trials = (
-            f"the first {n_queued} are queued: the thresholds in use, named candidates, the defaults and "
-            f"usual points; then those of the {tune.method} sampler"
+            f"{'the first' if n_queued is None else n_queued} are queued: the thresholds in use, named "
+            f"candidates, the defaults and usual points; then come those of the {tune.method} sampler"
         )
+    images = "the validation images" if n_images is None else counted(n_images, "image")
     lines = [
-        f"# Thresholds of {of}",
+        "What was tried on the probability maps of a frozen detector.",
         "",
-        f"- **value**: competition-profile macro H-mean on {n_images} images; nothing was trained",
+        f"- **value**: {METRIC_NAMES[metric]} macro H-mean on {images}; nothing was trained",
         f"- **trials**: {trials}",
         "- a trial without parameters lies outside the space: its thresholds are among its attributes",
-        "",
-        "Pictures of the landscape are under *Artifacts*, shown by `optdet dashboard`, or by:",
-        "",
-        *_dashboard_command(url, places),
         "",
         "## Space",
         "```yaml",
         dump_yaml(space).strip() if space else "# the default one",
         "```",
     ]
-    save_note(study, "\n".join(lines))
+    _write(storage, study, lines)
 
 
-def _dashboard_command(url: str, places: Places) -> list[str]:
-    command = shlex.join(["optuna-dashboard", url, "--artifact-dir", str(places.artifacts_dir)])
-    return ["```", command, "```"]
+def _write(storage: RDBStorage, study: optuna.Study, lines: list[str]) -> None:
+    save_note(storage, study._study_id, "\n".join([block(""), "", *lines]))
+    write_links(storage)

@@ -35,7 +35,9 @@ from optdet.store.heartbeat import Heartbeat
 from optdet.store.leases import Full, Leases, SlotLost, Wait
 from optdet.tuning import attributes as attr
 from optdet.tuning.attachments import attach, attached_names
+from optdet.tuning.graphs import show_report
 from optdet.tuning.housekeeping import fill_inner_study
+from optdet.tuning.links import write_links
 from optdet.tuning.notes import write_search_note
 from optdet.tuning.postprocess import PostprocessReport
 from optdet.tuning.slot_trial import trial_of
@@ -77,13 +79,15 @@ class PostprocessStudy:
         the study's name. What is there stays."""
         study = self._open()
         name = study.study_name
+        storage = self.database.storage
         if report.landscapes:
-            tried = [(entry.thresholds, entry.scores) for entry in report.tuned.tried]
-            fill_inner_study(self.database.storage, name, self.title, self._search.space, tried)
+            fill_inner_study(storage, name, self.title, self._search.space, report.tuned.tried)
+        show_report(storage, study._study_id, report)
         with TemporaryDirectory() as folder:
             made = _pictures(report, attached_names(self.database.storage, study), Path(folder))
             with self._lock(name):
-                attach(self.database.storage, study, self.database.places.artifacts_dir, made)
+                attach(storage, study, self.database.places.artifacts_dir, made)
+        write_links(storage)
         return name
 
     def _lock(self, name: str) -> AbstractContextManager[None]:
@@ -113,14 +117,14 @@ class PostprocessStudy:
         return study
 
     def _write_note(self, study: optuna.Study) -> None:
+        task = self._search.task
         write_search_note(
+            self.database.storage,
             study,
-            self.title,
-            self._search.task.search,
+            task.search,
+            metric=task.metric,
+            n_images=len(task.scorers),
             n_queued=len(self._search.queue),
-            n_images=len(self._search.task.scorers),
-            url=self.database.shown,
-            places=self.database.places,
         )
 
     def _run(self, study: optuna.Study, on_trial: OnTrial | None) -> None:

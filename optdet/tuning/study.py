@@ -75,6 +75,15 @@ class OpenStudy:
         return len(self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
 
 
+@dataclass(frozen=True, slots=True)
+class TrialOrigin:
+    """A trial that something was made of, known also where its study was renamed or another has its name."""
+
+    study: str
+    uuid: str
+    trial: int
+
+
 def open_database(storage: str | None, root: str | None = None, *, create: bool = False) -> Database:
     """The storage that a command works on; ``storage`` is a URL, a path, or None for the usual place."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # what is done is said by the commands

@@ -11,10 +11,9 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import filelock
 import optuna
@@ -29,9 +28,8 @@ from optdet.store.registry import forget_study
 from optdet.store.root_users import note_database
 from optdet.store.study_index import StudyRow, list_studies
 from optdet.store.study_rows import StudyRows, read_rows, write_rows
-from optdet.study_config import StudyConfig
 from optdet.tuning import attributes as attr
-from optdet.tuning.notes import write_study_note
+from optdet.tuning.links import write_links
 from optdet.tuning.study import Database, OpenStudy
 from optdet.tuning.submission_copy import copy_submissions
 
@@ -82,6 +80,7 @@ def copy_study(study: OpenStudy, target: Database, name: str | None = None) -> C
             copy = optuna.load_study(storage=target.storage, study_name=name)
             copy.set_user_attr(attr.READY, True)
         _marker(target.places.runs_of(name), new_uuid).unlink(missing_ok=True)
+        write_links(target.storage)
     return Copied(name, len(rows[0].trials), len(rows) - 1, n_submissions, shares_files)
 
 
@@ -170,7 +169,6 @@ def _as_copy(
     """The rows as the target has them: names, roots and paths changed, everything else as it was."""
     outer, *inner = rows
     config = study.config.model_copy(update={"name": name})
-    note = _own_note(study)
     changed = outer.changed(
         name=name,
         user_attrs={
@@ -179,8 +177,7 @@ def _as_copy(
             attr.DATA_ROOT: Path(os.path.relpath(study.data_root, target.places.root.absolute())).as_posix(),
             attr.COPIED_FROM: study.uuid,
         },
-        system_attrs=_note_attrs(config, target) if note else {},
-        without=(attr.READY, *note),
+        without=(attr.READY,),
     )
     old_runs, new_runs = f"runs/{study.name}/", f"runs/{name}/"
 
@@ -193,19 +190,4 @@ def _as_copy(
 def _inner_copy(rows: StudyRows, study: OpenStudy, name: str) -> StudyRows:
     number = rows.user_attr(attr.INNER_OF).rpartition(":")[2]
     own = rows.name.removeprefix(study.name)  # as ".t0007.postprocess"
-    return rows.changed(name=name + own, user_attrs={attr.INNER_OF: f"{name}:{number}"}, system_attrs={})
-
-
-def _own_note(study: OpenStudy) -> Mapping[str, Any]:
-    """The study's note, which names its database; nothing where somebody has written another one."""
-    written = _note_attrs(study.config, study.database)
-    stored = study.storage.get_study_system_attrs(study.study_id)
-    return written if all(stored.get(key) == value for key, value in written.items()) else {}
-
-
-def _note_attrs(config: StudyConfig, database: Database) -> dict[str, Any]:
-    """The attributes in which optuna-dashboard keeps a note."""
-    storage = optuna.storages.InMemoryStorage()
-    blank = optuna.create_study(storage=storage)
-    write_study_note(blank, config, database.shown, database.places)
-    return storage.get_study_system_attrs(blank._study_id)
+    return rows.changed(name=name + own, user_attrs={attr.INNER_OF: f"{name}:{number}"})

@@ -9,6 +9,7 @@ import os
 import re
 import uuid
 from collections.abc import Mapping
+from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,6 +28,7 @@ from optdet.store.study_index import list_studies
 from optdet.study_config import StudyConfig
 from optdet.study_io import one_trial_study
 from optdet.tuning import attributes as attr
+from optdet.tuning import notes
 from optdet.tuning.definition import (
     can_be_completed,
     check_grid,
@@ -34,7 +36,7 @@ from optdet.tuning.definition import (
     links_of_queue,
     with_queue_of,
 )
-from optdet.tuning.study import Database, outer_studies, require_whole
+from optdet.tuning.study import Database, TrialOrigin, outer_studies, require_whole
 from optdet.validation import validate
 
 if TYPE_CHECKING:
@@ -47,10 +49,12 @@ def create_study(
     *,
     data_root: Path | None = None,
     warm_start: WarmStart | None = None,
+    settings_from: TrialOrigin | None = None,
 ) -> Literal["created", "exists"]:
     """Make a study, or find the same one there; OptdetError where another has its name.
 
-    What ``warm_start`` queues is chosen when the study is made, and never again.
+    What ``warm_start`` queues is chosen when the study is made, and never again. ``settings_from`` is told in
+    its note, and decides nothing.
     """
     # Not above: reading a study needs no torch, which this brings.
     from optdet.tuning.preflight import check_backbones
@@ -76,6 +80,8 @@ def create_study(
             # Half made, and of another definition, whose queue it may have: nothing was run in it yet.
             optuna.delete_study(storage=database.storage, study_name=config.name)
             study = _new_or_there(database, config.name)
+        if settings_from is not None:
+            study.set_user_attr(attr.SETTINGS_FROM, asdict(settings_from))
         _complete(study, config, database, data_root or Path(), warmed)
     return "created"
 
@@ -130,9 +136,6 @@ def _complete(
     warmed: Mapping[str, Any] | None,
 ) -> None:
     """Everything that a study needs before its first trial; safe to repeat after a kill at any point."""
-    # Not above: it brings the dashboard, which takes a tenth of a second.
-    from optdet.tuning.notes import write_study_note
-
     stored = os.path.relpath(data_root.absolute(), database.places.root.absolute())
     study.set_user_attr(attr.UUID, study.user_attrs.get(attr.UUID) or str(uuid.uuid4()))
     if warmed is not None:
@@ -143,7 +146,7 @@ def _complete(
     links = links_of_queue(config, warmed)
     for number in range(len(study.get_trials(deepcopy=False)), len(whole.queue)):
         study.enqueue_trial(dict(whole.queue[number]), user_attrs=links[number])
-    write_study_note(study, whole, database.shown, database.places)
+    notes.write_study_note(database.storage, study, whole)
     study.set_user_attr(attr.READY, True)
 
 

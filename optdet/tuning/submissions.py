@@ -37,6 +37,7 @@ from optdet.store.submissions import (
 )
 from optdet.store.url import file_of, parse_url, storage_url
 from optdet.structures import SubmissionSource
+from optdet.tuning.links import write_links
 from optdet.tuning.study import Database, open_database
 from optdet.tuning.submission_places import content_of, stored_path
 
@@ -95,7 +96,10 @@ def register(database: Database, written: WrittenPredictions, about: About) -> S
         origin=about.origin if about.origin != written.sha256 else None,
         local=about.local,
     )
-    return save_submission(database.storage, record)
+    saved = save_submission(database.storage, record)
+    if len(record.sources) > 1:
+        write_links(database.storage)  # the notes of an ensemble's members name it
+    return saved
 
 
 def try_to_register(

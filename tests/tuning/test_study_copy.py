@@ -239,15 +239,17 @@ def test_within_one_root_under_the_same_name_the_files_are_shared(original, tmp_
     close_storage(other.storage)
 
 
-def test_the_note_names_the_new_place_unless_somebody_wrote_another(original, target):
-    copy_study(original, target)
-    note = get_note(load_study(target, "mine").study)
-    assert target.shown in note
-    assert str(target.places.artifacts_dir) in note
-    assert original.database.shown not in note
-    save_note(original.study, "my own words")
+def test_the_note_is_the_copys_own_and_what_somebody_wrote_comes_along(original, target):
+    save_inner_study(original, original.study.trials[0])
     copy_study(original, target, "mine-2")
-    assert get_note(load_study(target, "mine-2").study) == "my own words"
+    copy, inner = load_study(target, "mine-2"), inner_study_name("mine-2", 0)
+    note, inner_id = get_note(copy.study), target.storage.get_study_id_from_name(inner)
+    assert "# mine-2\n" in note
+    assert f"[{inner}](/dashboard/studies/{inner_id})" in note
+    assert "mine.t0000" not in note
+    save_note(original.study, "my own words")
+    copy_study(original, target, "mine-3")
+    assert get_note(load_study(target, "mine-3").study) == "my own words"
 
 
 def refused(message, *arguments):
