@@ -73,7 +73,7 @@ def report(
     for note in made.notes:
         typer.echo(f"note: {note}", err=True)
     if attach:
-        from optdet.tuning import attachments
+        from optdet.tuning.attachments import attach_anew
 
-        attachments.attach(study.storage, study.study, study.places.artifacts_dir, [out])
+        attach_anew(study.storage, study.study, study.places, out, name="report.html")
     typer.echo(f"wrote {out}: {file_size(n_bytes)}, {len(made.data['images'])} images")

@@ -50,16 +50,20 @@ def attach(
             raise _not_copied(path, folder, error) from error
 
 
-def attach_anew(storage: RDBStorage, study: optuna.Study, places: Places, path: Path) -> None:
-    """Attach a file to a study in place of the one that has its name there; OptdetError where it cannot be
-    copied, or another database of the root cannot be asked whether it shows the former one.
+def attach_anew(
+    storage: RDBStorage, study: optuna.Study, places: Places, path: Path, *, name: str | None = None
+) -> None:
+    """Attach a file to a study in place of the one that has its name there, or the given ``name``.
+
+    OptdetError where it cannot be copied, or another database of the root cannot be asked whether it shows
+    the former one.
 
     Whoever looks meanwhile, or after a kill, finds the former or the new one, whole. What a kill leaves of
     them goes with `study clean`.
     """
-    folder, meta = places.artifacts_dir, _described(path.name)
+    folder, meta = places.artifacts_dir, _described(name or path.name)
     folder.mkdir(parents=True, exist_ok=True)
-    if path.read_bytes() in _contents(storage, study, folder, path.name):
+    if path.read_bytes() in _contents(storage, study, folder, meta.filename):
         return
     try:
         with atomic_file(folder / meta.artifact_id) as file, path.open("rb") as read:
@@ -69,7 +73,7 @@ def attach_anew(storage: RDBStorage, study: optuna.Study, places: Places, path: 
             study._study_id,
             _PREFIX,
             _attributes([meta]),
-            replaces=lambda stored: json.loads(stored)["filename"] == path.name,
+            replaces=lambda stored: json.loads(stored)["filename"] == meta.filename,
         )
         # Until then nobody named the file: a `study clean` at this moment has removed it.
         _complete(FileSystemArtifactStore(str(folder)), folder / meta.artifact_id, path)

@@ -9,6 +9,10 @@ import re
 import shutil
 
 import pytest
+from optuna.artifacts import get_all_artifact_meta
+
+from optdet.store.engine import close_storage
+from optdet.tuning.study import load_study, open_database
 
 
 def data_of(path):
@@ -53,6 +57,24 @@ def test_the_commands_on_the_page_give_the_score_again(reported, run_in):
     scores = json.loads(run_in(folder)(*evaluate.split()[1:], "--json").out)
     best = json.loads(run_in(folder)("study", "best", "tiny", "--json").out)
     assert scores["competition"]["macro"]["hmean"] == best["value"]
+
+
+def test_the_study_keeps_one_report_the_newest(reported, run_in):
+    folder, _ = reported
+
+    def kept():
+        database = open_database(str(folder / "studies" / "optdet.db"))
+        study = load_study(database, "tiny")
+        metas = get_all_artifact_meta(study.study, storage=database.storage)
+        files = [
+            folder / "studies" / "artifacts" / m.artifact_id for m in metas if m.filename == "report.html"
+        ]
+        close_storage(database.storage)
+        return [file.read_bytes() for file in files]
+
+    assert kept() == [(folder / "out" / "tiny.html").read_bytes()]
+    assert run_in(folder)("report", "tiny", "--out", "second.html", "--images", "0").code == 0
+    assert kept() == [(folder / "second.html").read_bytes()]
 
 
 def test_without_images_the_rest_is_there(reported, run_in):
