@@ -23,11 +23,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 # Before torch is imported. Small networks run no faster on more threads, and where other work has the cores,
 # threads that wait for one another are many times slower.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+# How long an example takes says more of what else the machine does than of the code.
+settings.register_profile("optdet", deadline=None)
+settings.load_profile("optdet")
 
 
 @pytest.hookimpl(tryfirst=True)
