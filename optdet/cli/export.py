@@ -38,8 +38,8 @@ def export(
 ) -> None:
     """Write a detector's network into an ONNX file, with its preprocessing and thresholds as metadata.
 
-    It takes RGB pixels of 0..255 and gives the probability map. The map of a validation image is compared
-    with torch's: where onnxruntime gives another, nothing is written. The file is a SOURCE itself.
+    The network takes RGB pixels of 0..255 and gives the probability map. That of a validation image is
+    compared with torch's: where onnxruntime gives another, nothing is written. The file is a SOURCE itself.
 
     Examples:
 

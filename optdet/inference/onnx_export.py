@@ -186,7 +186,9 @@ def _largest_difference(
         try:
             (found,) = session.run([OUTPUT], {INPUT: batch})
         except Exception as error:  # onnxruntime's own classes derive from nothing more special
-            raise OptdetError(f"onnxruntime cannot run the exported network: {error}", where=name) from error
+            raise OptdetError(
+                f"onnxruntime cannot run the exported network: {' '.join(str(error).split())}", where=name
+            ) from error
         largest = max(largest, _difference(found, maps))
     if not largest <= TOLERANCE:
         raise OptdetError(

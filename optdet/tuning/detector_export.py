@@ -108,7 +108,7 @@ def export_detector(
     torch's. OptdetError for that, for a source that is no network of ours, and where the file exists.
     """
     _require_free(wanted)
-    onnx = require_onnx(str(wanted.out))
+    require_onnx(str(wanted.out))
     opened = open_detections(source, replace(options, device="cpu"))
     detector, config = _network(opened)
     thresholds = in_use(opened, wanted.changes, config=wanted.config) or opened.thresholds
@@ -120,15 +120,9 @@ def export_detector(
     if thresholds != opened.thresholds:
         origin = {name: value for name, value in origin.items() if name not in _OF_THE_THRESHOLDS}
     properties = _properties(opened.title, detector, config, thresholds, origin)
-    onnx.helper.set_model_props(network.model, properties)
-    network.model.producer_name, network.model.producer_version = "optdet", __version__
-    content = network.model.SerializeToString(deterministic=True)
-    wanted.out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(wanted.out) as file:
-        file.write(content)
     return DetectorExport(
         out=wanted.out,
-        n_bytes=len(content),
+        n_bytes=_write(network, properties, wanted.out),
         source=opened.title,
         preprocessing=detector.preprocessing,
         thresholds=thresholds,
@@ -139,6 +133,18 @@ def export_detector(
         opencv_difference=network.opencv_difference,
         notes=tuple(notes),
     )
+
+
+def _write(network: ExportedNetwork, properties: dict[str, str], out: Path) -> int:
+    """The bytes written."""
+    model = network.model
+    require_onnx(str(out)).helper.set_model_props(model, properties)
+    model.producer_name, model.producer_version = "optdet", __version__
+    content: bytes = model.SerializeToString(deterministic=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(out) as file:
+        file.write(content)
+    return len(content)
 
 
 def _notes(

@@ -171,14 +171,6 @@ def test_json_and_thresholds_of_ones_own(learnt, optdet, tmp_path):
     assert "is an export of optdet, with settings of its own: --size is not used" in said
 
 
-def test_every_property_is_documented(learnt, optdet, tmp_path, studied):
-    out = tmp_path / "detector.onnx"
-    told = json.loads(optdet("export", "tiny", "--onnx", out, "--json", cwd=studied[0]).out)
-    (table,) = re.findall(r"^\| metadata \| \|\n(.*?)\n\n", README, re.M | re.S)
-    named = set(re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in table.splitlines())))
-    assert named == set(told["metadata"])
-
-
 def test_a_view_on_another_side(learnt, optdet, tmp_path):
     for name, options in (("free.onnx", ()), ("opencv.onnx", ("--opencv",))):
         ran = optdet("export", "detector.pt", "--onnx", tmp_path / name, *options, cwd=learnt)

@@ -188,6 +188,23 @@ def test_an_operator_that_onnx_does_not_have(detector: Detector, canvas: NDArray
         export_network(detector, canvas)
 
 
+class UnknownToOpenCV(Neck):
+    def changed(self, features: Tensor) -> Tensor:
+        return features + torch.bernoulli(features.sigmoid()) * 0
+
+
+def test_a_network_that_opencv_cannot_run(
+    detector: Detector, canvas: NDArray[np.uint8], capfd: pytest.CaptureFixture[str]
+) -> None:
+    UnknownToOpenCV(detector)
+    assert export_network(detector, canvas).max_difference <= TOLERANCE
+    with pytest.raises(
+        OptdetError, match=r"OpenCV .+ cannot run this network: .+; export it without --opencv"
+    ):
+        export_network(detector, canvas, for_opencv=True)
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     monkeypatch.setitem(sys.modules, package, None)

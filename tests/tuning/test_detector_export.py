@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -89,6 +90,13 @@ def test_what_the_file_says_of_itself(finished: OpenStudy, exported: DetectorExp
     assert (exported.checked_on, exported.notes) == ("receipt_00000.jpg", ())
     assert 0 <= exported.max_difference <= onnx_export.TOLERANCE
     assert exported.n_bytes == exported.out.stat().st_size
+
+
+def test_every_property_is_in_the_readme(exported: DetectorExport) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"^\| metadata \| \|\n(.*?)\n\n", readme, re.M | re.S)
+    named = set(re.findall(r"`(\w+)`", "".join(row.split("|")[1] for row in table.splitlines())))
+    assert named == set(exported.properties)
 
 
 def test_other_thresholds_leave_the_trials_scores_out(
