@@ -27,34 +27,52 @@ function layoutOf(own) {
 // By default plotly.js from 4 on has a button that sends the data to its makers.
 const CONFIG = { displaylogo: false, responsive: true, showSendToCloud: false, plotlyServerURL: "", displayModeBar: false };
 
-async function drawInto(node, made) {
+function show(node, made) {
   if (made.empty) { node.textContent = made.empty; node.style.minHeight = "0"; return; }
   if (made.minWidth) node.style.minWidth = `${made.minWidth}px`;
-  await plotly();
-  await Plotly.react(node, made.traces, layoutOf(made.layout), CONFIG);
-  node.dataset.drawn = "";
+  Plotly.react(node, made.traces, layoutOf(made.layout), CONFIG);
 }
 
-async function sweepOf(data) {
-  const kind = document.getElementById("sweep-kind").value;
-  const sweep = data.sweeps.find((each) => each.title === kind);
-  sweep.charts = sweep.charts || await sweepCharts(sweep.view);
-  return sweep;
-}
+const sweepOf = (data) => data.sweeps.find((each) => each.title === document.getElementById("sweep-kind").value);
 
-async function draw(node, data) {
+// What is drawn into a place, by the elements that it goes to; of a landscape when its scores are unpacked.
+function chartsOf(node, data) {
   const name = node.dataset.chart;
   if (name === "slices") {
     if (!node.children.length) node.append(...data.axes.map(() => make("div", { class: "slice" })));
-    await Promise.all(data.axes.map((axis, i) => drawInto(node.children[i], slice(data, axis))));
-    node.dataset.drawn = "";
-  } else if (name === "heat") {
-    await drawInto(node, heat(await sweepOf(data), Number(document.getElementById("sweep-ratio").value)));
-  } else if (name === "front") {
-    await drawInto(node, front(await sweepOf(data)));
-  } else {
-    await drawInto(node, CHARTS[name](data));
+    return data.axes.map((axis, i) => [node.children[i], slice(data, axis)]);
   }
+  if (name === "heat") return [[node, heat(sweepOf(data), Number(document.getElementById("sweep-ratio").value))]];
+  if (name === "front") return [[node, front(sweepOf(data))]];
+  return [[node, CHARTS[name](data)]];
+}
+
+// Between two charts the browser shows what is there, and hears the reader.
+const pause = () => new Promise((resolve) => { setTimeout(resolve); });
+
+async function draw(node, data) {
+  if (["heat", "front"].includes(node.dataset.chart)) {
+    const sweep = sweepOf(data);
+    sweep.charts = sweep.charts || await sweepCharts(sweep.view);
+  }
+  await plotly();
+  for (const [target, made] of chartsOf(node, data)) {
+    show(target, made);
+    await pause();
+  }
+  node.dataset.drawn = "";
+  performance.mark(`drawn ${node.dataset.chart}`);
+}
+
+// One after the other, those in view first.
+let drawing = Promise.resolve();
+function enqueue(node, data) {
+  node.dataset.queued = "";
+  drawing = drawing.then(() => draw(node, data)).catch((error) => {
+    node.textContent = `This chart cannot be drawn: ${error.message}`;
+    console.error(error);
+  });
+  return drawing;
 }
 
 function sweepControls(data, redraw) {
@@ -75,22 +93,34 @@ function failed(error) {
   throw error;
 }
 
+// The rest in the reader's pauses: what is printed was drawn before.
+function drawTheRest(places, data) {
+  const idle = window.requestIdleCallback || setTimeout;
+  idle(() => {
+    const next = places.find((node) => !("queued" in node.dataset));
+    if (next) enqueue(next, data).then(() => drawTheRest(places, data));
+  });
+}
+
 async function main() {
   const data = JSON.parse(await unpacked("data"));
   const places = [...document.querySelectorAll("[data-chart]")];
-  const redraw = (names) => places.filter((node) => names.includes(node.dataset.chart)).forEach((node) => draw(node, data).catch(failed));
-  sweepControls(data, redraw);
+  sweepControls(data, (names) => places.filter((node) => names.includes(node.dataset.chart)).forEach((node) => enqueue(node, data)));
   const seen = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) {
-      if (isIntersecting) { seen.unobserve(target); draw(target, data).catch(failed); }
+      if (isIntersecting) { seen.unobserve(target); if (!("queued" in target.dataset)) enqueue(target, data); }
     }
-  }, { rootMargin: "300px" });
+  }, { rootMargin: "200px" });
   places.forEach((node) => seen.observe(node));
-  onTheme(() => places.filter((node) => theme.printing || "drawn" in node.dataset).forEach((node) => draw(node, data).catch(failed)));
+  onTheme(() => {
+    // At once: a browser prints what is there when it is told.
+    for (const node of places) if ("drawn" in node.dataset) for (const [target, made] of chartsOf(node, data)) show(target, made);
+  });
   trialTable(data);
   gallery(data);
   performance.mark("ready");
   document.documentElement.dataset.ready = "";
+  setTimeout(() => drawTheRest(places, data), 1500);
 }
 
 main().catch(failed);
