@@ -3,9 +3,10 @@
 const SYMBOLS = { complete: "circle", pruned: "x-thin-open" };
 const blue = () => (theme.dark() ? COLOURS.sky : COLOURS.blue);  // the darker one is lost on black
 const colourOf = (state) => ({ complete: blue(), pruned: COLOURS.orange, best: COLOURS.green }[state] || COLOURS.grey);
-const SHOWN_POINTS = 4000;  // as SVG; more are drawn by WebGL
+const SHOWN_POINTS = 1500;  // of a state: each costs the browser an element
 
-const several = (count) => (count > SHOWN_POINTS ? "scattergl" : "scatter");
+const least = (values) => values.reduce((a, b) => Math.min(a, b), Infinity);
+const most = (values) => values.reduce((a, b) => Math.max(a, b), -Infinity);
 const ink = () => (theme.dark() ? "#e4e4e4" : "#222");
 const faint = () => (theme.dark() ? "#3a3f45" : "#dcdfe3");
 
@@ -13,6 +14,14 @@ const faint = () => (theme.dark() ? "#3a3f45" : "#dcdfe3");
 function rowsWith(data, state) {
   const { trials } = data;
   return trials.number.map((_, i) => i).filter((i) => trials.state[i] === state && trials.value[i] !== null);
+}
+
+// Of very many the best half, and of the others every so many-th.
+function thinned(data, rows) {
+  if (rows.length <= SHOWN_POINTS) return rows;
+  const ranked = [...rows].sort((a, b) => data.trials.value[b] - data.trials.value[a]);
+  const half = SHOWN_POINTS / 2, rest = ranked.slice(half).sort((a, b) => a - b), step = rest.length / half;
+  return [...ranked.slice(0, half), ...Array.from({ length: half }, (_, i) => rest[Math.floor(i * step)])].sort((a, b) => a - b);
 }
 
 function pointText(data, i) {
@@ -35,12 +44,12 @@ function usefulRange(data) {
 
 // Values by place; what lies below the range stands at its foot, pointing down.
 function pointsOf(data, state, range, x) {
-  const rows = rowsWith(data, state);
+  const rows = thinned(data, rowsWith(data, state));
   const low = range ? range[0] + 0.02 * (range[1] - range[0]) : -Infinity;
   const below = rows.map((i) => data.trials.value[i] < low);
   const color = colourOf(state);
   return {
-    type: several(rows.length), mode: "markers", name: state, x: rows.map(x), hoverinfo: "text",
+    type: "scatter", mode: "markers", name: state, x: rows.map(x), hoverinfo: "text",
     y: rows.map((i, place) => (below[place] ? low : data.trials.value[i])), text: rows.map((i) => pointText(data, i)),
     marker: {
       color, size: 8, opacity: 0.85, symbol: below.map((is) => (is ? "triangle-down-open" : SYMBOLS[state])),
@@ -55,11 +64,16 @@ function history(data) {
   if (data.running_best) {
     const [x, y] = [[], []];
     for (const i of rowsWith(data, "complete")) {
+      if (y.length && data.trials.value[i] <= y[y.length - 1]) continue;
       x.push(data.trials.number[i]);
-      y.push(y.length ? Math.max(y[y.length - 1], data.trials.value[i]) : data.trials.value[i]);
+      y.push(data.trials.value[i]);
+    }
+    if (y.length) {
+      x.push(data.trials.number.at(-1));
+      y.push(y.at(-1));
     }
     traces.push({
-      type: several(x.length), mode: "lines", name: "best so far", x, y, hoverinfo: "skip",
+      type: "scatter", mode: "lines", name: "best so far", x, y, hoverinfo: "skip",
       line: { color: COLOURS.green, width: 2.5, shape: "hv" },
     });
   }
@@ -103,7 +117,7 @@ const log10 = (value) => Math.log(value) / Math.LN10;
 
 // Ticks of a logarithmic axis, which parallel coordinates do not have of their own.
 function logTicks(values) {
-  const [low, high] = [log10(Math.min(...values)), log10(Math.max(...values))];
+  const [low, high] = [log10(least(values)), log10(most(values))];
   const ticks = [];
   for (let power = Math.floor(low); power <= high; power++) {
     for (const step of high - low > 2 ? [1] : [1, 2, 5]) {
@@ -122,17 +136,17 @@ function dimension(axis, rows) {
     const places = axis.choices.map((_, place) => place);
     return { label: plain(label), values, tickvals: places, ticktext: axis.choices.map(plain), range: [-0.2, places.length - 0.8] };
   }
-  if (axis.log && Math.min(...values) > 0) return { label: plain(label), values: values.map(log10), ...logTicks(values) };
+  if (axis.log && least(values) > 0) return { label: plain(label), values: values.map(log10), ...logTicks(values) };
   return { label: plain(label), values };
 }
 
 function parallel(data) {
-  const rows = rowsWith(data, "complete").filter((i) => data.axes.every((axis) => axis.values[i] !== null));
+  const rows = thinned(data, rowsWith(data, "complete")).filter((i) => data.axes.every((axis) => axis.values[i] !== null));
   if (rows.length < 2) return { empty: "Two complete trials are needed." };
   const values = rows.map((i) => data.trials.value[i]);
   const dimensions = data.axes.map((axis) => dimension(axis, rows));
   dimensions.push({ label: "value", values, tickformat: ".4f" });
-  const [low, high] = usefulRange(data) || [Math.min(...values), Math.max(...values)];
+  const [low, high] = usefulRange(data) || [least(values), most(values)];
   return {
     traces: [{
       type: "parcoords", dimensions, labelfont: { color: ink(), size: 12 }, tickfont: { color: ink(), size: 11 },
@@ -169,7 +183,7 @@ function slice(data, axis) {
   const range = usefulRange(data);
   const place = (i) => (axis.choices && axis.values[i] !== null ? axis.choices[axis.values[i]] : axis.values[i]);
   const traces = ["pruned", "complete"].map((state) => ({ ...pointsOf(data, state, range, place), showlegend: false }));
-  const kind = axis.choices ? { type: "category" } : axis.log && Math.min(...there) > 0 ? powers(there) : { type: "linear", nticks: 5 };
+  const kind = axis.choices ? { type: "category" } : axis.log && least(there) > 0 ? powers(there) : { type: "linear", nticks: 5 };
   return {
     traces,
     layout: {
@@ -226,7 +240,7 @@ function costs(data) {
 function board(data) {
   const boards = [...new Set(data.board.map((each) => each.board))];
   const values = data.board.flatMap((each) => [each.local, each.score]);
-  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const [low, high] = [least(values), most(values)];
   const traces = boards.map((name, place) => {
     const rows = data.board.filter((each) => each.board === name);
     return {

@@ -30,7 +30,15 @@ const CONFIG = { displaylogo: false, responsive: true, showSendToCloud: false, p
 function show(node, made) {
   if (made.empty) { node.textContent = made.empty; node.style.minHeight = "0"; return; }
   if (made.minWidth) node.style.minWidth = `${made.minWidth}px`;
-  Plotly.react(node, made.traces, layoutOf(made.layout), CONFIG);
+  const layout = { ...layoutOf(made.layout), autosize: !theme.printing };
+  if (theme.printing) layout.width = paperWidth(node);
+  Plotly.react(node, made.traces, layout, CONFIG);
+}
+
+// In CSS pixels, of a page of A4 or Letter as report.css parts it.
+function paperWidth(node) {
+  if (node.classList.contains("slice")) return 220;
+  return node.closest(".wide") ? 680 : 335;
 }
 
 const sweepOf = (data) => data.sweeps.find((each) => each.title === document.getElementById("sweep-kind").value);

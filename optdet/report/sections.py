@@ -16,12 +16,15 @@ from optdet.tuning.fold_report import FoldReport
 from optdet.tuning.submission_list import SubmissionList, SubmissionRow
 
 _MAX_SUBMISSIONS = 60
+MANY = 1500
+"""Trials of a state that charts draw: ``SHOWN_POINTS`` of ``charts.js``."""
 
 
-def progress_section(n_curves: int, n_with_curves: int) -> Section:
+def progress_section(n_trials: int, n_curves: int, n_with_curves: int) -> Section:
     left_out = (
         f"{n_curves} of {n_with_curves} curves: the best, and the newest." if n_curves < n_with_curves else ""
     )
+    thinned = " Of so many trials the best are drawn, and a part of the others." if n_trials > MANY else ""
     return section(
         "progress",
         "How the search went",
@@ -30,7 +33,7 @@ def progress_section(n_curves: int, n_with_curves: int) -> Section:
             chart(
                 "history",
                 "Value by trial",
-                note="The line is the best so far; triangles lie below the frame.",
+                note=f"The line is the best so far; triangles lie below the frame.{thinned}",
             ),
             chart("curves", "H-mean by epoch", note=f"A curve that stops was pruned. {left_out}".strip()),
             class_="row",

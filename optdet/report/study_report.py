@@ -80,7 +80,7 @@ def study_report(
     boards = board_rows(related.submissions)
     own_folds = next((each for each in related.folds if each.study == study.name), None)
     parts = [
-        progress_section(len(drawn), sum(bool(trial.intermediate_values) for trial in trials)),
+        progress_section(len(trials), len(drawn), sum(bool(trial.intermediate_values) for trial in trials)),
         search_section(len(searched), columns["state"].count("complete"), len(found)),
         thresholds_section([each["title"] for each in seen.sweeps] if seen else [], why),
         None if seen is None else errors_section(seen.errors),
