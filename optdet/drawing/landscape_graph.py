@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from optdet.drawing.palette import BLACK, VERMILLION, hex_colour
+from optdet.drawing.palette import BLACK, VERMILLION, WHITE, hex_colour
 from optdet.drawing.scale import top_scale
 from optdet.drawing.sweep_landscape import scale_of
 from optdet.drawing.sweep_view import FloatArray, NamedPoint, SweepView
@@ -144,10 +144,10 @@ def _points(points: Sequence[NamedPoint], best: NamedPoint | None) -> Graph:
         "text": [f"<b>{_plain(point.name)}</b><br>" if point.name else "" for point in points],
         "customdata": [_scores(point) for point in points],
         "marker": {
-            "symbol": ["star" if star else "circle-open" for star in is_best],
-            "size": [15 if star else 9 for star in is_best],
-            "color": [hex_colour(VERMILLION if star else BLACK) for star in is_best],
-            "line": {"color": ["white" if star else hex_colour(BLACK) for star in is_best], "width": 1.5},
+            "symbol": ["star" if star else "circle" for star in is_best],
+            "size": [15 if star else 8 for star in is_best],
+            "color": [hex_colour(VERMILLION if star else WHITE) for star in is_best],
+            "line": {"color": [hex_colour(WHITE if star else BLACK) for star in is_best], "width": 1.5},
         },
         "hovertemplate": _HOVER,
         "showlegend": False,

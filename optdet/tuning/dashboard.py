@@ -13,8 +13,11 @@ from socketserver import ThreadingMixIn
 from urllib.request import urlopen
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+from optuna.storages import RDBStorage
+
 from optdet.errors import OptdetError
-from optdet.tuning.dashboard_pages import dashboard_pages
+from optdet.store.engine import close_storage
+from optdet.tuning.dashboard_pages import dashboard_pages, viewing_storage
 
 N_PORTS_TRIED = 20
 _LAST_PORT = 65535
@@ -44,6 +47,7 @@ class Dashboard:
 
     server: WSGIServer
     host: str
+    storage: RDBStorage
 
     @property
     def port(self) -> int:
@@ -84,7 +88,12 @@ class Dashboard:
         with contextlib.suppress(KeyboardInterrupt):
             answering.join()
         self.server.shutdown()
+        self.close()
+
+    def close(self) -> None:
+        """Give the port and the database back; for one that does not answer."""
         self.server.server_close()
+        close_storage(self.storage)
 
 
 def is_loopback(host: str) -> bool:
@@ -108,8 +117,13 @@ def open_dashboard(url: str, artifacts_dir: Path, *, host: str, port: int) -> Da
             fix="make it writable, or name another root with --root",
         ) from error
     server = _bind(host, port)
-    server.set_app(dashboard_pages(url, artifacts_dir))
-    return Dashboard(server, host)
+    try:
+        storage = viewing_storage(url)
+    except BaseException:
+        server.server_close()
+        raise
+    server.set_app(dashboard_pages(storage, artifacts_dir))
+    return Dashboard(server, host, storage)
 
 
 def _bind(host: str, port: int) -> WSGIServer:

@@ -31,9 +31,13 @@ _STYLE = b"<style>.MuiBox-root { min-width: 0; }</style>"
 windows wide, and its pictures stand in one row."""
 
 
-def dashboard_pages(url: str, artifacts_dir: Path) -> Pages:
+def viewing_storage(url: str) -> RDBStorage:
+    """The database as the pages read it."""
+    return open_storage(url, create=False, kind=partial(ViewingStorage, uuid_key=attr.UUID))
+
+
+def dashboard_pages(storage: RDBStorage, artifacts_dir: Path) -> Pages:
     """The dashboard of a database with the files of a folder."""
-    storage = open_storage(url, create=False, kind=partial(ViewingStorage, uuid_key=attr.UUID))
     pages: Pages = optuna_dashboard.wsgi(storage, FileSystemArtifactStore(str(artifacts_dir)))
 
     def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

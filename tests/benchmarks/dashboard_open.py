@@ -21,7 +21,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from wsgiref.simple_server import WSGIServer
 
 import numpy as np
 import optuna
@@ -42,7 +41,7 @@ from optdet.store.engine import close_storage, open_storage
 from optdet.structures import Thresholds
 from optdet.study_config import StudyConfig
 from optdet.tuning import attributes as attr
-from optdet.tuning.dashboard import open_dashboard
+from optdet.tuning.dashboard import Dashboard, open_dashboard
 from optdet.tuning.graphs import show_tried
 from optdet.tuning.links import write_links
 from optdet.tuning.notes import write_study_note
@@ -149,7 +148,7 @@ def _tried(dice: np.random.Generator) -> list[Tried]:
 def served(database: Path) -> Iterator[str]:
     """The address of `optdet dashboard`; a new server, which has nothing in memory yet."""
     opened = open_dashboard(f"sqlite:///{database}", database.parent / "artifacts", host="127.0.0.1", port=0)
-    with _answering(opened.server):
+    with _answering(opened):
         yield opened.url
 
 
@@ -158,19 +157,19 @@ def served_plainly(database: Path) -> Iterator[str]:
     """The same of optuna-dashboard, with the same server under it."""
     opened = open_dashboard(f"sqlite:///{database}", database.parent / "artifacts", host="127.0.0.1", port=0)
     opened.server.set_app(optuna_dashboard.wsgi(f"sqlite:///{database}"))
-    with _answering(opened.server):
+    with _answering(opened):
         yield opened.url
 
 
 @contextmanager
-def _answering(server: WSGIServer) -> Iterator[None]:
-    answering = threading.Thread(target=server.serve_forever, daemon=True)
+def _answering(opened: Dashboard) -> Iterator[None]:
+    answering = threading.Thread(target=opened.server.serve_forever, daemon=True)
     answering.start()
     try:
         yield
     finally:
-        server.shutdown()
-        server.server_close()
+        opened.server.shutdown()
+        opened.close()
         answering.join()
 
 

@@ -10,7 +10,8 @@ import socket
 import subprocess
 import sys
 from contextlib import contextmanager
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import optuna
 import pytest
@@ -92,6 +93,56 @@ def test_it_serves_studies_and_artifacts_on_a_free_port_and_ends_quietly(databas
         assert (process.returncode, out, err) == (0, "", f"port {taken_port} is taken: using {port}\n")
 
 
+def test_the_newest_study_is_named_and_links_are_true_whatever_the_dashboard_does(tmp_path):
+    path = tmp_path / "optdet.db"
+    for name in ("first", "second"):
+        CliRunner().invoke(
+            app, ["study", "create", "--name", name, "--storage", str(path)], catch_exceptions=False
+        )
+    storage = open_storage(path)
+    ids = {name: storage.get_study_id_from_name(name) for name in ("first", "second")}
+    for name in ("first", "second"):
+        storage.set_study_user_attr(ids[name], "optdet:settings_from", origin(storage, ids["first"]))
+    with running("--storage", path, "--port", 0) as (process, url):
+        assert process.stdout.readline() == f"second: {url}dashboard/studies/{ids['second']}\n"
+        link = f"[first](/dashboard/studies/{ids['first']})"
+        assert link in note(url, ids["second"])  # made true when it was opened
+        page = fetch(f"{url}dashboard/studies/{ids['second']}")
+        assert b"min-width: 0" in page
+        request = Request(f"{url}api/studies/{ids['first']}", b"{}", JSON, method="DELETE")
+        with urlopen(request, timeout=WAIT_S) as answer:
+            assert answer.status == 204
+        assert "/dashboard/studies/" not in note(url, ids["second"])
+        assert "settings of first:0, which is not here" in note(url, ids["second"])
+        with pytest.raises(HTTPError):  # as the dashboard answers
+            fetch(f"{url}api/studies/{ids['first']}")
+    close_storage(storage)
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+def origin(storage, study_id):
+    uuid = storage.get_study_user_attrs(study_id)["optdet:uuid"]
+    return {"study": "first", "uuid": uuid, "trial": 0}
+
+
+def note(url, study_id):
+    return json.loads(fetch(f"{url}api/studies/{study_id}"))["note"]["body"]
+
+
+def test_the_browser_is_opened_only_when_asked(database, monkeypatch):
+    opened = []
+    monkeypatch.setattr("typer.launch", opened.append)
+    monkeypatch.setattr("optdet.tuning.dashboard.Dashboard.serve", lambda self: self.close())
+    words = ["dashboard", "--storage", str(database[0]), "--port", "0"]
+    CliRunner().invoke(app, words, catch_exceptions=False)
+    assert opened == []
+    CliRunner().invoke(app, [*words, "--open"], catch_exceptions=False)
+    assert len(opened) == 1
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", opened[0])
+
+
 def test_port_0_is_any_and_the_address_is_said(database, tmp_path):
     opened = open_dashboard(f"sqlite:///{database[0]}", tmp_path / "artifacts", host="127.0.0.1", port=0)
     try:
@@ -99,7 +150,7 @@ def test_port_0_is_any_and_the_address_is_said(database, tmp_path):
         assert opened.url == f"http://127.0.0.1:{opened.port}/"
         assert opened.is_local
     finally:
-        opened.server.server_close()
+        opened.close()
 
 
 def test_only_loopback_is_local():

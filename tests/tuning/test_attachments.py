@@ -14,8 +14,11 @@ from optuna.artifacts import (
 )
 from sqlalchemy import event
 
-from optdet.store.engine import open_storage
-from optdet.tuning.attachments import attach, attached_names
+from optdet.store.engine import close_storage, open_storage
+from optdet.store.places import Places
+from optdet.store.root_users import note_database
+from optdet.tuning import attachments
+from optdet.tuning.attachments import attach, attach_anew, attached_names
 
 NAMES = ("curve.png", "landscape.html", "images.csv", "maps.npz", "notes", "old.tar.gz")
 
@@ -84,3 +87,71 @@ def test_what_is_there_stays_and_what_was_cut_off_is_copied_again(storage, owner
     assert ids.items() <= found.items()
     for path in paths:
         assert (folder / found[path.name]).read_bytes() == path.read_bytes()
+
+
+@pytest.fixture
+def reported(storage, paths, tmp_path):
+    """A study with files, among them a report, and the folder that a new report is written in."""
+    study, places = optuna.create_study(storage=storage, study_name="reported"), Places(tmp_path)
+    (tmp_path / "report.html").write_text("first")
+    attach(storage, study, places.artifacts_dir, [*paths, tmp_path / "report.html"])
+    (tmp_path / "report.html").write_text("second")
+    return study, places, tmp_path / "report.html"
+
+
+def reports(storage, study, places):
+    """The text of each attached report; None for a file that is not there."""
+    found = [
+        places.artifacts_dir / meta.artifact_id
+        for meta in get_all_artifact_meta(study, storage=storage)
+        if meta.filename == "report.html"
+    ]
+    return [path.read_text() if path.exists() else None for path in found]
+
+
+def test_a_file_takes_the_place_of_the_former_one(storage, reported):
+    study, places, path = reported
+    attach_anew(storage, study, places, path)
+    assert reports(storage, study, places) == ["second"]
+    assert attached_names(storage, study) == {*NAMES, "report.html"}
+    assert len(list(places.artifacts_dir.iterdir())) == len(NAMES) + 1
+    before = get_all_artifact_meta(study, storage=storage)
+    attach_anew(storage, study, places, path)  # the same again
+    assert get_all_artifact_meta(study, storage=storage) == before
+    attach_anew(storage, study, places, path.with_name("notes"))  # one that is there, unchanged
+    assert get_all_artifact_meta(study, storage=storage) == before
+    other = optuna.create_study(storage=storage)
+    attach_anew(storage, other, places, path)  # where there was none
+    assert reports(storage, other, places) == ["second"]
+
+
+@pytest.mark.parametrize("at", ["replace_study_attributes", "_complete", "_remove_unnamed"])
+def test_after_a_kill_it_is_the_former_or_the_new_one(storage, reported, monkeypatch, at):
+    study, places, path = reported
+
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(attachments, at, killed)
+    with pytest.raises(KeyboardInterrupt):
+        attach_anew(storage, study, places, path)
+    assert reports(storage, study, places) == (["first"] if at == "replace_study_attributes" else ["second"])
+    monkeypatch.undo()
+    attach_anew(storage, study, places, path)
+    assert reports(storage, study, places) == ["second"]
+
+
+@pytest.mark.parametrize("where", ["the same database", "another database"])
+def test_the_file_of_a_copy_stays(storage, reported, tmp_path, where):
+    study, places, path = reported
+    note_database(tmp_path, storage)
+    elsewhere = storage if where == "the same database" else open_storage(tmp_path / "other.db")
+    note_database(tmp_path, elsewhere)
+    copy = optuna.create_study(storage=elsewhere, study_name="copy")
+    for key, value in storage.get_study_system_attrs(study._study_id).items():
+        elsewhere.set_study_system_attr(copy._study_id, key, value)
+    attach_anew(storage, study, places, path)
+    assert reports(storage, study, places) == ["second"]
+    assert reports(elsewhere, copy, places) == ["first"]
+    if elsewhere is not storage:
+        close_storage(elsewhere)
