@@ -3,8 +3,8 @@
     optdet study create && optdet study run --trials 6
     python tests/browser/take_screenshots.py studies/optdet.db
 
-Three pages at a width of 1280: a study's graphs, its note with links, and the pictures of its best trial.
-They are put above each other and saved with as many colours as a small file allows.
+Three pages at a width of 1280: a study's graphs, its note with links, the pictures of its best trial. They
+are put above each other and saved with as many colours as a small file allows.
 """
 
 from __future__ import annotations
