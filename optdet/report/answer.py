@@ -21,13 +21,16 @@ from optdet.tuning.data_state import trials_of_other_data
 from optdet.tuning.fold_members import is_fold_study, varies_fold
 from optdet.tuning.fold_report import FoldReport
 from optdet.tuning.results import config_of, thresholds_of
+from optdet.tuning.source import SourceOptions
 from optdet.tuning.study import OpenStudy
 
 
-def answer_section(study: OpenStudy, best: FrozenTrial | None, folds: FoldReport | None) -> Markup:
+def answer_section(
+    study: OpenStudy, best: FrozenTrial | None, folds: FoldReport | None, options: SourceOptions
+) -> Markup:
     """The head of the page."""
-    if best is not None:
-        parts = _of_best(study, best)
+    if best is not None and attr.SCORES in best.user_attrs:
+        parts = _of_best(study, best, options)
     elif folds is not None and folds.pooled is not None:
         pooled = folds.pooled
         parts = [
@@ -35,7 +38,7 @@ def answer_section(study: OpenStudy, best: FrozenTrial | None, folds: FoldReport
             element(
                 "p", f"out of fold on {counted(pooled.n_images, 'image')}, at {in_words(pooled.thresholds)}"
             ),
-            _again(study, f"{study.name}:oof"),
+            _again(study, f"{study.name}:oof", options),
         ]
     elif varies_fold(study):
         what = (
@@ -66,7 +69,7 @@ def _headline(hmean: float, interval: Any, crossfit: float | None, what: str = "
     )
 
 
-def _of_best(study: OpenStudy, best: FrozenTrial) -> list[Content]:
+def _of_best(study: OpenStudy, best: FrozenTrial, options: SourceOptions) -> list[Content]:
     attrs = best.user_attrs
     macro = attrs[attr.SCORES]["competition"]["macro"]
     tuned = thresholds_of(best)
@@ -80,7 +83,7 @@ def _of_best(study: OpenStudy, best: FrozenTrial) -> list[Content]:
         _headline(macro["hmean"], attrs.get(attr.INTERVAL), attrs.get(attr.CROSSFIT)),
         element("p", ", ".join(facts)),
         *([element("p", ", ".join(_params(best.params)), class_="params")] if best.params else []),
-        _again(study, f"{study.name}:{best.number}"),
+        _again(study, f"{study.name}:{best.number}", options),
     ]
 
 
@@ -91,7 +94,7 @@ def _params(params: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _again(study: OpenStudy, source: str) -> Markup:
+def _again(study: OpenStudy, source: str, options: SourceOptions) -> Markup:
     """The commands that give the score again."""
     try:
         config = study.config.base_config()
@@ -99,13 +102,17 @@ def _again(study: OpenStudy, source: str) -> Markup:
         images, labels = _near(val.images), _near(val.labels)
     except (OptdetError, AttributeError):  # folds have no validation images of their own
         images, labels = "IMAGES", "LABELS"
+    where = [*_option("--storage", options.storage), *_option("--root", options.root)]
+    files = ["--images", images, "--labels", labels, "--out", "predictions.csv"]
     lines = (
-        shlex.join(
-            ["optdet", "predict", source, "--images", images, "--labels", labels, "--out", "predictions.csv"]
-        ),
+        shlex.join(["optdet", "predict", source, *files, *where]),
         shlex.join(["optdet", "evaluate", "predictions.csv", "--labels", labels]),
     )
     return element("details", element("summary", "The same again"), command("\n".join(lines)))
+
+
+def _option(name: str, value: str | None) -> list[str]:
+    return [] if value is None else [name, value]
 
 
 def _near(path: str | Path) -> str:

@@ -237,6 +237,27 @@ function costs(data) {
   };
 }
 
+function buckets(data) {
+  const shown = data.properties.map((each) => ({ ...each, buckets: each.buckets.filter((bucket) => bucket.recall.value !== null) })).filter((each) => each.buckets.length);
+  const all = data.properties[0].buckets.reduce(([part, whole], { recall }) => [part + recall.part, whole + recall.whole], [0, 0]);
+  return shown.map(({ title, buckets: of }) => ({
+    traces: [{
+      type: "bar", x: of.map((bucket) => plain(bucket.label)), y: of.map((bucket) => bucket.recall.value),
+      customdata: of.map((bucket) => bucket.n_words), marker: { color: blue() }, hovertemplate: "%{x}: recall %{y:.3f}, %{customdata} words<extra></extra>",
+      error_y: {
+        type: "data", symmetric: false, color: ink(), thickness: 1.3,
+        array: of.map(({ recall }) => (recall.interval ? recall.interval[1] - recall.value : 0)),
+        arrayminus: of.map(({ recall }) => (recall.interval ? recall.value - recall.interval[0] : 0)),
+      },
+    }],
+    layout: {
+      height: 260, margin: { l: 45, r: 10, t: 32, b: 60 }, showlegend: false, title: { text: plain(title), font: { size: 12 } },
+      xaxis: { type: "category" }, yaxis: { range: [Math.max(0, least(of.map(({ recall }) => (recall.interval || [recall.value])[0])) - 0.05), 1.01], nticks: 5 },
+      shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: all[0] / all[1], y1: all[0] / all[1], line: { color: COLOURS.green, dash: "dot", width: 1.5 } }],
+    },
+  }));
+}
+
 function board(data) {
   const boards = [...new Set(data.board.map((each) => each.board))];
   const values = data.board.flatMap((each) => [each.local, each.score]);

@@ -50,7 +50,9 @@ def choose_images(
         if change[name] < 0:
             chosen.setdefault(name, []).append("harmed")
     by_hmean = sorted(now, key=lambda name: (now[name], name))
-    for name in by_hmean[: n - len(chosen)]:
+    for name in by_hmean:
+        if len(chosen) >= n and name not in chosen:
+            break
         if now[name] < 1 or not chosen:
             chosen.setdefault(name, []).append("worst")
     return {name: chosen[name] for name in by_hmean if name in chosen}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,9 @@ class Markup:
 
 
 Content = str | Markup
+
+SMALL_CHARTS: Final = ("slices", "buckets")
+"""Names of charts that are several small ones."""
 
 
 def joined(parts: Iterable[Content]) -> Markup:
@@ -71,7 +75,13 @@ def chart(name: str, title: str, *, wide: bool = False, note: Content = "") -> M
     return element(
         "figure",
         element("figcaption", element("strong", title), *([" ", note] if note else [])),
-        element("div", class_="chart", data_chart=name, role="img", aria_label=title),
+        element(
+            "div",
+            class_="slices" if name in SMALL_CHARTS else "chart",
+            data_chart=name,
+            role="img",
+            aria_label=title,
+        ),
         class_="wide" if wide else "half",
     )
 

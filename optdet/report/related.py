@@ -42,10 +42,10 @@ def related_to(study: OpenStudy, options: SourceOptions, playbook: Path | None) 
     for row in outer_studies(study.database):
         if not is_of_folds(row.attributes.get(attr.DEFINITION)):
             continue
-        if row.name != study.name and not _is_of(study.name, row.attributes[attr.DEFINITION]):
-            continue
         try:
-            folds.append(_folds(load_study(study.database, row.name), options))
+            other = study if row.name == study.name else load_study(study.database, row.name)
+            if other is study or _is_of(study, other):
+                folds.append(_folds(other, options))
         except OptdetError as error:
             notes.append(f"folds of {row.name}: {error}")
     return Related(
@@ -53,9 +53,13 @@ def related_to(study: OpenStudy, options: SourceOptions, playbook: Path | None) 
     )
 
 
-def _is_of(name: str, definition: dict[str, Any]) -> bool:
-    """Whether a study of folds says that it trains the settings of a trial of ``name``."""
-    return f" folds as {name}:" in str(definition.get("description") or "")
+def _is_of(study: OpenStudy, folds: OpenStudy) -> bool:
+    """Whether a study of folds trains the settings of a trial of ``study``. One that was made before that was
+    kept says it in its description alone."""
+    made_of = folds.study.user_attrs.get(attr.SETTINGS_FROM)
+    if made_of is not None:
+        return bool(made_of["uuid"] == study.uuid)
+    return f" folds as {study.name}:" in (folds.config.description or "")
 
 
 def _folds(study: OpenStudy, options: SourceOptions) -> FoldReport:
@@ -100,5 +104,9 @@ def board_rows(submissions: SubmissionList) -> list[dict[str, Any]]:
 
 
 def ensembles(submissions: SubmissionList) -> Sequence[Any]:
-    """Files that several detectors made together."""
-    return [row for row in submissions.rows if len(row.record.sources) > 1]
+    """Files that several detectors made together, or the file of an ensemble did."""
+    return [row for row in submissions.rows if _is_ensemble([each.source for each in row.record.sources])]
+
+
+def _is_ensemble(sources: Sequence[str]) -> bool:
+    return len(sources) > 1 or any(source.endswith((".yaml", ".yml")) for source in sources)

@@ -43,13 +43,17 @@ function paperWidth(node) {
 
 const sweepOf = (data) => data.sweeps.find((each) => each.title === document.getElementById("sweep-kind").value);
 
+// Several small charts in one place.
+function small(node, charts) {
+  if (!node.children.length) node.append(...charts.map(() => make("div", { class: "slice" })));
+  return charts.map((made, i) => [node.children[i], made]);
+}
+
 // What is drawn into a place, by the elements that it goes to; of a landscape when its scores are unpacked.
 function chartsOf(node, data) {
   const name = node.dataset.chart;
-  if (name === "slices") {
-    if (!node.children.length) node.append(...data.axes.map(() => make("div", { class: "slice" })));
-    return data.axes.map((axis, i) => [node.children[i], slice(data, axis)]);
-  }
+  if (name === "slices") return small(node, data.axes.map((axis) => slice(data, axis)));
+  if (name === "buckets") return small(node, buckets(data));
   if (name === "heat") return [[node, heat(sweepOf(data), Number(document.getElementById("sweep-ratio").value))]];
   if (name === "front") return [[node, front(sweepOf(data))]];
   return [[node, CHARTS[name](data)]];

@@ -125,8 +125,16 @@ def errors_section(errors: ErrorReport) -> Section:
         ),
         chart("costs", "Cost of each kind of error", wide=True),
         kinds,
+        chart(
+            "buckets",
+            "Recall by size, shape and place",
+            wide=True,
+            note="Characters in matched detections, with 95 % intervals; the line is that of all words.",
+        ),
         element(
-            "details", element("summary", "By size, shape and place"), element("div", *buckets, class_="row")
+            "details",
+            element("summary", "The same in numbers, with splits, merges and false detections"),
+            element("div", *buckets, class_="row"),
         ),
     )
 
@@ -187,7 +195,7 @@ def folds_section(folds: Sequence[FoldReport], submissions: Sequence[SubmissionR
             *_fold_notes(report),
         ]
     if submissions:
-        parts += [element("h3", "Ensembles"), _submission_table(submissions)]
+        parts += [element("h3", "Ensembles of this database"), _submission_table(submissions)]
     return section("folds", "Folds and ensembles", *parts)
 
 
@@ -233,7 +241,9 @@ def board_section(submissions: SubmissionList, n_charted: int) -> Section | None
     parts.append(_submission_table(shown))
     if len(shown) < len(rows):
         parts.append(note(f"and {len(rows) - len(shown)} more: optdet submission list"))
-    return section("board", "Submissions and leaderboard", *parts)
+    return section(
+        "board", "Submissions and leaderboard", note("Every prediction file of this database."), *parts
+    )
 
 
 def _submission_table(rows: Sequence[SubmissionRow]) -> Markup:

@@ -25,9 +25,10 @@ from optdet.report.sections import (
     search_section,
     thresholds_section,
 )
-from optdet.report.trial_columns import axes, curves, trial_columns
+from optdet.report.trial_columns import axes, curves, threshold_columns, trial_columns
 from optdet.structures import Bar
 from optdet.tuning.fold_members import fold_members, fold_numbers, is_fold_study, varies_fold
+from optdet.tuning.fold_scores import stored_scores
 from optdet.tuning.housekeeping import best_trials
 from optdet.tuning.source import SourceOptions, open_detections
 from optdet.tuning.study import OpenStudy
@@ -95,17 +96,19 @@ def study_report(
         title=study.name,
         description=study.config.description or "",
         made=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
-        answer=answer_section(study, best, own_folds),
+        answer=answer_section(study, best, own_folds, options),
         sections=tuple(part for part in parts if part is not None),
         data={
             "study": study.name,
             "trials": columns,
+            "thresholds": threshold_columns(trials),
             "axes": [axis.as_json() for axis in searched],
             "importances": found,
             "curves": drawn,
             "running_best": not varies_fold(study),
             "board": boards,
             "sweeps": [] if seen is None else seen.sweeps,
+            "properties": [] if seen is None else [each.as_json() for each in seen.errors.properties],
             "costs": [] if seen is None else [kind.as_json() for kind in seen.errors.kinds],
             "images": [] if seen is None else seen.images,
             "before": None if seen is None else seen.before,
@@ -135,6 +138,8 @@ def _look(
         source = f"{study.name}:{best.number}"
         against = against or _runner_up(study)
     elif is_fold_study(study) and not set(fold_numbers(study)) - set(fold_members(study)):
+        if stored_scores(study, fold_members(study)) is None:
+            return None, f"no thresholds were tuned on all folds yet: optdet study folds {study.name}"
         source = f"{study.name}:oof"
     else:
         return None, "no trial is complete yet" if not varies_fold(

@@ -10,9 +10,10 @@ function tableColumns(data) {
     column("trial", trials.number),
     column("state", trials.state),
     ...scores.filter((name) => trials[name].some((value) => value !== null)).map((name) => column(name, trials[name], four)),
-    ...data.axes.map((axis) => (axis.choices
+    ...data.axes.filter((axis) => !axis.tuned).map((axis) => (axis.choices
       ? column(axis.name, axis.values.map((place) => (place === null ? null : axis.choices[place])))
       : column(axis.name, axis.values, (value) => String(Number(value.toPrecision(4)))))),
+    ...Object.entries(data.thresholds).map(([name, values]) => column(name, values, (value) => String(value))),
     column("epochs", trials.epochs),
     column("seconds", trials.seconds, (value) => value.toFixed(0)),
     ...(trials.failure.some(Boolean) ? [column("failure", trials.failure)] : []),
@@ -28,7 +29,8 @@ function compared(a, b, sign) {
 function trialTable(data) {
   const columns = tableColumns(data);
   const table = document.getElementById("trial-table"), more = document.getElementById("table-more");
-  const state = { by: columns.findIndex((column) => column.name === "value"), sign: -1, rows: ROWS, only: "", text: "" };
+  const byValue = columns.findIndex((column) => column.name === "value");
+  const state = { by: Math.max(byValue, 0), sign: byValue < 0 ? 1 : -1, rows: ROWS, only: "", text: "" };
   const best = rowsWith(data, "complete").reduce((top, i) => (top < 0 || data.trials.value[i] > data.trials.value[top] ? i : top), -1);
 
   const heads = columns.map((column, place) => make("th", {

@@ -26,8 +26,18 @@ function onTheme(changed) {
   const apply = () => { theme.apply(); changed(); };
   document.getElementById("theme").addEventListener("click", () => { theme.chosen = !theme.dark(); apply(); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", apply);
-  addEventListener("beforeprint", () => { theme.printing = true; apply(); });
-  addEventListener("afterprint", () => { theme.printing = false; apply(); });
+  let closed = [];
+  addEventListener("beforeprint", () => {
+    closed = [...document.querySelectorAll("details:not([open])")];
+    for (const each of closed) each.open = true;
+    theme.printing = true;
+    apply();
+  });
+  addEventListener("afterprint", () => {
+    for (const each of closed) each.open = false;
+    theme.printing = false;
+    apply();
+  });
   theme.apply();
 }
 

@@ -96,6 +96,18 @@ def _thresholds(trials: Sequence[FrozenTrial], name: str) -> Axis:
     return Axis(name, [None if each is None else rounded(each[name]) for each in stored], is_tuned=True)
 
 
+def threshold_columns(trials: Sequence[FrozenTrial]) -> dict[str, Column]:
+    """Tuned thresholds by name, those that any trial has, also where they are the same everywhere."""
+    stored = [trial.user_attrs.get(attr.THRESHOLDS) or {} for trial in trials]
+    names = (*TUNED, "use_polygon")
+    columns = {name: [_shown(each.get(name)) for each in stored] for name in names}
+    return {name: values for name, values in columns.items() if any(value is not None for value in values)}
+
+
+def _shown(value: Any) -> Any:
+    return value if isinstance(value, bool) else rounded(value)
+
+
 def _attributes(trials: Sequence[FrozenTrial], name: str) -> Column:
     return [rounded(trial.user_attrs.get(name)) for trial in trials]
 

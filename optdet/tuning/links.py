@@ -2,7 +2,8 @@
 
 The dashboard knows studies by ids, which SQLite gives again after a deletion. So the links of all notes are
 written anew whenever a study was made or deleted, and when the dashboard is opened. What a study comes from
-is known by its UUID: another one that got its name is not linked. An ensemble keeps no study: its prediction
+is known by its UUID: another one that got its name is not linked; a study of thresholds is known by the name
+of its study and goes with it. An ensemble keeps no study: its prediction
 files do, in the registry of submissions, and name its members.
 """
 

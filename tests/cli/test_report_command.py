@@ -114,3 +114,11 @@ def test_a_study_without_a_complete_trial_has_a_report(tiny, optdet):
     assert ran.code == 0, ran.err
     assert "no trial is complete yet" in ran.err
     assert "No trial is complete yet." in (tiny / "report.html").read_text()
+
+
+def test_the_commands_name_the_storage_that_was_given(reported, run_in, tmp_path):
+    folder, _ = reported
+    storage = str(folder / "studies" / "optdet.db")
+    ran = run_in(tmp_path)("report", "tiny", "--storage", storage, "--images", "0", "--no-attach")
+    assert ran.code == 0, ran.err
+    assert f"--out predictions.csv --storage {storage}" in (tmp_path / "report.html").read_text()
