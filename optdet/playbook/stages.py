@@ -21,9 +21,9 @@ from optdet.playbook.result import StageResult, WrittenFile
 from optdet.settings_yaml import read_mapping
 from optdet.study_config import StudyConfig
 from optdet.study_io import load_study, one_trial_study
-from optdet.tuning.housekeeping import best_trials
 from optdet.tuning.postprocess import Entry
 from optdet.tuning.postprocess_output import submission_name
+from optdet.tuning.ranking import best_trials
 from optdet.tuning.results import best_trial, config_of
 from optdet.tuning.run import run_study
 from optdet.tuning.study import OpenStudy, TrialOrigin, n_wanted, outer_studies

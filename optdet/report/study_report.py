@@ -29,7 +29,7 @@ from optdet.report.trial_columns import axes, curves, threshold_columns, trial_c
 from optdet.structures import Bar
 from optdet.tuning.fold_members import fold_members, fold_numbers, is_fold_study, varies_fold
 from optdet.tuning.fold_scores import stored_scores
-from optdet.tuning.housekeeping import best_trials
+from optdet.tuning.ranking import best_trials
 from optdet.tuning.source import SourceOptions, open_detections
 from optdet.tuning.study import OpenStudy
 

@@ -30,8 +30,8 @@ from optdet.store.registry import forget_study, stored_studies
 from optdet.store.study_trials import RETIRED
 from optdet.tuning import attributes as attr
 from optdet.tuning.background import read_run, run_folders
-from optdet.tuning.housekeeping import best_trials
 from optdet.tuning.links import write_links
+from optdet.tuning.ranking import best_trials
 from optdet.tuning.removal import n_bytes, remove, remove_empty
 from optdet.tuning.study import Database, OpenStudy, all_studies, load_study, outer_studies
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Callable, Sequence
 
 import optuna
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, create_trial
 
 from optdet.atomic import remove_unfinished
 from optdet.inference.map_cache import MapCache
@@ -21,10 +20,11 @@ from optdet.store.study_index import study_names
 from optdet.structures import Thresholds
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
-from optdet.tuning.fold_members import FOLD, varies_fold
+from optdet.tuning.fold_members import varies_fold
 from optdet.tuning.graphs import show_best, show_tried
 from optdet.tuning.links import write_links
 from optdet.tuning.notes import write_search_note
+from optdet.tuning.ranking import ranked_trials
 from optdet.tuning.space import distributions, is_inside, space_of
 from optdet.tuning.study import OpenStudy
 from optdet.tuning.tried import Tried
@@ -39,20 +39,11 @@ def sweep_finished(study: OpenStudy) -> None:
             CheckpointFolder(run_dir / "checkpoints").keep_final()
 
 
-def best_trials(study: OpenStudy, n_trials: int) -> list[FrozenTrial]:
-    """Complete trials, best value first, the earlier of equals first.
-
-    Where folds are varied the best of each comes first, then the second ones: values of different folds
-    cannot be compared.
-    """
-    return _ranked(study)[:n_trials]
-
-
 def keep_best(study: OpenStudy) -> None:
     """Drop cached maps of all but the best trials, store the best ones' threshold tuning as studies, and show
     the best one's landscape and links to these studies in the dashboard."""
     keep = study.config.keep
-    ranked = _ranked(study)
+    ranked = ranked_trials(study)
     kept = {trial.user_attrs.get(attr.MAP_KEY) for trial in ranked[: keep.maps]}
     for trial in ranked:
         key = trial.user_attrs.get(attr.MAP_KEY)
@@ -66,19 +57,6 @@ def keep_best(study: OpenStudy) -> None:
     if ranked and not varies_fold(study):  # of folds none is the best
         show_best(study, ranked[0])
     write_links(study.storage)
-
-
-def _ranked(study: OpenStudy) -> list[FrozenTrial]:
-    complete = study.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    ranked = sorted(complete, key=lambda trial: (-(trial.value or 0.0), trial.number))
-    if not varies_fold(study):
-        return ranked
-    n_better: Counter[int] = Counter()  # by fold
-    place = {}
-    for trial in ranked:
-        place[trial.number] = n_better[trial.params[FOLD]]
-        n_better[trial.params[FOLD]] += 1
-    return sorted(ranked, key=lambda trial: (place[trial.number], trial.number))
 
 
 def _drop_inner_studies(study: OpenStudy, beaten: Sequence[FrozenTrial]) -> None:

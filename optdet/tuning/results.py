@@ -23,7 +23,7 @@ from optdet.tuning import attributes as attr
 from optdet.tuning.background import runs_of
 from optdet.tuning.data_state import trials_of_other_data
 from optdet.tuning.fold_members import require_best, varies_fold
-from optdet.tuning.housekeeping import best_trials
+from optdet.tuning.ranking import best_trials
 from optdet.tuning.study import OpenStudy
 from optdet.validation import validate
 

@@ -19,8 +19,8 @@ from optdet.search_space import Choice, is_within
 from optdet.study_config import StudyConfig
 from optdet.tuning import attributes as attr
 from optdet.tuning.fold_members import varies_fold
-from optdet.tuning.housekeeping import best_trials
 from optdet.tuning.queue import exact_values
+from optdet.tuning.ranking import best_trials
 from optdet.tuning.study import Database, OpenStudy, find_study, load_study
 
 

@@ -35,12 +35,13 @@ from optdet.tuning.fold_report import fold_report, rank_folds, tune_pooled
 from optdet.tuning.fold_scores import store_scores, stored_scores
 from optdet.tuning.fold_source import judge_samples, open_out_of_fold
 from optdet.tuning.fold_study import FoldBase, base_of_config, base_of_trial, plan_fold_study
-from optdet.tuning.housekeeping import best_trials, keep_best
+from optdet.tuning.housekeeping import keep_best
 from optdet.tuning.in_sample import n_trained_on
 from optdet.tuning.labelled import judging_samples
 from optdet.tuning.overview import study_rows
 from optdet.tuning.pack import portable
 from optdet.tuning.progress import Progress
+from optdet.tuning.ranking import best_trials
 from optdet.tuning.results import best_json, best_trial, relocated, study_json
 from optdet.tuning.run import run_study
 from optdet.tuning.source import SourceOptions, labelled_samples, open_source

@@ -18,12 +18,12 @@ from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
 from optdet.tuning import housekeeping
 from optdet.tuning.housekeeping import (
-    best_trials,
     inner_study_name,
     keep_best,
     save_inner_study,
     sweep_finished,
 )
+from optdet.tuning.ranking import best_trials
 from optdet.tuning.study import load_study, open_database
 
 N_INNER = 7
