@@ -8,7 +8,7 @@ import pickle
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,14 +38,26 @@ def chromium():
 
 @pytest.fixture
 def open_page(chromium) -> Iterator[Callable]:
-    """``open_page(url, size=DESK, dark=False, offline=False)`` gives a page of Playwright's.
+    """``open_page(url, size=DESK, dark=False, offline=False, known=())`` gives a page of Playwright's.
 
-    At the end of the test no page may have said an error on its console, failed a request, or thrown.
+    At the end of the test no page may have said an error on its console, failed a request, or thrown, but for
+    those that are ``known``, word for word.
     """
     wrong: list[str] = []
     contexts = []
 
-    def opened(url: str, *, size: tuple[int, int] = DESK, dark: bool = False, offline: bool = False):
+    def opened(
+        url: str,
+        *,
+        size: tuple[int, int] = DESK,
+        dark: bool = False,
+        offline: bool = False,
+        known: Collection[str] = (),
+    ):
+        def note(what: str) -> None:
+            if what not in known:
+                wrong.append(what)
+
         context = chromium.new_context(
             viewport={"width": size[0], "height": size[1]},
             color_scheme="dark" if dark else "light",
@@ -54,9 +66,9 @@ def open_page(chromium) -> Iterator[Callable]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.on("pageerror", lambda error: wrong.append(f"thrown: {error}"))
-        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-        page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url} {request.failure}"))
+        page.on("pageerror", lambda error: note(f"thrown: {error}"))
+        page.on("console", lambda said: note(said.text) if said.type == "error" else None)
+        page.on("requestfailed", lambda request: note(f"failed: {request.url} {request.failure}"))
         page.goto(url)
         return page
 

@@ -3,7 +3,7 @@
     optdet study create && optdet study run --trials 6
     python tests/browser/take_screenshots.py studies/optdet.db
 
-Three pages at a width of 1280: a study's graphs, its note with links, the pictures of its best trial. They
+Three pages at a width of 1280: a study's graphs, the pictures of its best trial, its note with links. They
 are put above each other and saved with as many colours as a small file allows.
 """
 
@@ -24,7 +24,8 @@ from optdet.tuning.study import find_study, load_study, open_database
 
 PICTURE = Path(__file__).parent / "pictures" / "dashboard.png"
 SIZE = (1280, 900)
-N_COLOURS = 96
+ARTIFACTS_HEIGHT = 500
+N_COLOURS = 256
 MAX_BYTES = 250_000
 WAIT_MS = 60_000
 
@@ -46,8 +47,8 @@ def main() -> None:
         page = browser.new_context(viewport={"width": SIZE[0], "height": SIZE[1]}).new_page()
         parts = [
             _graphs(page, url),
-            _note(page, url, study.name),
             _trial(page, url, best_trial(study).number),
+            _note(page, url, study.name),
         ]
         browser.close()
     opened.server.shutdown()
@@ -84,10 +85,12 @@ def _trial(page: Page, url: str, number: int) -> Image.Image:
     artifacts.wait_for(timeout=WAIT_MS)
     page.wait_for_function("() => document.images.length > 2", timeout=WAIT_MS)
     page.wait_for_function("() => [...document.images].every((image) => image.complete)", timeout=WAIT_MS)
+    page.set_viewport_size({"width": SIZE[0], "height": 2 * SIZE[1]})  # what is below scrolls on its own
+    page.wait_for_timeout(500)
     top = artifacts.bounding_box()
     assert top is not None
-    picture = _shot(page, full=True)
-    return picture.crop((0, round(top["y"]) - 16, SIZE[0], min(round(top["y"]) + 640, picture.height)))
+    picture = _shot(page)
+    return picture.crop((0, round(top["y"]) - 16, SIZE[0], round(top["y"]) + ARTIFACTS_HEIGHT))
 
 
 def _shot(page: Page, *, full: bool = False) -> Image.Image:
@@ -111,7 +114,8 @@ def _stacked(parts: list[Image.Image]) -> Image.Image:
 
 def _save(parts: list[Image.Image], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    palette = _stacked(parts).quantize(N_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    whole = _stacked(parts)
+    palette = whole.quantize(N_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     palette.save(path, optimize=True)
     if path.stat().st_size > MAX_BYTES:
         raise SystemExit(f"{path} has {path.stat().st_size} bytes, more than {MAX_BYTES}: fewer colours")
