@@ -27,6 +27,7 @@ def stars(draw):
 @patient
 @given(stars(), st.integers(4, 20))
 @example(np.array([[83, 80], [83, 80], [83, 80], [84, 80], [81, 82]]), 4)
+@example(np.array([[83, 80], [82, 83], [79, 83], [77, 80], [83, 80]], np.int32), 4)
 def test_few_points_and_no_crossing(polygon, max_points):
     found = simplified(polygon, max_points)
     assert len(found) <= max(max_points, 4)
@@ -37,7 +38,8 @@ def test_few_points_and_no_crossing(polygon, max_points):
     rows = [tuple(point) for point in polygon.tolist()]
     if shapely.is_valid(whole) and len(set(rows)) >= 4:  # a triangle gets a fourth point, on its longest side
         places = [rows.index(tuple(point)) for point in found.tolist()]
-        assert places == sorted(places), "the polygon's own points, in their order"
+        first = places.index(min(places))  # the ring may begin elsewhere, where a point stands twice
+        assert [*places[first:], *places[:first]] == sorted(places), "its own points, in their order"
     if shapely.make_valid(whole).area > 1e-6:
         assert shapely.is_valid(shapely.Polygon(found))
         assert shapely.Polygon(found).area > 0
