@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 PHONE = (390, 844)
 STUDY = """\
@@ -23,6 +23,7 @@ config:
 space:
   optimizer.lr: {type: float, low: 0.002, high: 0.02, log: true}
   loss.negative_ratio: {type: categorical, choices: [2, 3, 5]}
+postprocess: {space: {use_polygon: {type: categorical, choices: [false]}}}
 pruner: {name: none}
 trials: 9
 """
