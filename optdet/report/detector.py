@@ -1,7 +1,6 @@
 """The study's detector on its labelled images, as the report shows it: thresholds, errors, pictures.
 
-It is that of the best trial; of a study of folds each image is seen by the fold that held it out. Where maps
-cannot be made or images are gone, :func:`look` raises OptdetError, and the report says why in their place.
+It is that of the best trial; of a study of folds each image is seen by the fold that held it out.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from optdet.geometry.placement import Placement
 from optdet.report.gallery import Found, choose_images, gallery_image
 from optdet.report.landscapes import landscapes
 from optdet.structures import Bar, Sample, Thresholds
+from optdet.tuning.detection_source import OpenSource
 from optdet.tuning.source import SourceOptions, labelled_samples, open_detections, open_source, scorers_of
 
 
@@ -38,33 +38,58 @@ class Look:
     n_images: int
 
 
-def look(source: str, options: SourceOptions, *, n_shown: int, against: str | None = None, bar: Bar) -> Look:
-    """Detect in the labelled images of ``source`` and set it beside ``against``, another source; without one,
-    beside its own maps at the thresholds that tuning began with.
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """A detector's maps of its labelled images, ready to be scored at any thresholds."""
 
-    Raises OptdetError where maps cannot be made or images are gone.
-    """
+    source: OpenSource
+    samples: tuple[Sample, ...]
+    scorers: list[ImageScorer]
+
+    def at(self, thresholds: Thresholds) -> Found:
+        return _found(f"{self.source.title} at {in_words(thresholds)}", self.scorers, thresholds)
+
+    @property
+    def began_with(self) -> Thresholds | None:
+        """The config's thresholds, else the defaults; None where they are those in use."""
+        config = self.source.config or Config()
+        others = (config.postprocess.thresholds(), PostprocessConfig().thresholds())
+        return next((each for each in others if each != self.source.thresholds), None)
+
+
+def see(source: str, options: SourceOptions, bar: Bar) -> Seen:
+    """OptdetError where maps cannot be made or images are gone."""
     opened = open_source(source, options)
     samples = labelled_samples(opened, None, None)
     with bar("reading maps") as on_image:
-        scorers = scorers_of(opened, samples, on_image=on_image)
-    now = _found(f"{opened.title} at {in_words(opened.thresholds)}", scorers, opened.thresholds)
-    before: Found | None
-    if against is not None:
-        before = _found_by(against, samples, options, bar)
-    else:
-        before = _began_with(opened.title, scorers, opened.config, opened.thresholds)
-    config = opened.config or Config()
+        return Seen(opened, samples, scorers_of(opened, samples, on_image=on_image))
+
+
+def look(seen: Seen, before: Found | None, *, n_shown: int, bar: Bar) -> Look:
+    """Score, sweep and draw what was seen, and set it beside ``before``.
+
+    Raises OptdetError where an image cannot be read.
+    """
+    source = seen.source
+    now = seen.at(source.thresholds)
     with bar("sweeping thresholds") as on_image:
-        sweeps = landscapes(opened.title, scorers, config, opened.thresholds, on_image)
-    places = {scorer.name: scorer.detector.letterbox for scorer in scorers}
+        sweeps = landscapes(
+            source.title, seen.scorers, source.config or Config(), source.thresholds, on_image
+        )
     errors = error_report(
-        {sample.name: sample.words for sample in samples},
+        {sample.name: sample.words for sample in seen.samples},
         now.polygons,
-        frames={name: _frame(place) for name, place in places.items()},
+        frames={scorer.name: _frame(scorer.detector.letterbox) for scorer in seen.scorers},
     )
-    images = _pictures(samples, scorers, now, before, n_shown, bar)
-    return Look(now.title, None if before is None else before.title, errors, images, sweeps, len(samples))
+    images = _pictures(seen, now, before, n_shown, bar)
+    return Look(
+        title=now.title,
+        before=None if before is None else before.title,
+        errors=errors,
+        images=images,
+        sweeps=sweeps,
+        n_images=len(seen.samples),
+    )
 
 
 def _found(title: str, scorers: Sequence[ImageScorer], thresholds: Thresholds) -> Found:
@@ -73,17 +98,9 @@ def _found(title: str, scorers: Sequence[ImageScorer], thresholds: Thresholds) -
     return Found(title, polygons, evaluate({scorer.name: scorer.words for scorer in scorers}, polygons))
 
 
-def _began_with(
-    title: str, scorers: Sequence[ImageScorer], config: Config | None, tuned: Thresholds
-) -> Found | None:
-    """At the config's thresholds, else at the defaults; None where they are those in use."""
-    for thresholds in ((config or Config()).postprocess.thresholds(), PostprocessConfig().thresholds()):
-        if thresholds != tuned:
-            return _found(f"{title} at {in_words(thresholds)}", scorers, thresholds)
-    return None
-
-
-def _found_by(source: str, samples: Sequence[Sample], options: SourceOptions, bar: Bar) -> Found:
+def found_by(source: str, samples: Sequence[Sample], options: SourceOptions, bar: Bar) -> Found:
+    """What another source finds in the images of ``samples``, at its own thresholds; OptdetError where it
+    cannot be opened, or has no maps of them."""
     opened = open_detections(source, options)
     paths = [sample.image_path for sample in samples]
     with bar(f"maps of {opened.title}") as on_image:
@@ -95,26 +112,18 @@ def _found_by(source: str, samples: Sequence[Sample], options: SourceOptions, ba
     )
 
 
-def _pictures(
-    samples: Sequence[Sample],
-    scorers: Sequence[ImageScorer],
-    now: Found,
-    before: Found | None,
-    n_shown: int,
-    bar: Bar,
-) -> list[dict[str, Any]]:
+def _pictures(seen: Seen, now: Found, before: Found | None, n_shown: int, bar: Bar) -> list[dict[str, Any]]:
     chosen = choose_images(now.hmeans, None if before is None else before.hmeans, n_shown)
     by_name = {
-        sample.name: (sample, scorer.detector) for sample, scorer in zip(samples, scorers, strict=True)
+        sample.name: (sample, scorer.detector)
+        for sample, scorer in zip(seen.samples, seen.scorers, strict=True)
     }
     pictures = []
     with bar("drawing images") as on_image:
         for done, (name, groups) in enumerate(chosen.items(), start=1):
             sample, detector = by_name[name]
-            try:
-                pictures.append(gallery_image(sample, groups, detector, now, before))
-            finally:
-                detector.forget()
+            pictures.append(gallery_image(sample, groups, detector, now, before))
+            detector.forget()
             on_image(done, len(chosen))
     return pictures
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from optdet.errors import OptdetError
+from optdet.inference.device import choose_device
 from optdet.report.answer import answer_section, environment_section
-from optdet.report.detector import Look, look, why_not
+from optdet.report.detector import Look, Seen, found_by, look, see, why_not
+from optdet.report.gallery import Found
 from optdet.report.importance import importances
 from optdet.report.markup import Markup, Section, element, section
 from optdet.report.related import board_rows, ensembles, related_to
@@ -64,8 +67,11 @@ def study_report(
     OptdetError where ``against`` or ``playbook`` cannot be opened; where the study's own images or weights
     are gone, the report says so and has the rest.
     """
+    # What was asked for and cannot be had is said before any map is made.
+    if options.device != "auto":
+        choose_device(options.device)
     if against is not None:
-        open_detections(against, options)  # a wrong name is said before any map is made
+        open_detections(against, options)
     trials = study.study.get_trials(deepcopy=False)
     best = _best(study)
     related = related_to(study, options, playbook)
@@ -131,29 +137,56 @@ def _look(
     against: str | None,
     bar: Bar,
 ) -> tuple[Look | None, str | None]:
-    """The detector on its images; or why it is not shown."""
+    """The detector on its images; or why it is not shown. OptdetError for what ``against`` cannot do."""
     if n_images == 0:
         return None, "left out, as it was asked for (--images 0)"
-    if best is not None:
-        source = f"{study.name}:{best.number}"
-        against = against or _runner_up(study)
-    elif is_fold_study(study) and not set(fold_numbers(study)) - set(fold_members(study)):
-        if stored_scores(study, fold_members(study)) is None:
-            return None, f"no thresholds were tuned on all folds yet: optdet study folds {study.name}"
-        source = f"{study.name}:oof"
-    else:
-        return None, "no trial is complete yet" if not varies_fold(
-            study
-        ) else "not every fold is complete yet"
+    source, why = _shown_source(study, best)
+    if source is None:
+        return None, why
     try:
-        return look(source, options, n_shown=n_images, against=against, bar=bar), None
+        seen = see(source, options, bar)
+    except OptdetError as error:
+        return None, why_not(error)
+    before = _before(study, seen, options, against, bar)
+    try:
+        return look(seen, before, n_shown=n_images, bar=bar), None
     except OptdetError as error:
         return None, why_not(error)
 
 
+def _shown_source(study: OpenStudy, best: FrozenTrial | None) -> tuple[str | None, str | None]:
+    """The SOURCE whose images are shown; or why there is none."""
+    if best is not None:
+        return f"{study.name}:{best.number}", None
+    if not varies_fold(study):
+        return None, "no trial is complete yet"
+    if not is_fold_study(study):
+        return None, "its trials hold out different images: none is the best"
+    members = fold_members(study)
+    if set(fold_numbers(study)) - set(members):
+        return None, "not every fold is complete yet"
+    if stored_scores(study, members) is None:
+        return None, f"no thresholds were tuned on all folds yet: optdet study folds {study.name}"
+    return f"{study.name}:oof", None
+
+
+def _before(
+    study: OpenStudy, seen: Seen, options: SourceOptions, against: str | None, bar: Bar
+) -> Found | None:
+    """What the images are compared with: ``against``; else the second best trial, where its maps are there;
+    else the same maps at the thresholds that tuning began with."""
+    if against is not None:
+        return found_by(against, seen.samples, options, bar)
+    runner_up = _runner_up(study)
+    if runner_up is not None:
+        with contextlib.suppress(OptdetError):  # nobody asked for it
+            return found_by(runner_up, seen.samples, options, bar)
+    return None if seen.began_with is None else seen.at(seen.began_with)
+
+
 def _runner_up(study: OpenStudy) -> str | None:
     """The second best trial, where its maps are kept with those of the best: nothing is computed anew."""
-    ranked = best_trials(study, 2)
+    ranked = [] if varies_fold(study) else best_trials(study, 2)
     if len(ranked) < 2 or study.config.keep.maps < 2:
         return None
     return f"{study.name}:{ranked[1].number}"

@@ -122,3 +122,19 @@ def test_the_commands_name_the_storage_that_was_given(reported, run_in, tmp_path
     ran = run_in(tmp_path)("report", "tiny", "--storage", storage, "--images", "0", "--no-attach")
     assert ran.code == 0, ran.err
     assert f"--out predictions.csv --storage {storage}" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--device", "frog"), "'frog'"),
+        (("--device", "cuda:97"), "cuda"),
+        (("--against", "studies"), "studies"),
+    ],
+)
+def test_what_was_asked_for_and_cannot_be_had_writes_nothing(reported, run_in, tmp_path, options, said):
+    folder, _ = reported
+    out = tmp_path / "report.html"
+    out.write_text("the former one")
+    assert said in run_in(folder)("report", "tiny", "--out", out, *options).error
+    assert out.read_text() == "the former one"
