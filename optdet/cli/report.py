@@ -22,9 +22,9 @@ def report(
         str | None,
         typer.Option(
             "--against",
-            metavar="SOURCE",
-            help="Images most improved and most harmed are found against this source. Default: the second "
-            "best trial; without one the same maps at the thresholds that tuning began with.",
+            metavar="SOURCE|FILE",
+            help="What images have improved or been harmed against: a source, or predictions (.csv, .json). "
+            "Default: the second best trial; without one the thresholds that tuning began with.",
             show_default=False,
         ),
     ] = None,

@@ -12,7 +12,9 @@ from optdet.cli import completion, options
 from optdet.phrases import counted, numbers
 
 if TYPE_CHECKING:
-    from optdet.structures import Thresholds
+    from collections.abc import Sequence
+
+    from optdet.structures import Sample, Thresholds
     from optdet.study_config import StudyConfig
     from optdet.tuning.fold_report import FoldReport, Ranked
     from optdet.tuning.fold_scores import PooledScores
@@ -114,7 +116,7 @@ def folds(
     from optdet.cli.tables import print_json
     from optdet.tuning.fold_members import find_fold_study
     from optdet.tuning.fold_report import fold_report
-    from optdet.tuning.fold_source import open_out_of_fold
+    from optdet.tuning.fold_source import judge_samples, open_out_of_fold
     from optdet.tuning.postprocess_places import require_writable
     from optdet.tuning.source import SourceOptions
     from optdet.tuning.study import load_study, open_database
@@ -131,9 +133,9 @@ def folds(
     if out is not None:
         require_writable(out, "--out")
     if not opened.missing():
+        judged = judge_samples(opened, images, labels) if rank or images is not None else ()
         pooled = _pooled(opened)
-        if rank or images is not None:
-            ranking, n_judged = _ranked(opened, images, labels, pooled.thresholds)
+        ranking, n_judged = _ranked(opened, judged, pooled.thresholds), len(judged)
     report = fold_report(opened, pooled, ranking, n_judged)
     if json:
         print_json(report.as_json())
@@ -161,19 +163,16 @@ def _pooled(opened: OutOfFold) -> PooledScores:
 
 
 def _ranked(
-    opened: OutOfFold, images: Path | None, labels: Path | None, thresholds: Thresholds
-) -> tuple[tuple[Ranked, ...] | None, int]:
+    opened: OutOfFold, samples: Sequence[Sample], thresholds: Thresholds
+) -> tuple[Ranked, ...] | None:
     from optdet.cli.progress import image_bar
     from optdet.evaluation.parallel import map_workers
     from optdet.tuning.fold_report import rank_folds
-    from optdet.tuning.fold_source import judge_samples
 
-    samples = judge_samples(opened, images, labels)
     if not samples:
-        return None, 0
+        return None
     with image_bar("ranking") as on_image:
-        ranking = rank_folds(opened, samples, thresholds, workers=map_workers(), on_image=on_image)
-    return ranking, len(samples)
+        return rank_folds(opened, samples, thresholds, workers=map_workers(), on_image=on_image)
 
 
 def _write(opened: OutOfFold, pooled: PooledScores | None, out: Path) -> None:

@@ -131,7 +131,7 @@ function logTicks(values) {
 
 function dimension(axis, rows) {
   const values = rows.map((i) => axis.values[i]);
-  const label = axis.name.length > 20 ? "…" + axis.name.slice(-19) : axis.name;
+  const label = axis.short;
   if (axis.choices) {
     const places = axis.choices.map((_, place) => place);
     return { label: plain(label), values, tickvals: places, ticktext: axis.choices.map(plain), range: [-0.2, places.length - 0.8] };
@@ -155,7 +155,7 @@ function parallel(data) {
       unselected: { line: { opacity: 0.05 } },
     }],
     layout: { margin: { t: 60, b: 30, l: 70, r: 60 }, height: 400 },
-    minWidth: 90 * dimensions.length,
+    minWidth: most(dimensions.map(({ label }) => 7 * label.length + 25)) * dimensions.length,
   };
 }
 
@@ -183,7 +183,7 @@ function slice(data, axis) {
   const range = usefulRange(data);
   const place = (i) => (axis.choices && axis.values[i] !== null ? axis.choices[axis.values[i]] : axis.values[i]);
   const traces = ["pruned", "complete"].map((state) => ({ ...pointsOf(data, state, range, place), showlegend: false }));
-  const kind = axis.choices ? { type: "category" } : axis.log && least(there) > 0 ? powers(there) : { type: "linear", nticks: 5 };
+  const kind = axis.choices ? { type: "category", categoryorder: "array", categoryarray: axis.choices } : axis.log && least(there) > 0 ? powers(there) : { type: "linear", nticks: 5 };
   return {
     traces,
     layout: {

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from optdet.config import Config, PostprocessConfig
@@ -22,7 +23,8 @@ from optdet.geometry.placement import Placement
 from optdet.report.gallery import Found, choose_images, gallery_image
 from optdet.report.landscapes import landscapes
 from optdet.structures import Bar, Sample, Thresholds
-from optdet.tuning.detection_source import OpenSource
+from optdet.tuning.detection_source import DetectionSource, OpenSource
+from optdet.tuning.prediction_file import PredictionFile, is_prediction_file
 from optdet.tuning.source import SourceOptions, labelled_samples, open_detections, open_source, scorers_of
 
 
@@ -98,10 +100,17 @@ def _found(title: str, scorers: Sequence[ImageScorer], thresholds: Thresholds) -
     return Found(title, polygons, evaluate({scorer.name: scorer.words for scorer in scorers}, polygons))
 
 
+def open_compared(source: str, options: SourceOptions) -> DetectionSource:
+    """What a detector is set beside: a source, or a prediction file; OptdetError for neither."""
+    if is_prediction_file(source):
+        return PredictionFile.read(Path(source))
+    return open_detections(source, options)
+
+
 def found_by(source: str, samples: Sequence[Sample], options: SourceOptions, bar: Bar) -> Found:
     """What another source finds in the images of ``samples``, at its own thresholds; OptdetError where it
     cannot be opened, or has no maps of them."""
-    opened = open_detections(source, options)
+    opened = open_compared(source, options)
     paths = [sample.image_path for sample in samples]
     with bar(f"maps of {opened.title}") as on_image:
         found = list(opened.detect(paths, None, on_image=on_image))

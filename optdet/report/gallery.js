@@ -27,19 +27,12 @@ function overlay(image, side) {
   return svg;
 }
 
-function counts(side) {
-  const found = {};
-  for (const [kind] of side.words) if (!["hit", "ignored", "unread"].includes(kind)) found[kind] = (found[kind] || 0) + 1;
-  for (const [kind] of side.detections) if (["false_positive", "overlap"].includes(kind)) found[kind] = (found[kind] || 0) + 1;
-  return Object.entries(found).map(([kind, count]) => `${count} ${KINDS[kind]}`).join(", ") || "no errors";
-}
-
 function card(image) {
   const change = image.before ? image.now.hmean - image.before.hmean : null;
   const moved = change === null || Math.abs(change) < 5e-5 ? "" : ` (${change > 0 ? "+" : "−"}${Math.abs(change).toFixed(4)})`;
   const caption = make("figcaption", {},
     make("strong", {}, image.name), make("br"), `H ${four(image.now.hmean)}${moved}  P ${four(image.now.precision)}  R ${four(image.now.recall)}`,
-    make("span", { class: "counts" }, counts(image.now)));
+    make("span", { class: "counts" }, image.now.errors.join(", ") || "no errors"));
   const view = make("div", { class: "view", tabindex: "0", role: "button", "aria-label": `${image.name}: larger or smaller` },
     make("img", { src: image.image, alt: image.name, loading: "lazy", decoding: "async", width: image.width, height: image.height }));
   if (image.map) view.append(make("img", { class: "map", src: image.map, alt: "probability map", loading: "lazy", decoding: "async" }));

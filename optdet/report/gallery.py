@@ -14,6 +14,7 @@ import numpy as np
 
 from optdet.data.images import read_image
 from optdet.detection.postprocess import MapDetector
+from optdet.evaluation.error_costs import KIND_TEXTS
 from optdet.evaluation.error_kinds import find_errors
 from optdet.evaluation.evaluate import Evaluation
 from optdet.evaluation.truth import Polygon
@@ -73,7 +74,6 @@ def gallery_image(
     heat = None
     if detector is not None:
         heat = map_url(np.clip(detector.letterbox.map_to_image(detector.prob_map), 0, 1))
-    errors = find_errors(sample.words, now.polygons.get(sample.name, ()))
     return {
         "name": sample.name,
         "groups": list(groups),
@@ -83,12 +83,12 @@ def gallery_image(
         "map": heat,
         "now": _shown(sample, now),
         "before": None if before is None else _shown(sample, before),
-        "characters": {kind: number for kind, number in errors.lost.items() if number},
     }
 
 
 def _shown(sample: Sample, found: Found) -> dict[str, Any]:
-    """The scores of an image, its words and its detections, each with its kind."""
+    """The scores of an image, its errors as the table of kinds counts them, and each word and detection with
+    its kind."""
     polygons = found.polygons.get(sample.name, ())
     errors = find_errors(sample.words, polygons)
     counts = errors.counts
@@ -96,6 +96,7 @@ def _shown(sample: Sample, found: Found) -> dict[str, Any]:
         "hmean": round(counts.hmean, 6),
         "precision": round(counts.precision, 6),
         "recall": round(counts.recall, 6),
+        "errors": [f"{number} {KIND_TEXTS[kind]}" for kind, number in errors.numbers.items() if number],
         "words": [
             [outcome.kind, _flat(word.polygon), word.text or ""]
             for word, outcome in zip(sample.words, errors.words, strict=True)

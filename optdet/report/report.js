@@ -62,11 +62,20 @@ function chartsOf(node, data) {
 // Between two charts the browser shows what is there, and hears the reader.
 const pause = () => new Promise((resolve) => { setTimeout(resolve); });
 
+const isSweep = (node) => ["heat", "front"].includes(node.dataset.chart);
+const canDraw = (node, data) => "Plotly" in window && !(isSweep(node) && !sweepOf(data).charts);
+
+function drawAtOnce(node, data) {
+  for (const [target, made] of chartsOf(node, data)) show(target, made);
+  Object.assign(node.dataset, { queued: "", drawn: "" });
+}
+
+async function unpackSweep(sweep) {
+  sweep.charts = sweep.charts || await sweepCharts(sweep.view);
+}
+
 async function draw(node, data) {
-  if (["heat", "front"].includes(node.dataset.chart)) {
-    const sweep = sweepOf(data);
-    sweep.charts = sweep.charts || await sweepCharts(sweep.view);
-  }
+  if (isSweep(node)) await unpackSweep(sweepOf(data));
   await plotly();
   for (const [target, made] of chartsOf(node, data)) {
     show(target, made);
@@ -126,13 +135,15 @@ async function main() {
   places.forEach((node) => seen.observe(node));
   onTheme(() => {
     // At once: a browser prints what is there when it is told.
-    for (const node of places) if ("drawn" in node.dataset) for (const [target, made] of chartsOf(node, data)) show(target, made);
+    for (const node of places) if ("drawn" in node.dataset || (theme.printing && canDraw(node, data))) drawAtOnce(node, data);
   });
   trialTable(data);
   gallery(data);
   performance.mark("ready");
   document.documentElement.dataset.ready = "";
-  setTimeout(() => drawTheRest(places, data), 1500);
+  // Who prints at once gets all charts too: from here on they can be drawn without waiting.
+  await Promise.all([plotly(), ...data.sweeps.map(unpackSweep)]);
+  drawTheRest(places, data);
 }
 
 main().catch(failed);

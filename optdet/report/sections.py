@@ -93,7 +93,10 @@ def thresholds_section(titles: Sequence[str], why: str | None) -> Section:
             chart("front", "Precision and recall", note="Every point is a setting; the line is their front."),
             class_="row",
         ),
-        note("In sample: thresholds that are chosen here are scored on the images that they are chosen on."),
+        note(
+            "In sample: thresholds that are chosen here are scored on the images that they are chosen on. "
+            "Swept coarsely; `optdet postprocess tune` looks closer."
+        ),
     )
 
 

@@ -12,8 +12,9 @@ from optuna.trial import FrozenTrial
 
 from optdet.errors import OptdetError
 from optdet.inference.device import choose_device
+from optdet.phrases import short_names
 from optdet.report.answer import answer_section, environment_section
-from optdet.report.detector import Look, Seen, found_by, look, see, why_not
+from optdet.report.detector import Look, Seen, found_by, look, open_compared, see, why_not
 from optdet.report.gallery import Found
 from optdet.report.importance import importances
 from optdet.report.markup import Markup, Section, element, section
@@ -33,7 +34,7 @@ from optdet.structures import Bar
 from optdet.tuning.fold_members import fold_members, fold_numbers, is_fold_study, varies_fold
 from optdet.tuning.fold_scores import stored_scores
 from optdet.tuning.ranking import best_trials
-from optdet.tuning.source import SourceOptions, open_detections
+from optdet.tuning.source import SourceOptions
 from optdet.tuning.study import OpenStudy
 
 N_IMAGES = 24
@@ -71,7 +72,7 @@ def study_report(
     if options.device != "auto":
         choose_device(options.device)
     if against is not None:
-        open_detections(against, options)
+        open_compared(against, options)
     trials = study.study.get_trials(deepcopy=False)
     best = _best(study)
     related = related_to(study, options, playbook)
@@ -82,6 +83,7 @@ def study_report(
         value if state == "complete" else None
         for value, state in zip(columns["value"], columns["state"], strict=True)
     ]
+    names = short_names(axis.name for axis in searched)
     found = [] if varies_fold(study) else importances(complete, searched)
     drawn = curves(trials)
     boards = board_rows(related.submissions)
@@ -108,7 +110,7 @@ def study_report(
             "study": study.name,
             "trials": columns,
             "thresholds": threshold_columns(trials),
-            "axes": [axis.as_json() for axis in searched],
+            "axes": [axis.as_json(names[axis.name]) for axis in searched],
             "importances": found,
             "curves": drawn,
             "running_best": not varies_fold(study),

@@ -36,9 +36,11 @@ class Axis:
     is_tuned: bool = False
     choices: tuple[str, ...] | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self, short: str) -> dict[str, Any]:
+        """``short`` is a name for narrow places."""
         return {
             "name": self.name,
+            "short": short,
             "values": self.values,
             "log": self.is_log,
             "tuned": self.is_tuned,

@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 import shutil
+from collections import Counter
 
 import pytest
 from optuna.artifacts import get_all_artifact_meta
@@ -138,3 +139,27 @@ def test_what_was_asked_for_and_cannot_be_had_writes_nothing(reported, run_in, t
     out.write_text("the former one")
     assert said in run_in(folder)("report", "tiny", "--out", out, *options).error
     assert out.read_text() == "the former one"
+
+
+def test_it_is_compared_with_a_prediction_file(reported, run_in):
+    folder, _ = reported
+    run = run_in(folder)
+    best = json.loads(run("study", "best", "tiny", "--json").out)
+    assert run("predict", "tiny", "--images", best["val"]["images"], "--out", "same.csv").code == 0
+    assert run("report", "tiny", "--against", "same.csv", "--out", "f.html", "--no-attach").code == 0
+    data = data_of(folder / "f.html")
+    assert data["before"] == "same.csv"
+    assert all(image["before"]["hmean"] == image["now"]["hmean"] for image in data["images"])
+    (folder / "cut.csv").write_text("filename,polygons\n")
+    assert "no prediction for" in run("report", "tiny", "--against", "cut.csv", "--no-attach").error
+
+
+def test_captions_count_as_the_table_does(reported):
+    data = data_of(reported[0] / "out" / "tiny.html")
+    total = {kind["text"]: kind["number"] for kind in data["costs"] if kind["number"]}
+    counted = Counter()
+    for image in data["images"]:
+        for line in image["now"]["errors"]:
+            number, _, text = line.partition(" ")
+            counted[text] += int(number)
+    assert counted == total
