@@ -23,13 +23,8 @@ def analyze(
         list[str] | None,
         typer.Option("--threshold", "-t", help="A threshold to replace, as thresh=0.24; may be repeated."),
     ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option("--images", help="Folder of images. Default: the validation images of the study."),
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option("--labels", help="Label file, or folder of one file an image.")
-    ] = None,
+    images: source_options.LabelledImages = None,
+    labels: source_options.Labels = None,
     profile: Annotated[
         str, typer.Option("--profile", help="How CLEval counts: competition or official.")
     ] = "competition",

@@ -33,13 +33,8 @@ def compare(
     thresholds_b: Annotated[
         list[str] | None, typer.Option("--b", "-b", help="A threshold of B to replace; may be repeated.")
     ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option("--images", help="Folder of images. Default: the validation images of the study."),
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option("--labels", help="Label file, or folder of one file an image.")
-    ] = None,
+    images: source_options.LabelledImages = None,
+    labels: source_options.Labels = None,
     out: Annotated[
         Path | None,
         typer.Option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
@@ -26,6 +27,12 @@ Augmentation = Annotated[
         "--tta", help="More views of each image: scale:SIDE, hflip, vflip; with commas, or repeated."
     ),
 ]
+
+LabelledImages = Annotated[
+    Path | None,
+    typer.Option("--images", help="Folder of images. Default: the validation images of the study."),
+]
+Labels = Annotated[Path | None, typer.Option("--labels", help="Label file, or folder of one file an image.")]
 
 Mean = Annotated[
     str | None,

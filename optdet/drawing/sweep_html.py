@@ -7,8 +7,6 @@ draw them; its content security policy forbids it to fetch anything. Scores are 
 
 from __future__ import annotations
 
-import base64
-import gzip
 import html
 import json
 from importlib.resources import files
@@ -19,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
-from optdet.atomic import atomic_file
+from optdet.drawing.html_file import packed_bytes, write_html
 from optdet.drawing.palette import BLUE, hex_colour
 from optdet.drawing.sweep_landscape import COLOURS, cell_edges, front_limits, scale_of
 from optdet.drawing.sweep_marks import is_chosen, mark_of
 from optdet.drawing.sweep_view import NamedPoint, SweepView, precision_recall_front
-from optdet.errors import OptdetError
 
 _DIVISOR = 100_000
 """Scores are sent as whole numbers of 1e-5."""
@@ -75,16 +72,7 @@ def write_sweep_page(view: SweepView, path: Path) -> None:
         data=json.dumps(sweep_data(view), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
         script=sweep_charts() + (files("optdet.drawing") / "sweep_page.js").read_text(encoding="utf-8"),
     )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(path) as file:
-            file.write(page.encode("utf-8"))
-    except OSError as error:
-        raise OptdetError(
-            f"the page cannot be written: {error.strerror or error}",
-            where=str(path),
-            fix="check the folder's rights and the free space",
-        ) from error
+    write_html(page, path, what="the page")
 
 
 def _flag(view: SweepView) -> str:
@@ -139,7 +127,7 @@ def sweep_data(view: SweepView) -> dict[str, Any]:
 def packed(values: NDArray[np.int64]) -> str:
     """Differences along the last axis, which are mostly zero, as little-endian int32, gzip, base64."""
     steps = np.diff(values, axis=-1, prepend=0).astype("<i4")
-    return base64.b64encode(gzip.compress(steps.tobytes(), mtime=0)).decode("ascii")
+    return packed_bytes(steps.tobytes())
 
 
 def _whole(values: NDArray[Any]) -> NDArray[np.int64]:

@@ -6,8 +6,6 @@ content security policy forbids it to fetch or send anything. Browsers from 2023
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
 from html import escape
 from importlib.resources import files
@@ -16,9 +14,8 @@ from pathlib import Path
 from plotly.offline import get_plotlyjs
 
 from optdet import __version__
-from optdet.atomic import atomic_file
+from optdet.drawing.html_file import packed_bytes, write_html
 from optdet.drawing.sweep_html import sweep_charts
-from optdet.errors import OptdetError
 from optdet.report.study_report import Report
 
 _SCRIPTS = ("theme.js", "charts.js", "table.js", "gallery.js", "report.js")
@@ -59,24 +56,12 @@ _PAGE = """<!DOCTYPE html>
 
 
 def write_page(report: Report, path: Path) -> int:
-    """Write the page, making the folders above it, and give its size in bytes; a reader never sees half a
-    file.
+    """Write the page, making the folders above it, and give its size in bytes.
 
     Raises:
         OptdetError: The file cannot be written; what stood there before still does.
     """
-    page = render(report).encode("utf-8")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_file(path) as file:
-            file.write(page)
-    except OSError as error:
-        raise OptdetError(
-            f"the report cannot be written: {error.strerror or error}",
-            where=str(path),
-            fix="check the folder's rights and the free space",
-        ) from error
-    return len(page)
+    return write_html(render(report), path, what="the report")
 
 
 def render(report: Report) -> str:
@@ -93,8 +78,8 @@ def render(report: Report) -> str:
         sections="\n".join(part.html for part in report.sections),
         version=escape(__version__),
         made=escape(report.made),
-        plotly=_packed(get_plotlyjs()),
-        data=_packed(json.dumps(report.data, allow_nan=False, separators=(",", ":"))),
+        plotly=packed_bytes(get_plotlyjs().encode("utf-8")),
+        data=packed_bytes(json.dumps(report.data, allow_nan=False, separators=(",", ":")).encode("utf-8")),
         script=sweep_charts() + "".join(_asset(name) for name in _SCRIPTS),
     )
 
@@ -108,7 +93,3 @@ def _links(report: Report) -> str:
 
 def _asset(name: str) -> str:
     return (files("optdet.report") / name).read_text(encoding="utf-8")
-
-
-def _packed(text: str) -> str:
-    return base64.b64encode(gzip.compress(text.encode("utf-8"), compresslevel=9, mtime=0)).decode("ascii")

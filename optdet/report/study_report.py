@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,19 +16,17 @@ from optdet.inference.device import choose_device
 from optdet.phrases import short_names
 from optdet.report.answer import answer_section, environment_section
 from optdet.report.detector import Look, Seen, found_by, look, open_compared, see, why_not
+from optdet.report.detector_sections import errors_section, images_section, thresholds_section
 from optdet.report.gallery import Found
 from optdet.report.importance import importances
 from optdet.report.markup import Markup, Section, element, section
 from optdet.report.related import board_rows, ensembles, related_to
 from optdet.report.sections import (
     board_section,
-    errors_section,
     folds_section,
-    images_section,
     playbook_section,
     progress_section,
     search_section,
-    thresholds_section,
 )
 from optdet.report.trial_columns import axes, curves, threshold_columns, trial_columns
 from optdet.structures import Bar
@@ -77,20 +76,15 @@ def study_report(
     best = _best(study)
     related = related_to(study, options, playbook)
     seen, why = _look(study, best, options, n_images, against, bar)
-    columns = trial_columns(trials)
-    searched = axes(trials, study.config.space)
-    complete = [
-        value if state == "complete" else None
-        for value, state in zip(columns["value"], columns["state"], strict=True)
-    ]
-    names = short_names(axis.name for axis in searched)
-    found = [] if varies_fold(study) else importances(complete, searched)
-    drawn = curves(trials)
+    search = _searched(study, trials)
+    n_reporting = sum(bool(trial.intermediate_values) for trial in trials)
     boards = board_rows(related.submissions)
     own_folds = next((each for each in related.folds if each.study == study.name), None)
     parts = [
-        progress_section(len(trials), len(drawn), sum(bool(trial.intermediate_values) for trial in trials)),
-        search_section(len(searched), columns["state"].count("complete"), len(found)),
+        progress_section(len(trials), len(search["curves"]), n_reporting),
+        search_section(
+            len(search["axes"]), search["trials"]["state"].count("complete"), len(search["importances"])
+        ),
         thresholds_section([each["title"] for each in seen.sweeps] if seen else [], why),
         None if seen is None else errors_section(seen.errors),
         _images(seen, why),
@@ -106,23 +100,39 @@ def study_report(
         made=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         answer=answer_section(study, best, own_folds, options),
         sections=tuple(part for part in parts if part is not None),
-        data={
-            "study": study.name,
-            "trials": columns,
-            "thresholds": threshold_columns(trials),
-            "axes": [axis.as_json(names[axis.name]) for axis in searched],
-            "importances": found,
-            "curves": drawn,
-            "running_best": not varies_fold(study),
-            "board": boards,
-            "sweeps": [] if seen is None else seen.sweeps,
-            "properties": [] if seen is None else [each.as_json() for each in seen.errors.properties],
-            "costs": [] if seen is None else [kind.as_json() for kind in seen.errors.kinds],
-            "images": [] if seen is None else seen.images,
-            "before": None if seen is None else seen.before,
-        },
+        data={"study": study.name, **search, "board": boards, **_looked(seen)},
         notes=(*([] if why is None else [why]), *related.notes),
     )
+
+
+def _searched(study: OpenStudy, trials: Sequence[FrozenTrial]) -> dict[str, Any]:
+    """The trials for the page's script: columns, axes, importances, curves."""
+    columns = trial_columns(trials)
+    searched = axes(trials, study.config.space)
+    names = short_names(axis.name for axis in searched)
+    complete = [
+        value if state == "complete" else None
+        for value, state in zip(columns["value"], columns["state"], strict=True)
+    ]
+    return {
+        "trials": columns,
+        "thresholds": threshold_columns(trials),
+        "axes": [axis.as_json(names[axis.name]) for axis in searched],
+        "importances": [] if varies_fold(study) else importances(complete, searched),
+        "curves": curves(trials),
+        "running_best": not varies_fold(study),
+    }
+
+
+def _looked(seen: Look | None) -> dict[str, Any]:
+    """The detector for the page's script."""
+    return {
+        "sweeps": [] if seen is None else seen.sweeps,
+        "properties": [] if seen is None else [each.as_json() for each in seen.errors.properties],
+        "costs": [] if seen is None else [kind.as_json() for kind in seen.errors.kinds],
+        "images": [] if seen is None else seen.images,
+        "before": None if seen is None else seen.before,
+    }
 
 
 def _best(study: OpenStudy) -> FrozenTrial | None:
