@@ -115,7 +115,7 @@ function tickStep(drawn) {
 
 const log10 = (value) => Math.log(value) / Math.LN10;
 
-// Ticks of a logarithmic axis, which parallel coordinates do not have of their own.
+// Ticks of a logarithmic axis, in logarithms.
 function logTicks(values) {
   const [low, high] = [log10(least(values)), log10(most(values))];
   const ticks = [];
@@ -127,36 +127,6 @@ function logTicks(values) {
   }
   const shown = ticks.length > 1 ? ticks : [low, high];
   return { tickvals: shown, ticktext: shown.map((tick) => String(Number((10 ** tick).toPrecision(2)))) };
-}
-
-function dimension(axis, rows) {
-  const values = rows.map((i) => axis.values[i]);
-  const label = axis.short;
-  if (axis.choices) {
-    const places = axis.choices.map((_, place) => place);
-    return { label: plain(label), values, tickvals: places, ticktext: axis.choices.map(plain), range: [-0.2, places.length - 0.8] };
-  }
-  if (axis.log && least(values) > 0) return { label: plain(label), values: values.map(log10), ...logTicks(values) };
-  return { label: plain(label), values };
-}
-
-function parallel(data) {
-  const rows = thinned(data, rowsWith(data, "complete")).filter((i) => data.axes.every((axis) => axis.values[i] !== null));
-  if (rows.length < 2) return { empty: "Two complete trials are needed." };
-  const values = rows.map((i) => data.trials.value[i]);
-  const dimensions = data.axes.map((axis) => dimension(axis, rows));
-  dimensions.push({ label: "value", values, tickformat: ".4f" });
-  const [low, high] = usefulRange(data) || [least(values), most(values)];
-  return {
-    traces: [{
-      type: "parcoords", dimensions, labelfont: { color: ink(), size: 12 }, tickfont: { color: ink(), size: 11 },
-      rangefont: { color: "rgba(0,0,0,0)", size: 1 },
-      line: { color: values, colorscale: theme.dark() ? "Cividis" : [[0, "#d9dee5"], [0.6, "#56b4e9"], [1, "#08306b"]], cmin: low, cmax: high },
-      unselected: { line: { opacity: 0.05 } },
-    }],
-    layout: { margin: { t: 60, b: 30, l: 70, r: 60 }, height: 400 },
-    minWidth: most(dimensions.map(({ label }) => 7 * label.length + 25)) * dimensions.length,
-  };
 }
 
 function importances(data) {

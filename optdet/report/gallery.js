@@ -55,10 +55,10 @@ function card(image) {
   return [figure, outline];
 }
 
-function gallery(data) {
+function gallery(images, before) {
   const place = document.getElementById("gallery"), controls = document.getElementById("gallery-controls");
   if (!place) return;
-  const outlines = new Map(data.images.map(card));
+  const outlines = new Map(images.map(card));
   place.append(...outlines.keys());
   const near = new IntersectionObserver((entries) => {
     for (const { isIntersecting, target } of entries) if (isIntersecting) { near.unobserve(target); outlines.get(target)(); }
@@ -68,19 +68,19 @@ function gallery(data) {
   const toggle = (name, label, on) => make("label", { class: "layer" },
     make("input", { type: "checkbox", checked: on, "data-layer": name, onchange: (event) => place.classList.toggle(`no-${name}`, !event.target.checked) }),
     make("i", { class: `swatch ${name}` }), label);
-  const groups = ["all", ...Object.keys(GROUPS).filter((name) => data.images.some((image) => image.groups.includes(name)))];
+  const groups = ["all", ...Object.keys(GROUPS).filter((name) => images.some((image) => image.groups.includes(name)))];
   const choose = make("select", { id: "gallery-group", onchange: (event) => {
     for (const figure of place.children) {
       figure.hidden = event.target.value !== "all" && !figure.dataset.groups.split(" ").includes(event.target.value);
     }
   } }, ...groups.map((name) => make("option", { value: name }, GROUPS[name])));
-  const there = new Set(data.images.flatMap((image) => [image.now, image.before].filter(Boolean))
+  const there = new Set(images.flatMap((image) => [image.now, image.before].filter(Boolean))
     .flatMap((side) => [...side.words, ...side.detections].map(([kind]) => kind)));
   const map = toggle("map", "probability map", false);
   place.classList.add("no-map");
   const words = toggle("words", "ground truth", true);
   controls.append(make("label", {}, "show ", choose), map, words, ...LAYERS.filter(([name]) => there.has(name)).map(([name, label]) => toggle(name, label, true)));
-  if (data.before) {
-    controls.append(make("label", { class: "layer" }, make("input", { type: "checkbox", id: "before", onchange: (event) => place.classList.toggle("show-before", event.target.checked) }), `before (${data.before})`));
+  if (before) {
+    controls.append(make("label", { class: "layer" }, make("input", { type: "checkbox", id: "before", onchange: (event) => place.classList.toggle("show-before", event.target.checked) }), `before (${before})`));
   }
 }

@@ -10,6 +10,7 @@ import json
 from html import escape
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from plotly.offline import get_plotlyjs
 
@@ -18,10 +19,9 @@ from optdet.drawing.html_file import packed_bytes, write_html
 from optdet.drawing.sweep_html import sweep_charts
 from optdet.report.study_report import Report
 
-_SCRIPTS = ("theme.js", "charts.js", "table.js", "gallery.js", "report.js")
+_SCRIPTS = ("theme.js", "charts.js", "table.js", "gallery.js", "parallel.js", "report.js")
 _POLICY = (
-    # plotly.js makes functions of text for what it draws by WebGL.
-    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; "
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src data: blob:; form-action 'none'"
 )
 
@@ -48,6 +48,7 @@ _PAGE = """<!DOCTYPE html>
 <noscript><p>Charts and images need JavaScript; nothing is fetched.</p></noscript>
 <script type="application/octet-stream" id="plotly">{plotly}</script>
 <script type="application/octet-stream" id="data">{data}</script>
+<script type="application/octet-stream" id="image-data">{images}</script>
 <script>
 {script}</script>
 </body>
@@ -79,7 +80,9 @@ def render(report: Report) -> str:
         version=escape(__version__),
         made=escape(report.made),
         plotly=packed_bytes(get_plotlyjs().encode("utf-8")),
-        data=packed_bytes(json.dumps(report.data, allow_nan=False, separators=(",", ":")).encode("utf-8")),
+        # Apart, since they are large: charts are drawn before images are unpacked.
+        data=_packed({name: value for name, value in report.data.items() if name != "images"}),
+        images=_packed(report.data["images"]),
         script=sweep_charts() + "".join(_asset(name) for name in _SCRIPTS),
     )
 
@@ -93,3 +96,7 @@ def _links(report: Report) -> str:
 
 def _asset(name: str) -> str:
     return (files("optdet.report") / name).read_text(encoding="utf-8")
+
+
+def _packed(value: Any) -> str:
+    return packed_bytes(json.dumps(value, allow_nan=False, separators=(",", ":")).encode("utf-8"))

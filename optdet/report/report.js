@@ -30,6 +30,7 @@ const CONFIG = { displaylogo: false, responsive: true, showSendToCloud: false, p
 function show(node, made) {
   if (made.empty) { node.textContent = made.empty; node.style.minHeight = "0"; return; }
   if (made.minWidth) node.style.minWidth = `${made.minWidth}px`;
+  if (made.draw) { node.replaceChildren(made.draw()); return; }
   const layout = { ...layoutOf(made.layout), autosize: !theme.printing };
   if (theme.printing) layout.width = paperWidth(node);
   Plotly.react(node, made.traces, layout, CONFIG);
@@ -124,6 +125,7 @@ function drawTheRest(places, data) {
 }
 
 async function main() {
+  plotly();  // takes longest
   const data = JSON.parse(await unpacked("data"));
   const places = [...document.querySelectorAll("[data-chart]")];
   sweepControls(data, (names) => places.filter((node) => names.includes(node.dataset.chart)).forEach((node) => enqueue(node, data)));
@@ -138,7 +140,7 @@ async function main() {
     for (const node of places) if ("drawn" in node.dataset || (theme.printing && canDraw(node, data))) drawAtOnce(node, data);
   });
   trialTable(data);
-  gallery(data);
+  gallery(JSON.parse(await unpacked("image-data")), data.before);
   performance.mark("ready");
   document.documentElement.dataset.ready = "";
   // Who prints at once gets all charts too: from here on they can be drawn without waiting.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -59,10 +60,11 @@ def opened(open_page, report, **how):
     page.wait_for_selector("html[data-ready]")
     for chart in page.query_selector_all("[data-chart]"):
         chart.scroll_into_view_if_needed()
-        page.wait_for_function("node => 'drawn' in node.dataset", arg=chart)
+        name = chart.get_attribute("data-chart")
+        page.wait_for_selector(f"[data-chart={name}][data-drawn]", state="attached")
     for card in page.query_selector_all(".card"):
         card.scroll_into_view_if_needed()
-        page.wait_for_function("node => node.querySelector('svg.now') !== null", arg=card)
+        card.wait_for_selector("svg.now", state="attached")
     page.evaluate("scrollTo(0, 0)")
     return page
 
@@ -81,16 +83,49 @@ def test_every_chart_is_drawn_and_nothing_is_wider_than_the_window(
     ]
     # fmt: on
     for name in names:
-        svg = page.query_selector(f"[data-chart={name}] svg.main-svg")
+        svg = page.query_selector(
+            f"[data-chart={name}] svg.{'parallel' if name == 'parallel' else 'main-svg'}"
+        )
         assert svg is not None, name
         assert svg.bounding_box()["width"] > 200
     # Marks are there, not frames alone: every trial, the bars of every axis and kind of error.
     assert page.evaluate("document.querySelectorAll('[data-chart=history] .scatterlayer .point').length") == 9
     assert page.evaluate("document.querySelectorAll('[data-chart=costs] .bars .point').length") == 6
-    assert page.evaluate("document.querySelectorAll('[data-chart=parallel] .axis-title').length") >= 4
+    assert page.evaluate("document.querySelectorAll('[data-chart=parallel] polyline').length") == 9
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
     assert page.evaluate("document.documentElement.dataset.theme") == ("dark" if dark else "light")
     picture(page, f"report-{width}-{'dark' if dark else 'light'}")
+
+
+def test_lines_are_chosen_along_an_axis(open_page, report):
+    page = opened(open_page, report)
+    page.query_selector("[data-chart=parallel]").scroll_into_view_if_needed()
+    titles = [title.text_content() for title in page.query_selector_all(".parallel .axis-title")]
+    assert titles[:2] == ["lr", "negative_ratio"]
+    assert titles[-1] == "value"
+    box = page.query_selector_all(".parallel .grip")[-1].bounding_box()
+    across = box["x"] + box["width"] / 2
+
+    def n_out():
+        return len(page.query_selector_all(".parallel .out"))
+
+    page.mouse.move(across, box["y"] + 1)
+    page.mouse.down()
+    page.mouse.move(across, box["y"] + box["height"] * 0.4, steps=3)
+    page.mouse.up()
+    assert 0 < n_out() < 9, "those of a low value are out"
+    page.mouse.click(across, box["y"] + 5)
+    assert n_out() == 0
+
+
+def test_who_prints_at_once_gets_every_chart(open_page, report):
+    page = open_page(report.as_uri(), offline=True)
+    page.wait_for_selector("[data-chart=history][data-drawn]")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    late = page.evaluate(
+        "[...document.querySelectorAll('[data-chart]:not([data-drawn])')].map((n) => n.dataset.chart)"
+    )
+    assert set(late) <= {"heat", "front"}, "but for what is still unpacked"
 
 
 def test_the_table_is_sorted_by_a_click_and_filtered(open_page, report):
@@ -153,7 +188,10 @@ def test_thresholds_are_drawn_for_the_ratio_that_is_chosen(open_page, report):
     z = "JSON.stringify(document.querySelector('[data-chart=heat]').data[0].z)"
     before = page.evaluate(z)
     page.select_option("#sweep-ratio", "0")
-    page.wait_for_function(f"{z} !== {before!r}")
+    until = time.monotonic() + 30
+    while page.evaluate(z) == before and time.monotonic() < until:
+        page.wait_for_timeout(50)
+    assert page.evaluate(z) != before
 
 
 def test_links_lead_to_their_parts(open_page, report):

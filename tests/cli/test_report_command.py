@@ -17,8 +17,13 @@ from optdet.tuning.study import load_study, open_database
 
 
 def data_of(path):
-    packed = re.search(r'id="data">([^<]*)</script>', path.read_text())[1]
-    return json.loads(gzip.decompress(base64.b64decode(packed)))
+    text = path.read_text()
+
+    def unpacked(name):
+        packed = re.search(rf'id="{name}">([^<]*)</script>', text)[1]
+        return json.loads(gzip.decompress(base64.b64decode(packed)))
+
+    return {**unpacked("data"), "images": unpacked("image-data")}
 
 
 @pytest.fixture(scope="module")

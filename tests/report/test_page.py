@@ -95,3 +95,9 @@ def test_the_size_is_that_of_the_file_and_a_bad_place_is_said(tmp_path):
     assert n_bytes < 3e6, "plotly.js is packed"
     with pytest.raises(OptdetError, match="the report cannot be written"):
         write_page(a_report(), tmp_path / "new" / "r.html" / "under")
+
+
+def test_no_id_stands_twice():
+    report = a_report(sections=tuple(section(name, name, "text") for name in ("images", "trials", "search")))
+    ids = [attributes["id"] for _, attributes in Page(render(report)).elements if "id" in attributes]
+    assert len(set(ids)) == len(ids)
