@@ -1,8 +1,7 @@
 // Opens the report: unpacks it, fills table and gallery, and draws each chart when it comes into view.
 
 async function unpacked(id) {
-  const packed = Uint8Array.from(atob(document.getElementById(id).textContent), (character) => character.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const stream = new Blob([bytesOf(document.getElementById(id).textContent)]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Response(stream).text();
 }
 
@@ -125,7 +124,6 @@ function drawTheRest(places, data) {
 }
 
 async function main() {
-  plotly();  // takes longest
   const data = JSON.parse(await unpacked("data"));
   const places = [...document.querySelectorAll("[data-chart]")];
   sweepControls(data, (names) => places.filter((node) => names.includes(node.dataset.chart)).forEach((node) => enqueue(node, data)));
