@@ -11,6 +11,7 @@ DEFINITION = "optdet:definition"
 DATA_ROOT = "optdet:data_root"
 READY = "optdet:ready"
 INNER_OF = "optdet:inner_of"
+INNER_OF_UUID = "optdet:inner_of_uuid"  # of the study whose trial it is: another one may get its name
 SEARCH = "optdet:search"
 DATA_STATES = "optdet:data:"  # and a digest of the sources: the states that they were in, the newest last
 OUT_OF_FOLD = "optdet:out_of_fold"  # what tuning on the pooled maps of a fold study gave

@@ -16,7 +16,7 @@ from optdet.search_space import Dimension
 from optdet.store.engine import named_lock
 from optdet.store.finished_trials import add_finished_trials
 from optdet.store.registry import load_inner_trials
-from optdet.store.study_index import study_names
+from optdet.store.study_index import list_studies, study_names
 from optdet.structures import Thresholds
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
@@ -49,7 +49,12 @@ def keep_best(study: OpenStudy) -> None:
         key = trial.user_attrs.get(attr.MAP_KEY)
         if key is not None and key not in kept:
             MapCache.of(study.places.cache_dir, key).remove()
-    ready = study_names(study.storage, having=attr.READY)
+    rows = list_studies(study.storage, attributes=(attr.READY, attr.INNER_OF_UUID))
+    ready = {
+        row.name
+        for row in rows
+        if attr.READY in row.attributes and row.attributes.get(attr.INNER_OF_UUID, study.uuid) == study.uuid
+    }
     for trial in ranked[: keep.inner_studies]:
         if inner_study_name(study.name, trial.number) not in ready:
             save_inner_study(study, trial)
@@ -89,7 +94,13 @@ def save_inner_study(study: OpenStudy, trial: FrozenTrial) -> str:
         write_search_note(study.storage, inner, tune)
 
     fill_inner_study(
-        study.storage, name, f"{study.name}:{trial.number}", space_of(tune), tried, describe=describe
+        study.storage,
+        name,
+        f"{study.name}:{trial.number}",
+        space_of(tune),
+        tried,
+        of_uuid=study.uuid,
+        describe=describe,
     )
     return name
 
@@ -101,26 +112,41 @@ def fill_inner_study(
     space: dict[str, Dimension],
     tried: Sequence[Tried],
     *,
+    of_uuid: str | None = None,
     describe: Callable[[optuna.Study], None] = lambda inner: None,
 ) -> None:
     """Configurations and their scores as a study; one that was cut off is completed, a whole one left
     alone. Workers that finish trials at once would complete it side by side, so one does at a time.
 
-    ``describe`` adds what the dashboard shows beside the trials, before the study counts as whole.
+    ``of_uuid`` is that of the study whose trial was tuned: what another study of its name left, which was
+    deleted in the dashboard, is replaced. ``describe`` adds what the dashboard shows beside the trials,
+    before the study counts as whole.
     """
     with named_lock(storage, f"optdet:inner:{name}"):
+        if of_uuid is not None:
+            _drop_of_another(storage, name, of_uuid)
         inner = optuna.create_study(
             storage=storage, study_name=name, direction="maximize", load_if_exists=True
         )
         if inner.user_attrs.get(attr.READY):
             return
         inner.set_user_attr(attr.INNER_OF, of)
+        if of_uuid is not None:
+            inner.set_user_attr(attr.INNER_OF_UUID, of_uuid)
         left = tried[len(inner.get_trials(deepcopy=False)) :]
         add_finished_trials(
             storage, inner._study_id, [_as_trial(space, entry.thresholds, entry.scores) for entry in left]
         )
         describe(inner)
         inner.set_user_attr(attr.READY, True)
+
+
+def _drop_of_another(storage: RDBStorage, name: str, of_uuid: str) -> None:
+    """One by an earlier optdet, which does not say whose it is, is taken for the study's own."""
+    with contextlib.suppress(KeyError):
+        there = optuna.load_study(study_name=name, storage=storage)
+        if there.user_attrs.get(attr.INNER_OF_UUID, of_uuid) != of_uuid:
+            optuna.delete_study(study_name=name, storage=storage)
 
 
 def _as_trial(space: dict[str, Dimension], thresholds: Thresholds, scores: PRH) -> FrozenTrial:

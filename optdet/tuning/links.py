@@ -2,8 +2,8 @@
 
 The dashboard knows studies by ids, which SQLite gives again after a deletion. So the links of all notes are
 written anew whenever a study was made or deleted, and when the dashboard is opened. What a study comes from
-is known by its UUID: another one that got its name is not linked; a study of thresholds is known by the name
-of its study and goes with it. An ensemble keeps no study: its prediction
+is known by its UUID: another one that got its name is not linked. A search of thresholds by `postprocess
+tune` alone is known by the name of its study. An ensemble keeps no study: its prediction
 files do, in the registry of submissions, and name its members.
 """
 
@@ -24,7 +24,14 @@ from optdet.tuning.note_block import with_block
 
 MAX_LINKS = 20
 """Lines of a kind in one note, the newest; that there are more is said."""
-_ATTRIBUTES = (attr.UUID, attr.INNER_OF, attr.WARM_START, attr.SETTINGS_FROM, attr.COPIED_FROM)
+_ATTRIBUTES = (
+    attr.UUID,
+    attr.INNER_OF,
+    attr.INNER_OF_UUID,
+    attr.WARM_START,
+    attr.SETTINGS_FROM,
+    attr.COPIED_FROM,
+)
 _INNER_OF = re.compile(r"(?P<study>.+):(?P<trial>\d+|oof)")
 
 
@@ -92,7 +99,12 @@ class _Links:
 
     def _add_inner(self, inner: NotedStudy) -> None:
         match = _INNER_OF.fullmatch(str(inner.attributes.get(attr.INNER_OF)))
-        outer = None if match is None else self.by_name.get(match["study"])
+        uuid = inner.attributes.get(attr.INNER_OF_UUID)
+        outer = None
+        if uuid is not None:
+            outer = self.by_uuid.get(uuid)
+        elif match is not None:
+            outer = self.by_name.get(match["study"])
         if match is None or outer is None:
             return
         of_outer = "all folds" if match["trial"] == "oof" else _trial(outer, int(match["trial"]))

@@ -184,10 +184,14 @@ def _as_copy(
     def move(path: str) -> str:
         return new_runs + path.removeprefix(old_runs) if path.startswith(old_runs) else path
 
-    return [changed.moved(new_uuid, attr.CHECKPOINT, move), *(_inner_copy(one, study, name) for one in inner)]
+    return [
+        changed.moved(new_uuid, attr.CHECKPOINT, move),
+        *(_inner_copy(one, study, name, new_uuid) for one in inner),
+    ]
 
 
-def _inner_copy(rows: StudyRows, study: OpenStudy, name: str) -> StudyRows:
+def _inner_copy(rows: StudyRows, study: OpenStudy, name: str, new_uuid: str) -> StudyRows:
     number = rows.user_attr(attr.INNER_OF).rpartition(":")[2]
     own = rows.name.removeprefix(study.name)  # as ".t0007.postprocess"
-    return rows.changed(name=name + own, user_attrs={attr.INNER_OF: f"{name}:{number}"})
+    of = {attr.INNER_OF: f"{name}:{number}", attr.INNER_OF_UUID: new_uuid}
+    return rows.changed(name=name + own, user_attrs=of)

@@ -187,3 +187,22 @@ def test_of_very_many_links_the_newest_are_shown(made, database, define):
     assert "child-2" not in shown
     assert {"child-3", f"child-{MAX_LINKS + 2}"} <= shown
     assert "and 3 more like these, which are older" in note_of(database, "mine")
+
+
+def test_a_namesake_gets_neither_links_nor_thresholds_of_a_study_that_was_deleted_elsewhere(made, database):
+    made("mine", n_trials=1)
+    inner = inner_study_name("mine", 0)
+    optuna.delete_study(study_name="mine", storage=database.storage)  # as the dashboard does
+    made("mine", n_trials=0)
+    write_links(database.storage)
+    assert links(database, "mine") == []
+    assert links(database, inner) == []
+    study = load_study(database, "mine")
+    study.study.add_trial(create_trial(value=0.7))
+    point = Thresholds(0.9, 0.5, 1.5, 1000, False, 3.0)
+    save_inner_trials(study.storage, study.uuid, 0, [InnerTrial(0, point, PRH(0.7, 0.7, 0.7))])
+    keep_best(study)
+    own = optuna.load_study(storage=database.storage, study_name=inner)
+    assert own.user_attrs[attr.INNER_OF_UUID] == study.uuid
+    assert [trial.value for trial in own.trials] == [0.7]
+    assert links(database, "mine") == [("mine", 0), (inner, None)]
