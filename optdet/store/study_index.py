@@ -89,10 +89,7 @@ def list_studies(storage: RDBStorage, *, attributes: tuple[str, ...] = ()) -> li
     return [StudyRow(study_id, name, values[study_id], by_study[study_id]) for study_id, name in studies]
 
 
-def study_names(storage: RDBStorage, *, having: str | None = None) -> set[str]:
-    """Names of all studies, or of those that have a user attribute."""
-    query = "SELECT study_name FROM studies"
-    if having is not None:
-        query += ' NATURAL JOIN study_user_attributes WHERE "key" = :key'
+def study_names(storage: RDBStorage) -> set[str]:
+    """Names of all studies."""
     with read_transaction(storage.engine) as connection:
-        return set(connection.scalars(text(query), {} if having is None else {"key": having}))
+        return set(connection.scalars(text("SELECT study_name FROM studies")))
