@@ -61,6 +61,14 @@ function pointsOf(data, state, range, x) {
 function history(data) {
   const range = usefulRange(data);
   const traces = ["pruned", "complete"].map((state) => pointsOf(data, state, range, (i) => data.trials.number[i]));
+  const failed = data.trials.number.filter((_, i) => data.trials.state[i] === "fail");
+  if (failed.length) {
+    const foot = range ? range[0] + 0.02 * (range[1] - range[0]) : 0;
+    traces.push({
+      type: "scatter", mode: "markers", name: "failed", x: failed, y: failed.map(() => foot), hovertemplate: "trial %{x} failed<extra></extra>",
+      marker: { symbol: "diamond", size: 8, color: COLOURS.vermillion },
+    });
+  }
   if (data.running_best) {
     const [x, y] = [[], []];
     for (const i of rowsWith(data, "complete")) {
