@@ -30,7 +30,7 @@ def analyze(
     ] = "competition",
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="Folder for a CSV of all words, one of all detections, and plots."),
+        typer.Option("--out", help="Folder for tables as CSV, one of them of all words, and plots."),
     ] = None,
     json: options.Json = False,
     *,

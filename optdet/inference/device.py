@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 import torch
 
 from optdet.errors import OptdetError
+from optdet.phrases import counted
 
 
 def choose_device(name: str) -> torch.device:
@@ -25,6 +26,13 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise OptdetError(f"there are {torch.cuda.device_count()} CUDA devices", where=f"device={name}")
     return device
+
+
+def device_text(device: torch.device) -> str:
+    """The device as a person knows it: the card's name, or the CPU with torch's threads."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return f"{device.type}, {counted(torch.get_num_threads(), 'thread')}"
 
 
 def _unknown(name: str) -> OptdetError:

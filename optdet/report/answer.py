@@ -165,6 +165,7 @@ def environment_section(study: OpenStudy, shown: FrozenTrial | None) -> Section:
     if shown is not None:
         attrs = shown.user_attrs
         rows += [("seed", str(attrs.get(attr.SEED, ""))), ("data", str(attrs.get(attr.DATA_FINGERPRINT, "")))]
+        rows += [("device", attrs[attr.DEVICE])] if attr.DEVICE in attrs else []
         rows += [(name, str(value)) for name, value in attrs.get(attr.VERSIONS, {}).items() if value]
     return section(
         "environment",

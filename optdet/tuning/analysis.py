@@ -13,6 +13,8 @@ import numpy as np
 
 from optdet.data.files import write_atomically
 from optdet.data.images import image_size
+from optdet.evaluation.error_buckets import Share
+from optdet.evaluation.error_kinds import ERROR_KINDS
 from optdet.evaluation.error_report import ErrorReport, error_report
 from optdet.evaluation.polygon_measures import Frame, Measures
 from optdet.evaluation.truth import Polygon
@@ -27,6 +29,15 @@ _WORD_COLUMNS: Final = (
     *("detections", "touching"),
     *_MEASURES,
     *("text", "polygon"),
+)
+_KIND_COLUMNS: Final = ("kind", "number", "images", "characters", "cost", "cost_low", "cost_high")
+_BUCKET_COLUMNS: Final = (
+    *("property", "bucket", "low", "high", "words", "missed", "partial", "split", "merged"),
+    *("recall", "recall_low", "recall_high", "detections", "false", "false_low", "false_high"),
+)
+_IMAGE_COLUMNS: Final = (
+    *("image", "hmean", "precision", "recall", "words", "detections", "main"),
+    *ERROR_KINDS,
 )
 _DETECTION_COLUMNS: Final = (
     *("image", "detection", "kind", "held", "shared", "merges", "false"),
@@ -61,7 +72,7 @@ def _frames(paths: Mapping[str, Path], canvas: int | None) -> dict[str, Frame]:
 
 
 def write_analysis(folder: Path, report: ErrorReport, opened: OpenSides) -> list[str]:
-    """``words.csv`` and ``detections.csv``, a row each; ``kinds.png`` and ``buckets.png``. What was written,
+    """Tables as CSV (kinds, buckets, images, words, detections) and plots of the first two. What was written,
     in lines for a person."""
     # Not above: matplotlib takes most of a second, and tables alone need none of it.
     from optdet.drawing.error_plots import draw_buckets, draw_costs
@@ -71,13 +82,61 @@ def write_analysis(folder: Path, report: ErrorReport, opened: OpenSides) -> list
     n_detections = _write_table(
         folder / "detections.csv", _DETECTION_COLUMNS, _detection_rows(report, opened)
     )
+    _write_table(folder / "kinds.csv", _KIND_COLUMNS, _kind_rows(report))
+    _write_table(folder / "buckets.csv", _BUCKET_COLUMNS, _bucket_rows(report))
+    _write_table(folder / "images.csv", _IMAGE_COLUMNS, _image_rows(report))
     draw_costs(report, folder / "kinds.png")
     draw_buckets(report, folder / "buckets.png")
     return [
         f"wrote {folder / 'words.csv'}: {counted(n_words, 'word')}",
         f"wrote {folder / 'detections.csv'}: {counted(n_detections, 'detection')}",
+        f"wrote {folder / 'kinds.csv'}, {folder / 'buckets.csv'} and {folder / 'images.csv'}",
         f"drew {folder / 'kinds.png'} and {folder / 'buckets.png'}",
     ]
+
+
+def _kind_rows(report: ErrorReport) -> Iterator[list[Any]]:
+    for kind in report.kinds:
+        yield [kind.kind, kind.number, kind.n_images, kind.n_characters, kind.cost, *kind.interval]
+
+
+def _bucket_rows(report: ErrorReport) -> Iterator[list[Any]]:
+    """Of every bucket, also of an empty one; counts of words, shares of characters and of detections."""
+    for shown in report.properties:
+        for bucket in shown.buckets:
+            yield [
+                shown.name,
+                bucket.label,
+                _or_empty(bucket.low),
+                _or_empty(bucket.high),
+                bucket.n_words,
+                bucket.n_missed,
+                bucket.n_partial,
+                bucket.n_split,
+                bucket.n_merged,
+                *_share(bucket.recall),
+                "" if bucket.false is None else bucket.false.whole,
+                *_share(bucket.false),
+            ]
+
+
+def _share(share: Share | None) -> list[Any]:
+    """Its value and the ends of its interval, empty where it is not known."""
+    if share is None:
+        return ["", "", ""]
+    return [_or_empty(share.value), *(share.interval or ("", ""))]
+
+
+def _or_empty(value: float | None) -> float | str:
+    return "" if value is None else value
+
+
+def _image_rows(report: ErrorReport) -> Iterator[list[Any]]:
+    for image in report.images:
+        values = image.as_json()
+        lost = values.pop("characters")
+        scores = ("" if value is None else value for value in values.values())
+        yield [*scores, *(lost[kind] for kind in ERROR_KINDS)]
 
 
 def _word_rows(report: ErrorReport, opened: OpenSides) -> Iterator[list[Any]]:

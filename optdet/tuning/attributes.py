@@ -30,6 +30,7 @@ CONFIG = "config"
 SEED = "seed"
 DATA_FINGERPRINT = "data_fingerprint"
 VERSIONS = "versions"
+DEVICE = "device"  # what it runs on, in words
 
 # Of a trial, while it trains: what its best epoch so far was scored at.
 EPOCH_THRESHOLDS = "epoch_thresholds"

@@ -95,7 +95,7 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
     if again is not None:
         context.progress.say(f"trial {trial.number}: begins again, it had other images or labels")
         trial = again
-    set_attributes(study.storage, trial, start_attributes(config, sets))
+    set_attributes(study.storage, trial, start_attributes(config, sets, context.device))
     run_dir = study.places.run_dir(study.name, trial.number)
     remove_unfinished(run_dir)  # this worker holds the trial's lease: nobody else writes there
     callbacks = _callbacks(context, trial, config, n_epochs=n_epochs)

@@ -10,11 +10,13 @@ from importlib.metadata import version
 from typing import Any
 
 import optuna
+import torch
 from optuna.storages import RDBStorage
 
 from optdet.config import Config
 from optdet.data.sets import DataSets
 from optdet.evaluation.evaluate import Evaluation
+from optdet.inference.device import device_text
 from optdet.store.attribute_rows import set_user_attributes
 from optdet.training.fit import FitResult
 from optdet.training.history import EpochRecord
@@ -31,13 +33,14 @@ def set_attributes(storage: RDBStorage, trial: optuna.Trial, values: dict[str, A
         trial._cached_frozen_trial.user_attrs.update(changed)  # what the trial itself answers with
 
 
-def start_attributes(config: Config, sets: DataSets) -> dict[str, Any]:
+def start_attributes(config: Config, sets: DataSets, device: torch.device) -> dict[str, Any]:
     """What a trial is, from its start."""
     return {
         attr.CONFIG: config.model_dump(mode="json"),
         attr.SEED: config.seed,
         attr.DATA_FINGERPRINT: sets.fingerprint,
         attr.VERSIONS: _versions(),
+        attr.DEVICE: device_text(device),
     }
 
 

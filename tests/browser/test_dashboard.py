@@ -75,16 +75,18 @@ def test_inner_studies_have_their_landscapes(dashboard, ids, open_page, picture)
         for graph in ("landscape-quads", "landscape-polygons")
     ]
     assert titles == [f"shown:1: CLEval competition, {kind}, 3 images" for kind in ("quads", "polygons")]
+    from playwright.sync_api import expect
+
     files = page.locator("text=/landscape-(quads|polygons)\\.(npz|png|html)/")
-    files.first.wait_for(timeout=WAIT_MS)
-    assert files.count() == 6
+    expect(files).to_have_count(6, timeout=WAIT_MS)
     picture(page, "dashboard-inner")
 
 
 def test_artifacts_are_shown_under_their_trial(dashboard, ids, open_page, picture):
     page = open_page(f"{dashboard.url_of(ids['shown'])}/trials?numbers=1")
     page.get_by_text("images.csv").first.wait_for(timeout=WAIT_MS)
-    page.wait_for_function("() => [...document.images].every((image) => image.complete)", timeout=WAIT_MS)
+    loaded = "() => document.images.length >= 4 && [...document.images].every((image) => image.complete)"
+    page.wait_for_function(loaded, timeout=WAIT_MS)
     sizes = page.evaluate("() => [...document.images].map((image) => image.naturalWidth)")
     assert len(sizes) == 4  # two overlays, the curve, the landscape
     assert min(sizes) >= 300

@@ -100,6 +100,35 @@ def test_out_leaves_a_row_a_word_and_a_detection_and_plots(files, optdet):
     assert (words[0]["height"], words[0]["canvas_height"], words[0]["border"]) == ("12", "", "0.833333")
     assert words[0]["polygon"] == "10 10 70 10 70 22 10 22"
     assert int(detections[3]["false"]) > 0
+    tables = {}
+    for name in ("kinds", "buckets", "images"):
+        with (files / f"errors/{name}.csv").open(newline="", encoding="utf-8") as file:
+            tables[name] = list(csv.DictReader(file))
+    ran = optdet("analyze", "found.csv", "--labels", "labels.json", "--images", ".", "--json")
+    said = json.loads(ran.out)
+    for row, kind in zip(tables["kinds"], said["kinds"], strict=True):
+        assert row["kind"] == kind["kind"]
+        assert (int(row["number"]), int(row["images"])) == (kind["number"], kind["n_images"])
+        assert [float(row[name]) for name in ("cost", "cost_low", "cost_high")] == [
+            kind["cost"],
+            *kind["interval"],
+        ]
+    buckets = [(each["property"], bucket) for each in said["properties"] for bucket in each["buckets"]]
+    for row, (name, bucket) in zip(tables["buckets"], buckets, strict=True):
+        assert (row["property"], row["bucket"], int(row["words"])) == (
+            name,
+            bucket["label"],
+            bucket["n_words"],
+        )
+        assert row["recall"] == ("" if bucket["recall"]["value"] is None else str(bucket["recall"]["value"]))
+        assert row["detections"] == ("" if bucket["false"] is None else str(bucket["false"]["whole"]))
+    for row, image in zip(tables["images"], said["per_image"], strict=True):
+        assert (row["image"], float(row["hmean"]), row["main"]) == (
+            image["image"],
+            image["hmean"],
+            image["main"] or "",
+        )
+        assert {kind: int(row[kind]) for kind in image["characters"]} == image["characters"]
     for name in ("kinds.png", "buckets.png"):
         with Image.open(files / "errors" / name) as picture:
             assert picture.width >= 1000
