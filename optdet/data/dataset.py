@@ -1,6 +1,8 @@
-"""Training images as torch batches: uint8 images (B, S, S, 3), float32 targets (B, S, S), sources (B,).
+"""Training images as torch batches: uint8 images (B, S, S, 3), targets (B, S, S), sources (B,).
 
-The random state of a sample comes from (seed, epoch, index) alone: neither workers nor a restart change it.
+What travels from the loader's processes to the card is small, 6 bytes a pixel, images among them; it becomes
+float32 where it is used. The random state of a sample comes from (seed, epoch, index) alone: neither workers
+nor a restart change it.
 """
 
 from __future__ import annotations
@@ -19,22 +21,41 @@ from optdet.config import AugmentConfig, TargetConfig
 from optdet.data.sampling import SourcePart, epoch_order, source_of_images
 from optdet.data.sets import ImageSet
 from optdet.data.transforms import Augmentation, CanvasSample, sample_seed
-from optdet.detection.targets import build_targets
+from optdet.detection.compiled_targets import BORDER, CORE, FULL, UNLEARNT
+from optdet.detection.targets import TargetMaps, build_targets
 from optdet.errors import OptdetError
 from optdet.model.losses import Targets
+
+
+class PackedTargets(NamedTuple):
+    """The maps of :class:`optdet.detection.targets.TargetMaps`, (B, S, S) uint8 and int16."""
+
+    regions: torch.Tensor
+    closeness: torch.Tensor
+
+    @classmethod
+    def of(cls, maps: TargetMaps) -> PackedTargets:
+        return cls(torch.from_numpy(maps.regions), torch.from_numpy(maps.closeness))
+
+    def unpacked(self, *, thresh_min: float, thresh_max: float) -> Targets:
+        """What the losses read, float32, on the device where these are."""
+        core, border, unlearnt = (self.regions & bit > 0 for bit in (CORE, BORDER, UNLEARNT))
+        thresh_map = self.closeness.float().mul_((thresh_max - thresh_min) / FULL).add_(thresh_min)
+        return Targets(core.float(), (core | ~unlearnt).float(), thresh_map, border.float())
 
 
 class Batch(NamedTuple):
     """Images (B, S, S, 3) uint8 RGB, what to learn from them, and the places of their sources, (B,) int64."""
 
     images: torch.Tensor
-    targets: Targets
+    targets: PackedTargets
     sources: torch.Tensor
 
     def to(self, device: torch.device) -> Batch:
-        images, sources = (part.to(device, non_blocking=True) for part in (self.images, self.sources))
-        targets = Targets(*(part.to(device, non_blocking=True) for part in self.targets))
-        return Batch(images, targets, sources)
+        images, regions, closeness, sources = (
+            part.to(device, non_blocking=True) for part in (self.images, *self.targets, self.sources)
+        )
+        return Batch(images, self.targets._replace(regions=regions, closeness=closeness), sources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +101,11 @@ class TrainingSet(Dataset[Batch]):
             sample.ignored,
             len(sample.image),
             shrink_ratio=self._target.shrink_ratio,
-            thresh_min=self._target.thresh_min,
-            thresh_max=self._target.thresh_max,
             min_side=self._target.min_side,
             thresh_branch=self._thresh_branch,
         )
-        targets = (maps.shrink_map, maps.shrink_mask, maps.thresh_map, maps.thresh_mask)
         source = torch.tensor(self._sources[draw.index])
-        return Batch(torch.from_numpy(sample.image), Targets(*map(torch.from_numpy, targets)), source)
+        return Batch(torch.from_numpy(sample.image), PackedTargets.of(maps), source)
 
 
 class EpochSampler(Sampler[Draw]):
@@ -147,7 +165,7 @@ def _collate_carried(samples: list[Batch | OptdetError]) -> Batch | OptdetError:
 def collate(samples: list[Batch]) -> Batch:
     images = torch.stack([sample.images for sample in samples])
     sources = torch.stack([sample.sources for sample in samples])
-    targets = Targets(*map(torch.stack, zip(*(sample.targets for sample in samples), strict=True)))
+    targets = PackedTargets(*map(torch.stack, zip(*(sample.targets for sample in samples), strict=True)))
     return Batch(images, targets, sources)
 
 

@@ -1,36 +1,66 @@
 """Training targets of the DB head (Liao et al. 2020, section 3.4), in canvas pixels.
 
 ``shrink_map`` is 1 inside words shrunk by ``D = A (1 - shrink_ratio^2) / L`` (A area, L perimeter).
-``thresh_map`` falls from thresh_max on a word's outline to thresh_min at distance D on either side, and
-``thresh_mask`` marks the word grown by D, where the threshold map is learnt. ``shrink_mask`` is 0 where the
-shrink map is not learnt: ignored words, and words too small to shrink.
+``closeness`` falls from 1 on a word's outline to 0 at distance D on either side: the threshold map is
+``thresh_min + (thresh_max - thresh_min) closeness``. ``thresh_mask`` marks the word grown by D, where the
+threshold map is learnt. ``shrink_mask`` is 0 where the shrink map is not learnt: ignored words, and words
+too small to shrink.
+
+They are kept in two maps, 3 bytes a pixel: what a loader's process makes has to travel.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from optdet.geometry.offset import offset_polygon, shrink_distance
-from optdet.geometry.polygons import area, min_area_rectangle
+from optdet.detection.compiled_targets import (
+    BORDER,
+    CORE,
+    FULL,
+    UNLEARNT,
+    draw_quads,
+    measures,
+    raise_closeness,
+)
+from optdet.geometry.offset import offset_polygon
+from optdet.geometry.polygons import area, shorter_side
 from optdet.geometry.raster import fill
 from optdet.structures import FloatArray
 
-Map = NDArray[np.float32]
+Mask = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class TargetMaps:
-    """Four maps (S, S) float32; masks are 0 or 1."""
+    """``regions`` (S, S) uint8, the bits ``CORE``, ``BORDER`` and ``UNLEARNT``, and ``closeness`` (S, S)
+    int16, 0..``FULL``; the maps made of them are uint8 of 0 and 1, and float32.
+    """
 
-    shrink_map: Map
-    shrink_mask: Map
-    thresh_map: Map
-    thresh_mask: Map
+    regions: Mask
+    closeness: NDArray[np.int16]
+
+    @property
+    def shrink_map(self) -> Mask:
+        return self._has(CORE)
+
+    @property
+    def shrink_mask(self) -> Mask:
+        """A word may lie over an ignored one: what is learnt as text is not masked again."""
+        return np.maximum(1 - self._has(UNLEARNT), self.shrink_map)
+
+    @property
+    def thresh_mask(self) -> Mask:
+        return self._has(BORDER)
+
+    def thresh_map(self, *, thresh_min: float, thresh_max: float) -> NDArray[np.float32]:
+        return self.closeness * np.float32((thresh_max - thresh_min) / FULL) + np.float32(thresh_min)
+
+    def _has(self, bit: int) -> Mask:
+        return ((self.regions & bit) > 0).astype(np.uint8)
 
 
 def build_targets(
@@ -39,69 +69,87 @@ def build_targets(
     size: int,
     *,
     shrink_ratio: float = 0.4,
-    thresh_min: float = 0.3,
-    thresh_max: float = 0.7,
     min_side: float = 3.0,
     thresh_branch: bool = True,
 ) -> TargetMaps:
-    """Maps for the words of one image; without ``thresh_branch`` the last two stay empty."""
-    shrink_map, thresh_mask = np.zeros((2, size, size), dtype=np.float32)
-    shrink_mask = np.ones((size, size), dtype=np.float32)
-    closeness = np.zeros((size, size), dtype=np.float32)
-    for polygon, is_ignored in zip(polygons, ignored, strict=True):
-        distance = shrink_distance(polygon, shrink_ratio)
-        shrunk = _shrunk(polygon, distance, min_side)
-        if is_ignored or shrunk is None:
-            fill(shrink_mask, [polygon], 0)
-            continue
-        fill(shrink_map, [shrunk], 1)
-        if thresh_branch:
-            _add_border(closeness, thresh_mask, polygon, distance)
-    # A word may lie over an ignored one: what is learnt as text is not masked again.
-    np.maximum(shrink_mask, shrink_map, out=shrink_mask)
-    thresh_map = closeness * (thresh_max - thresh_min) + thresh_min
-    return TargetMaps(shrink_map, shrink_mask, thresh_map, thresh_mask)
+    """Maps for the words of one image; without ``thresh_branch`` nothing of a threshold map.
+
+    ValueError for polygons and flags that are not as many.
+    """
+    if len(polygons) != len(ignored):
+        raise ValueError(f"{len(polygons)} polygons, but {len(ignored)} flags")
+    maps = TargetMaps(np.zeros((size, size), np.uint8), np.zeros((size, size), np.int16))
+    if not polygons:
+        return maps
+    outlines = _Outlines.of(polygons)
+    distances = outlines.shrink_distances(shrink_ratio)
+    learnt = outlines.at_least(min_side) & ~np.asarray(ignored, dtype=bool)
+    left = np.where(learnt, CORE | BORDER if thresh_branch else CORE, 0)
+    quads = np.flatnonzero(learnt & (outlines.n_points == 4))
+    corners = outlines.points[outlines.starts[quads][:, None] + np.arange(4)]
+    left[quads] = draw_quads(maps.regions, corners, distances[quads], thresh_branch)
+    for index in np.flatnonzero(left & CORE).tolist():
+        learnt[index] = _mark_core(maps.regions, polygons[index], distances[index])
+    for index in np.flatnonzero(learnt & (left & BORDER > 0) & (distances >= 1)).tolist():
+        _mark(maps.regions, offset_polygon(polygons[index], distances[index]), BORDER)
+    _mark(maps.regions, [polygons[index] for index in np.flatnonzero(~learnt).tolist()], UNLEARNT)
+    if thresh_branch:
+        raise_closeness(maps.closeness, outlines.points, outlines.starts, np.where(learnt, distances, 0.0))
+    return maps
 
 
-def _shrunk(polygon: FloatArray, distance: float, min_side: float) -> NDArray[np.int32] | None:
-    """The core of a word, the largest part of several; None for a word that is too small to have one."""
-    if min_area_rectangle(np.asarray(polygon, np.float32)).short_side < min_side:
-        return None
+def _mark(regions: Mask, polygons: Sequence[ArrayLike], bit: int) -> None:
+    """Set a bit inside of polygons of any shape, as OpenCV fills them."""
+    if polygons:
+        inside = np.zeros_like(regions)
+        fill(inside, polygons, bit)
+        regions |= inside
+
+
+def _mark_core(regions: Mask, polygon: FloatArray, distance: float) -> bool:
+    """The largest part of a shrunk word; False for a word of which nothing is left."""
     parts = offset_polygon(polygon, -distance)
-    return max(parts, key=area) if parts else None
+    if parts:
+        _mark(regions, [max(parts, key=area)], CORE)
+    return bool(parts)
 
 
-def _add_border(closeness: Map, thresh_mask: Map, polygon: FloatArray, distance: float) -> None:
-    """Raise ``closeness`` to 1 - d/D within distance D of the word's outline, and mark the grown word."""
-    grown = offset_polygon(polygon, distance)
-    if not grown or distance < 1:
-        return
-    fill(thresh_mask, grown, 1)
-    corners = polygon.tolist()
-    for start, end in zip(corners, corners[1:] + corners[:1], strict=True):
-        _add_edge(closeness, start, end, distance)
+@dataclass(frozen=True, slots=True)
+class _Outlines:
+    """Polygons behind one another, and what is measured of each."""
 
+    polygons: Sequence[FloatArray]
+    points: NDArray[np.float64]
+    starts: NDArray[np.int64]
+    areas: NDArray[np.float64]
+    lengths: NDArray[np.float64]
+    extents: NDArray[np.float64]
 
-def _add_edge(closeness: Map, start: list[float], end: list[float], distance: float) -> None:
-    """Raise ``closeness`` around one edge. Its own window is a small part of a word's: that is the speed."""
-    (x1, y1), (x2, y2) = start, end
-    left, right = _pixels(x1, x2, distance, len(closeness))
-    top, bottom = _pixels(y1, y2, distance, len(closeness))
-    if left >= right or top >= bottom:
-        return
-    length = math.hypot(x2 - x1, y2 - y1)
-    unit_x, unit_y = ((x2 - x1) / length, (y2 - y1) / length) if length > 0 else (1.0, 0.0)
-    xs = np.arange(left, right, dtype=np.float32) - x1
-    ys = (np.arange(top, bottom, dtype=np.float32) - y1)[:, None]
-    along = xs * unit_x + ys * unit_y
-    beyond = along - along.clip(0, length)
-    across = ys * unit_x - xs * unit_y
-    near = 1 - np.sqrt(beyond * beyond + across * across) / distance
-    window = closeness[top:bottom, left:right]
-    np.maximum(window, near, out=window)
+    @classmethod
+    def of(cls, polygons: Sequence[FloatArray]) -> _Outlines:
+        points = np.concatenate([np.asarray(polygon, np.float64) for polygon in polygons])
+        starts = np.zeros(len(polygons) + 1, np.int64)
+        np.cumsum([len(polygon) for polygon in polygons], out=starts[1:])
+        areas, lengths, extents = measures(points, starts).T
+        return cls(polygons, points, starts, areas, lengths, extents)
 
+    @property
+    def n_points(self) -> NDArray[np.int64]:
+        return np.diff(self.starts)
 
-def _pixels(a: float, b: float, distance: float, size: int) -> tuple[int, int]:
-    """The canvas's pixels from ``distance`` before a and b to ``distance`` behind them, as a range."""
-    low, high = min(a, b) - distance, max(a, b) + distance
-    return max(math.floor(low), 0), min(math.ceil(high) + 1, size)
+    def shrink_distances(self, shrink_ratio: float) -> NDArray[np.float64]:
+        """``geometry.offset.shrink_distance`` of each."""
+        lengths = np.where(self.lengths > 0, self.lengths, 1.0)
+        return np.where(self.lengths > 0, self.areas * (1 - shrink_ratio**2) / lengths, 0.0)
+
+    def at_least(self, min_side: float) -> NDArray[np.bool_]:
+        """Whether the shorter side of a polygon's smallest rectangle is at least ``min_side``.
+
+        It is no less than area by diameter, by which most polygons are large enough twice over: only the
+        others are measured.
+        """
+        diameters = np.sqrt(2.0) * self.extents
+        large: NDArray[np.bool_] = self.areas >= 2 * min_side * diameters
+        for index in np.flatnonzero(~large).tolist():
+            large[index] = shorter_side(np.asarray(self.polygons[index], np.float32)) >= min_side
+        return large

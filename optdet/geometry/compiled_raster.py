@@ -1,4 +1,5 @@
-"""The mean of a map inside quads, compiled: to the last bit ``raster.mean_inside``.
+"""Convex polygons as pixels, compiled: the mean of a map inside quads, to the last bit
+``raster.mean_inside``, and polygons filled.
 
 OpenCV fills a convex quad by drawing its edges (Bresenham, 1965) and everything between them, row by row.
 With sums along rows at hand a quad costs its height, not its area: worth the while for the thousands of a
@@ -94,6 +95,33 @@ def _draw_edge(x0: int, y0: int, x1: int, y1: int, low: Any, high: Any) -> None:
             y += step
         else:
             x += 1
+
+
+@compiled
+def mark_between(canvas: Any, polygon: Any, n: int, bits: int) -> bool:
+    """Set bits of the pixels of a convex polygon, ``polygon[:n]`` (x, y) integers, its border among them;
+    what lies outside of the canvas is left out. False, and nothing done, for one that is far larger than it.
+    """
+    height, width = canvas.shape
+    left = right = polygon[0, 0]
+    top = bottom = polygon[0, 1]
+    for i in range(1, n):
+        left, right = min(left, polygon[i, 0]), max(right, polygon[i, 0])
+        top, bottom = min(top, polygon[i, 1]), max(bottom, polygon[i, 1])
+    n_rows = bottom - top + 1
+    if n_rows > 4 * height or right - left > 4 * width:
+        return False
+    low, high = np.empty(n_rows, dtype=np.int64), np.empty(n_rows, dtype=np.int64)
+    for y in range(n_rows):
+        low[y], high[y] = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+    for i in range(n):
+        j = i + 1 if i + 1 < n else 0
+        _draw_edge(polygon[i, 0], polygon[i, 1] - top, polygon[j, 0], polygon[j, 1] - top, low, high)
+    for y in range(max(top, 0), min(bottom, height - 1) + 1):
+        row = canvas[y]
+        for x in range(max(low[y - top], 0), min(high[y - top], width - 1) + 1):
+            row[x] |= np.uint8(bits)
+    return True
 
 
 @compiled

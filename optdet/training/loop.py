@@ -89,7 +89,8 @@ def train_epoch(
     n_images, lr = 0, 0.0
     state.model.train()
     for index, batch in enumerate(loader):
-        images, targets, sources = batch.to(device)
+        images, packed, sources = batch.to(device)
+        targets = packed.unpacked(thresh_min=config.target.thresh_min, thresh_max=config.target.thresh_max)
         progress = pace.progress(epoch - 1 + index / n_batches, updates_before + index / accumulate)
         lr = learning_rate(config.scheduler, config.optimizer.lr, progress, pace.epochs)
         for group in state.optimizer.param_groups:

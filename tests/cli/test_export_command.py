@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from optdet.config import Config
+from optdet.data.dataset import PackedTargets
 from optdet.data.predictions import read_predictions
 from optdet.data.synthetic.receipts import render_receipt
 from optdet.detection.targets import build_targets
@@ -22,7 +23,7 @@ from optdet.inference.detector import Normalizer, new_model, open_checkpoint
 from optdet.inference.preprocessing import Preprocessing
 from optdet.metrics.iou import iou_matrix
 from optdet.model.checkpoint_file import save_checkpoint
-from optdet.model.losses import DBLoss, Targets
+from optdet.model.losses import DBLoss
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 SIZE = 192
@@ -76,8 +77,8 @@ def overfitted(config, canvas, letterbox, words):
     model = new_model(config, for_training=True).train()
     polygons = [letterbox.to_canvas(word.polygon) for word in words]
     maps = build_targets(polygons, [False] * len(words), SIZE, thresh_branch=False)
-    parts = (maps.shrink_map, maps.shrink_mask, maps.thresh_map, maps.thresh_mask)
-    targets = Targets(*(torch.from_numpy(part)[None] for part in parts))
+    packed = PackedTargets(*(part[None] for part in PackedTargets.of(maps)))
+    targets = packed.unpacked(thresh_min=0.3, thresh_max=0.7)
     images = Normalizer(Preprocessing.of(config), torch.device("cpu"))(torch.from_numpy(canvas)[None])
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     for _ in range(N_UPDATES):

@@ -8,10 +8,19 @@ import torch
 from PIL import Image
 
 from optdet.config import AugmentConfig, DataConfig, SourceConfig, TargetConfig
-from optdet.data.dataset import Batch, Draw, EpochSampler, TrainingSet, default_workers, training_loader
+from optdet.data.dataset import (
+    Batch,
+    Draw,
+    EpochSampler,
+    PackedTargets,
+    TrainingSet,
+    default_workers,
+    training_loader,
+)
 from optdet.data.labels import write_ufo
 from optdet.data.sampling import SourcePart, epoch_order
 from optdet.data.sets import ImageSet, open_sets
+from optdet.detection.compiled_targets import BORDER, CORE
 from optdet.detection.targets import build_targets
 from optdet.errors import OptdetError
 from optdet.structures import Word
@@ -60,22 +69,27 @@ def test_a_sample_is_an_image_and_its_targets(images: ImageSet) -> None:
     assert (image.dtype, tuple(image.shape)) == (torch.uint8, (SIZE, SIZE, 3))
     np.testing.assert_array_equal(image.numpy(), images.canvases[0])
     expected = build_targets(images.canvas_polygons(0), (False, True), SIZE)
-    for got, wanted in zip(
-        targets,
-        (expected.shrink_map, expected.shrink_mask, expected.thresh_map, expected.thresh_mask),
-        strict=True,
-    ):
-        assert got.dtype == torch.float32
-        np.testing.assert_array_equal(got.numpy(), wanted)
+    for got, wanted in zip(targets, PackedTargets.of(expected), strict=True):
+        assert got.dtype == wanted.dtype
+        assert torch.equal(got, wanted)
+    whole = targets.unpacked(thresh_min=0.2, thresh_max=0.9)
+    for name in ("shrink_map", "shrink_mask", "thresh_mask"):
+        assert getattr(whole, name).dtype == torch.float32
+        np.testing.assert_array_equal(getattr(whole, name).numpy(), getattr(expected, name))
+    thresh_map = expected.thresh_map(thresh_min=0.2, thresh_max=0.9)
+    np.testing.assert_allclose(whole.thresh_map.numpy(), thresh_map, atol=1e-6)
+    assert torch.equal(targets.closeness, torch.from_numpy(expected.closeness))  # left as it was
     assert expected.shrink_map.sum() > 0
     assert (expected.shrink_mask == 0).any()
 
 
 def test_settings_of_the_targets_reach_them(images: ImageSet) -> None:
     sample = TrainingSet(images, STILL, TargetConfig(shrink_ratio=0.8), seed=3)[Draw(1, 1)]
-    assert sample.targets.shrink_map.sum() > training_set(images, STILL)[Draw(1, 1)].targets.shrink_map.sum()
+    before = training_set(images, STILL)[Draw(1, 1)]
+    assert (sample.targets.regions & CORE).sum() > (before.targets.regions & CORE).sum()
     bare = training_set(images, STILL, thresh_branch=False)[Draw(1, 1)]
-    assert bare.targets.thresh_mask.sum() == 0
+    assert not (bare.targets.regions & BORDER).any()
+    assert not bare.targets.closeness.any()
 
 
 def test_a_sample_depends_on_seed_epoch_and_index_alone(images: ImageSet) -> None:
@@ -115,9 +129,7 @@ def test_a_batch_holds_the_samples_of_the_epochs_order(images: ImageSet) -> None
     samples = [training_set(images)[Draw(2, int(index))] for index in order[:2]]
     batch = batches(images, 0, (2,))[0][0]
     assert torch.equal(batch.images, torch.stack([sample.images for sample in samples]))
-    assert torch.equal(
-        batch.targets.shrink_map, torch.stack([sample.targets.shrink_map for sample in samples])
-    )
+    assert torch.equal(batch.targets.regions, torch.stack([sample.targets.regions for sample in samples]))
 
 
 def test_the_sampler_tells_the_length_of_the_epoch_that_is_set() -> None:

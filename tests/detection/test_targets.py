@@ -46,8 +46,9 @@ def per_pixel(words):
 def test_threshold_map_falls_from_the_outline_to_the_distance():
     targets = build_targets(WORDS, [False] * 4, SIZE)
     closeness, _ = per_pixel(WORDS)
-    np.testing.assert_allclose(targets.thresh_map, closeness * 0.4 + 0.3, atol=1e-5)
-    assert targets.thresh_map.max() > 0.69
+    thresh_map = targets.thresh_map(thresh_min=0.3, thresh_max=0.7)
+    np.testing.assert_allclose(thresh_map, closeness * 0.4 + 0.3, atol=1e-5)
+    assert thresh_map.max() > 0.69
 
 
 def test_threshold_mask_is_the_grown_words():
@@ -81,7 +82,7 @@ def test_a_smaller_ratio_shrinks_more():
 def test_an_ignored_word_is_masked_and_not_learnt():
     targets = build_targets(WORDS, [False, True, False, False], SIZE)
     without = build_targets([WORDS[0], *WORDS[2:]], [False] * 3, SIZE)
-    for name in ("shrink_map", "thresh_map", "thresh_mask"):
+    for name in ("shrink_map", "closeness", "thresh_mask"):
         assert np.array_equal(getattr(targets, name), getattr(without, name))
     _, signed = per_pixel(WORDS)
     free = without.shrink_map == 0
@@ -98,7 +99,7 @@ def test_a_tiny_word_is_masked_and_not_learnt(word):
     targets = build_targets([word], [False], SIZE)
     assert targets.shrink_map.sum() == 0
     assert targets.thresh_mask.sum() == 0
-    assert (targets.thresh_map == np.float32(0.3)).all()
+    assert not targets.closeness.any()
     assert 0 < (targets.shrink_mask == 0).sum() < 200
 
 
@@ -124,9 +125,9 @@ def test_no_words_leave_everything_to_learn():
 
 
 def test_bounds_of_the_threshold_map():
-    targets = build_targets(WORDS, [False] * 4, SIZE, thresh_min=0.1, thresh_max=0.9)
-    assert targets.thresh_map.min() == np.float32(0.1)
-    assert 0.85 < targets.thresh_map.max() <= 0.9 + 1e-6
+    thresh_map = build_targets(WORDS, [False] * 4, SIZE).thresh_map(thresh_min=0.1, thresh_max=0.9)
+    assert thresh_map.min() == np.float32(0.1)
+    assert 0.85 < thresh_map.max() <= 0.9 + 1e-6
 
 
 def test_without_the_threshold_branch_only_the_cores_are_made():
@@ -135,14 +136,14 @@ def test_without_the_threshold_branch_only_the_cores_are_made():
     assert not targets.thresh_mask.any()
 
 
-def test_inputs_stay_and_maps_are_single_precision():
+def test_inputs_stay_and_maps_are_small():
     words = [word.copy() for word in WORDS]
     for word in words:
         word.flags.writeable = False
     targets = build_targets(words, [False] * 4, SIZE)
-    for name in ("shrink_map", "shrink_mask", "thresh_map", "thresh_mask"):
+    for name, dtype in (("regions", np.uint8), ("closeness", np.int16)):
         values = getattr(targets, name)
-        assert (values.shape, values.dtype) == ((SIZE, SIZE), np.float32)
+        assert (values.shape, values.dtype) == ((SIZE, SIZE), dtype)
 
 
 def test_a_word_outside_of_the_canvas_changes_nothing():
@@ -152,5 +153,5 @@ def test_a_word_outside_of_the_canvas_changes_nothing():
 
 
 def test_words_and_flags_belong_together():
-    with pytest.raises(ValueError, match="argument"):
+    with pytest.raises(ValueError, match="4 polygons, but 1 flags"):
         build_targets(WORDS, [False], SIZE)

@@ -40,7 +40,7 @@ def words_apart(draw):
 @DETECTION
 @given(words_apart(), st.booleans())
 def test_targets_then_postprocessing_give_the_words_back(words, use_polygon):
-    shrink_map = build_targets(words, [False] * len(words), SIZE).shrink_map
+    shrink_map = build_targets(words, [False] * len(words), SIZE).shrink_map.astype(np.float32)
     # A polygon's round corners cost it area, which a higher ratio makes up for.
     thresholds = replace(GROW_BACK, use_polygon=True, unclip_ratio=1.8) if use_polygon else GROW_BACK
     detections = MapDetector(shrink_map, Letterbox(SIZE, SIZE, SIZE)).detect(thresholds)
@@ -56,8 +56,10 @@ def test_targets_are_consistent(words):
     targets = build_targets(words, [False] * len(words), SIZE)
     # A core lies where the threshold map is learnt, and the map stays within its bounds.
     assert (targets.thresh_mask[targets.shrink_map == 1] == 1).all()
-    assert targets.thresh_map.min() >= np.float32(0.3)
-    assert targets.thresh_map.max() <= 0.7 + 1e-6
+    assert targets.closeness.min() >= 0
+    thresh_map = targets.thresh_map(thresh_min=0.3, thresh_max=0.7)
+    assert thresh_map.min() >= np.float32(0.3)
+    assert thresh_map.max() <= 0.7 + 1e-6
     assert targets.shrink_mask.all()
 
 
@@ -69,14 +71,14 @@ def test_the_order_of_words_does_not_matter(words, random):
     order = list(range(len(words)))
     random.shuffle(order)
     second = build_targets([words[i] for i in order], [flags[i] for i in order], SIZE)
-    for name in ("shrink_map", "shrink_mask", "thresh_map", "thresh_mask"):
+    for name in ("shrink_map", "shrink_mask", "closeness", "thresh_mask"):
         assert np.array_equal(getattr(first, name), getattr(second, name))
 
 
 @DETECTION
 @given(words_apart(), st.integers(1, 600), st.integers(1, 600), st.sampled_from(["center", "topleft"]))
 def test_detections_stay_within_the_image(words, width, height, pad):
-    shrink_map = build_targets(words, [False] * len(words), SIZE).shrink_map
+    shrink_map = build_targets(words, [False] * len(words), SIZE).shrink_map.astype(np.float32)
     detections = MapDetector(shrink_map, Letterbox(width, height, SIZE, pad)).detect(GROW_BACK)
     for polygon in detections.polygons:
         assert polygon.min() >= 0

@@ -347,7 +347,8 @@ def test_rendered_receipts():
         height, width = receipt.image.shape[:2]
         letterbox = Letterbox(width, height, 320, "center")
         quads = [letterbox.to_canvas(word.polygon) for word in receipt.words]
-        prob_map = cv2.GaussianBlur(build_targets(quads, [False] * len(quads), 320).shrink_map, (0, 0), 1.0)
+        cores = build_targets(quads, [False] * len(quads), 320).shrink_map.astype(np.float32)
+        prob_map = cv2.GaussianBlur(cores, (0, 0), 1.0)
         prob_map = np.clip(prob_map + rng.normal(0, 0.08, prob_map.shape), 0, 1).astype(np.float16)
         image = SweepImage(f"{number}.jpg", prob_map, letterbox, receipt.words)
         lattice = SweepLattice((0.2, 0.35, 0.5), (0.3, 0.5, 0.6), (1.5, 2.0), (100, 1000), False, 3.0)

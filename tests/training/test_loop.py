@@ -12,7 +12,7 @@ from torch import nn
 
 from optdet.config import Config
 from optdet.config_io import set_dotted
-from optdet.data.dataset import Batch
+from optdet.data.dataset import Batch, PackedTargets
 from optdet.data.sets import DataSets
 from optdet.detection.targets import build_targets
 from optdet.errors import TrialFailed
@@ -50,10 +50,10 @@ def batch_of(*seeds: int) -> Batch:
         images.append(np.random.default_rng(seed).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8))
         word = np.array([[2.0, 4], [28, 4], [28, 16], [2, 16]]) + np.array([0, seed % 3])
         maps = build_targets([word], [False], SIZE)
-        targets.append((maps.shrink_map, maps.shrink_mask, maps.thresh_map, maps.thresh_mask))
+        targets.append(PackedTargets.of(maps))
     return Batch(
         torch.from_numpy(np.stack(images)),
-        Targets(*(torch.from_numpy(np.stack(part)) for part in zip(*targets, strict=True))),
+        PackedTargets(*map(torch.stack, zip(*targets, strict=True))),
         torch.tensor([seed % 2 for seed in seeds]),
     )
 
@@ -241,9 +241,14 @@ def test_a_loss_is_fetched_a_few_times_an_epoch() -> None:
 @pytest.mark.parametrize("is_heard", [True, False])
 def test_a_loss_that_is_no_number_fails_the_trial(bad: float, position: int, is_heard: bool) -> None:
     broken = batch_of(1)
-    spoilt = broken.targets._replace(thresh_map=torch.full_like(broken.targets.thresh_map, bad))
+
+    class Spoilt(PackedTargets):
+        def unpacked(self, **bounds: float) -> Targets:
+            whole = super().unpacked(**bounds)
+            return whole._replace(thresh_map=torch.full_like(whole.thresh_map, bad))
+
     batches = [batch_of(1)] * 9
-    batches[position] = broken._replace(targets=spoilt)
+    batches[position] = broken._replace(targets=Spoilt(*broken.targets))
     with pytest.raises(TrialFailed, match=r"the loss became (nan|inf) in epoch 3: try a lower optimizer"):
         train(
             sgd_state(PlainNet()),
