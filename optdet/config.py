@@ -171,7 +171,8 @@ class TrainConfig(Section):
     updates: Annotated[int, Field(ge=1)] | None = None
     """Updates of the weights in all, in place of ``epochs``: as many epochs as hold them, the last cut
     short."""
-    batch_size: Annotated[int, Field(ge=1)] = 8
+    batch_size: Literal["auto"] | Annotated[int, Field(ge=1)] = 8
+    """Images a step; ``auto``: as many as the card holds, found before a trial trains (8 on the CPU)."""
     accumulate: Annotated[int, Field(ge=1)] = 1
     """Batches whose gradients are added before one update."""
     clip_norm: Annotated[float, Field(ge=0)] = 5.0
@@ -181,6 +182,9 @@ class TrainConfig(Section):
     amp: bool = True
     channels_last: bool = True
     """Channels-last memory on CUDA; the CPU never uses it."""
+    compile: bool = False
+    """Whether the network is compiled (torch.compile): quicker steps after a minute or more of compiling,
+    which a worker's later trials of the same network are spared."""
     patience: Annotated[int, Field(ge=0)] = 5
     """Epochs without a better H-mean before training stops early; 0 never stops."""
     checkpoint: CheckpointRule = "best"
@@ -190,6 +194,13 @@ class TrainConfig(Section):
     """What an epoch is scored at: the best point of a coarse sweep, or the thresholds in use."""
     start: str | None = None
     """A checkpoint of optdet's, as `import` and `trial pack` write it, whose weights training begins with."""
+
+    @property
+    def images_a_step(self) -> int:
+        """``batch_size`` once it is known; ValueError while it is ``auto``."""
+        if self.batch_size == "auto":
+            raise ValueError("train.batch_size is auto: a run begins with the number that was fitted")
+        return self.batch_size
 
 
 class CacheConfig(Section):

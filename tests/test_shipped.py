@@ -45,6 +45,7 @@ def test_what_is_shipped():
         "efficientnet_b4_hyperband.yaml",
         "lr_retune.yaml",
         "quickstart.yaml",
+        "resolution.yaml",
     ]
     assert sorted(OTHERS) == ["playbook_efficientnet_b4.yaml", "playbook_quickstart.yaml", CANDIDATES]
 
@@ -92,6 +93,17 @@ def test_the_larger_backbones_take_1024_pixels(name):
     assert settings.model.backbone == name
     assert settings.data.size == 1024
     assert settings.model.pretrained
+
+
+def test_resolutions_are_compared_at_equal_updates():
+    loaded = study("resolution")
+    (sizes,) = loaded.space.values()
+    assert sizes.choices == (640, 896, 1024, 1280)
+    assert (loaded.sampler.name, loaded.pruner.name, loaded.trials) == ("grid", "none", 4)
+    train = loaded.config.train
+    assert (train.batch_size, train.checkpoint) == ("auto", "fixed")
+    assert train.updates
+    assert loaded.config.scheduler.t_max is None  # the cosine ends with the updates, not with an epoch
 
 
 @pytest.mark.parametrize("name", ["efficientnet_b4_focused", "efficientnet_b4_hyperband"])

@@ -127,6 +127,10 @@ def list_(
 @app.command()
 def show(
     name: options.StudyName = None,
+    sizes: Annotated[
+        bool,
+        typer.Option("--sizes", help="What each trial cost, and its H-mean by the height of words."),
+    ] = False,
     json: options.Json = False,
     storage: options.Storage = None,
     root: options.Root = None,
@@ -137,8 +141,11 @@ def show(
 
       optdet study show
 
+      optdet study show resolution --sizes
+
       optdet study show mine --json
     """
+    from optdet.cli.sizes_table import sizes_table
     from optdet.cli.tables import print_json, study_table
     from optdet.tuning.results import study_json
 
@@ -146,6 +153,8 @@ def show(
     shown = study_json(study)
     if json:
         print_json(shown)
+    elif sizes:
+        sizes_table(shown)
     else:
         study_table(shown)
 

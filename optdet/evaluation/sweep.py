@@ -14,10 +14,11 @@ holds no lock; polygons, which are simplified and grown in Python's own calls, a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from operator import length_hint
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,7 @@ _WORTH_PROCESSES = 32
 
 
 def sweep(
-    images: Sequence[SweepImage],
+    images: Iterable[SweepImage],
     lattice: SweepLattice,
     *,
     metric: Metric = "competition",
@@ -63,35 +64,46 @@ def sweep(
     """Score the whole lattice; ``by_image`` keeps the H-mean of each image at each point.
     The best point keeps the ``constraint``.
 
+    ``images`` that are made one by one, as a network makes maps, are prepared by the ``workers`` while others
+    are made.
+
     Values of max_candidates above the largest number of contours are left out: they are the same as the
     first such.
 
-    ``on_image(done, total)`` is called as images are prepared. Raises ValueError for no images, and for a
-    map that is not float16.
+    ``on_image(done, total)`` is called as images are prepared, ``total`` 0 where it is not known. Raises
+    ValueError for no images, and for a map that is not float16.
     """
-    if not images:
-        raise ValueError("no images to score")
-    joined = _prepare(images, lattice, metric, workers, on_image)
+    names, joined = _prepare(images, lattice, metric, workers, on_image)
     lattice = replace(lattice, max_candidates=_effective(lattice.max_candidates, joined.candidates))
-    return _count(images, lattice, metric, joined, workers, by_image, constraint)
+    return _count(names, lattice, metric, joined, workers, by_image, constraint)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    name: str
+    candidates: CandidateLattice
+    relations: ImageRelations
 
 
 def _prepare(
-    images: Sequence[SweepImage],
+    images: Iterable[SweepImage],
     lattice: SweepLattice,
     metric: Metric,
     workers: int,
     on_image: OnImage | None,
-) -> JoinedRelations:
+) -> tuple[tuple[str, ...], JoinedRelations]:
+    """The images' names, and how their candidates lie to their words."""
     find = partial(_candidates, lattice=lattice)
+    n_images = length_hint(images)
 
-    def related(image: SweepImage, candidates: CandidateLattice) -> tuple[CandidateLattice, ImageRelations]:
-        return candidates, relate_candidates(image.words, candidates, metric)
+    def related(image: SweepImage, candidates: CandidateLattice) -> _Prepared:
+        return _Prepared(image.name, candidates, relate_candidates(image.words, candidates, metric))
 
-    results: Iterator[tuple[CandidateLattice, ImageRelations]]
+    results: Iterator[_Prepared]
     if not lattice.use_polygon:
         results = mapped(lambda image: related(image, find(image)), images, workers=workers)
-    elif workers > 1 and len(images) >= _WORTH_PROCESSES:
+    elif workers > 1 and n_images >= _WORTH_PROCESSES:
+        images = list(images)
         results = map(related, images, mapped_in_processes(find, images, workers=workers))
     else:
         results = (related(image, find(image)) for image in images)
@@ -99,8 +111,11 @@ def _prepare(
     for done, result in enumerate(results, start=1):
         prepared.append(result)
         if on_image is not None:
-            on_image(done, len(images))
-    return join([candidates for candidates, _ in prepared], [relations for _, relations in prepared])
+            on_image(done, n_images)
+    if not prepared:
+        raise ValueError("no images to score")
+    joined = join([each.candidates for each in prepared], [each.relations for each in prepared])
+    return tuple(each.name for each in prepared), joined
 
 
 def _candidates(image: SweepImage, *, lattice: SweepLattice) -> CandidateLattice:
@@ -115,7 +130,7 @@ def _candidates(image: SweepImage, *, lattice: SweepLattice) -> CandidateLattice
 
 
 def _count(
-    images: Sequence[SweepImage],
+    names: tuple[str, ...],
     lattice: SweepLattice,
     metric: Metric,
     joined: JoinedRelations,
@@ -129,8 +144,8 @@ def _count(
         len(lattice.max_candidates),
         len(lattice.box_thresh),
     )
-    n_images = len(images)
-    parts = np.array([part_of(image.name) for image in images], dtype=np.int64)
+    n_images = len(names)
+    parts = np.array([part_of(name) for name in names], dtype=np.int64)
     counted = CountedImages(
         joined.polygon_of,
         joined.tables,
@@ -160,7 +175,7 @@ def _count(
     return Landscape(
         lattice=lattice,
         metric=metric,
-        names=tuple(image.name for image in images),
+        names=names,
         precision=means[..., PRECISION],
         recall=means[..., RECALL],
         hmean=means[..., HMEAN],

@@ -26,7 +26,7 @@ class Budget:
 def epoch_updates(config: Config, parts: Sequence[SourcePart], epoch: int) -> int:
     """Updates of a whole epoch (from 1) over images of these sources."""
     n_images = len(epoch_order(parts, config.seed, epoch))
-    n_batches = -(-n_images // config.train.batch_size)
+    n_batches = -(-n_images // config.train.images_a_step)
     return -(-n_batches // config.train.accumulate)
 
 

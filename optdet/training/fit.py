@@ -13,7 +13,7 @@ trains from the next one on, at that point of the schedule, with an optimizer th
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,8 +34,10 @@ from optdet.structures import Thresholds
 from optdet.training.budget import Pace, planned_epochs
 from optdet.training.callbacks import UNHEARD, FitCallbacks
 from optdet.training.checkpoints import SavedCheckpoint
+from optdet.training.compiled_model import is_of_compiler
 from optdet.training.history import EpochRecord, SourceLoss, stops_early
 from optdet.training.loop import EpochLosses, train_epoch, validation_scorers
+from optdet.training.memory import forget_peak, peak_bytes
 from optdet.training.recovery import (
     Batching,
     CardFull,
@@ -110,6 +112,13 @@ def fit(
             raise TrialFailed(
                 f"out of GPU memory with one image of {config.data.size} pixels: lower data.size"
             ) from error
+        except RuntimeError as error:
+            if not is_of_compiler(error):
+                raise
+            reason = " ".join(str(error).split("\n")[:2]).strip()
+            raise TrialFailed(
+                f"the network cannot be compiled here ({reason}): train.compile=false"
+            ) from error
         free_memory(device)  # here, where the error that held its tensors is gone
 
 
@@ -159,6 +168,7 @@ def _fit(
         epoch = run.epoch + 1
         sampler.epoch, sampler.limit = epoch, run.images_left
         torch.manual_seed(config.seed + epoch)  # for layers that draw, as dropout does
+        forget_peak(device)
         with loader_faults(epoch):
             with card_faults(run.batching):
                 losses = train_epoch(
@@ -202,6 +212,7 @@ def _validate(run: Run, sets: DataSets, epoch: int, losses: EpochLosses) -> Epoc
         thresholds=thresholds,
         seconds=losses.seconds + time.perf_counter() - started,
         images_per_s=losses.n_images / losses.seconds,
+        peak_bytes=peak_bytes(run.device),
         updates=run.n_updates + losses.n_updates,
         sources=_by_source(sets.train.parts, losses),
     )
@@ -220,16 +231,19 @@ def _score(run: Run, sets: DataSets) -> tuple[float, Thresholds]:
     detector = Detector(
         run.validated_model, Preprocessing.of(run.config), run.device, amp=run.config.train.amp
     )
-    return epoch_score(validation_scorers(detector, sets.val), run.config)
+    return epoch_score(validation_scorers(detector, sets.val, run.batching.batch_size), run.config)
 
 
-def epoch_score(scorers: Sequence[ImageScorer], config: Config) -> tuple[float, Thresholds]:
+def epoch_score(scorers: Iterable[ImageScorer], config: Config) -> tuple[float, Thresholds]:
     """What an epoch is worth, and where: so that pruning and the choice of an epoch compare models, not
-    thresholds."""
+    thresholds. Maps that are made one by one are swept by threads while the next are made."""
     current = config.postprocess.thresholds()
     if config.train.epoch_thresholds == "current":
-        return macro_hmean(scorers, current), current
-    best = sweep([SweepImage.of(scorer) for scorer in scorers], coarse_lattice(current)).best
+        return macro_hmean(list(scorers), current), current
+    # Polygons would need processes, whose start costs more than this lattice.
+    workers = 1 if current.use_polygon else torch.get_num_threads()
+    images = (SweepImage.of(scorer) for scorer in scorers)
+    best = sweep(images, coarse_lattice(current), workers=workers).best
     assert best is not None  # no constraint, so there is one
     return best.hmean, best.thresholds
 

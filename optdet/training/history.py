@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from optdet.phrases import counted
@@ -45,6 +45,12 @@ class EpochRecord:
     updates: int = 0
     """Of the weights, since the first epoch's start."""
     sources: tuple[SourceLoss, ...] = ()
+    peak_bytes: int | None = None
+    """The most memory that was held, see :func:`optdet.training.memory.peak_bytes`."""
+
+    def measured_away(self) -> EpochRecord:
+        """Without what differs between equal runs: times and memory."""
+        return replace(self, seconds=0.0, images_per_s=0.0, peak_bytes=None)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -66,9 +72,15 @@ def by_source(sources: Iterable[SourceLoss]) -> str:
 
 
 def best_epoch(history: Sequence[EpochRecord]) -> int:
-    """The first epoch with the highest H-mean; 0 for none."""
+    """The first epoch with the highest H-mean; 0 for none. Where all are 0, the last: it has learnt most."""
     if not history:
         return 0
+    if all(record.hmean == 0 for record in history):
+        return history[-1].epoch
+    return _first_best(history)
+
+
+def _first_best(history: Sequence[EpochRecord]) -> int:
     return max(history, key=lambda record: (record.hmean, -record.epoch)).epoch
 
 
@@ -81,4 +93,4 @@ def kept_epoch(history: Sequence[EpochRecord], rule: CheckpointRule) -> int:
 
 def stops_early(history: Sequence[EpochRecord], patience: int) -> bool:
     """Whether the last ``patience`` epochs brought nothing better; never with patience 0."""
-    return patience > 0 and bool(history) and history[-1].epoch - best_epoch(history) >= patience
+    return patience > 0 and bool(history) and history[-1].epoch - _first_best(history) >= patience

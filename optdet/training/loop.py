@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
@@ -175,12 +176,15 @@ def _require_finite(loss: float, epoch: int) -> None:
         )
 
 
-def validation_scorers(detector: Detector, images: ImageSet) -> list[ImageScorer]:
-    """The maps of the validation images with their words, ready to be scored at any thresholds."""
-    return list(_scorers(detector, images))
-
-
-def _scorers(detector: Detector, images: ImageSet) -> Iterator[ImageScorer]:
-    for index, (sample, letterbox) in enumerate(zip(images.samples, images.letterboxes, strict=True)):
-        prob_map = detector.prob_map(images.canvases[index])
+def validation_scorers(detector: Detector, images: ImageSet, batch_size: int) -> Iterator[ImageScorer]:
+    """The maps of the validation images with their words, ready to be scored at any thresholds; made as they
+    are asked for, on CUDA in batches. TrialFailed for a map with a NaN in it."""
+    canvases = (images.canvases[index] for index in range(len(images)))
+    maps = detector.batched_maps(canvases, batch_size)
+    for sample, letterbox, prob_map in zip(images.samples, images.letterboxes, maps, strict=True):
+        if np.isnan(prob_map).any():  # the loss may still be a number: running statistics blow up first
+            raise TrialFailed(
+                f"the probability map of {sample.name} is not a number: try a lower optimizer.lr or "
+                "train.clip_norm"
+            )
         yield ImageScorer(sample.name, MapDetector(prob_map, letterbox), sample.words)

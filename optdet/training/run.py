@@ -7,7 +7,7 @@ Where ``train.checkpoint`` is ``fixed``, every epoch's weights stand as ``best``
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from optdet.structures import CheckpointRule
 from optdet.training.averaging import AveragedModel
 from optdet.training.callbacks import FitCallbacks
 from optdet.training.checkpoints import CheckpointFolder, SavedCheckpoint
+from optdet.training.compiled_model import compiled_model
 from optdet.training.history import EpochRecord, kept_epoch
 from optdet.training.loop import TrainingState
 from optdet.training.optimizer import build_optimizer
@@ -78,6 +79,9 @@ def set_up(config: Config, run_dir: Path, device: torch.device, *, n_epochs: int
     model = new_model(config, for_training=config.train.start is None).to(device)
     if config.train.channels_last:
         model = model.to(memory_format=memory_format(device))
+    if config.train.compile:
+        kind = (config.model, config.data.size, config.train.channels_last, config.train.amp, device)
+        model = compiled_model(model, kind)
     dtype = amp_dtype(device, config.train.amp)
     state = TrainingState(
         model=model,
@@ -85,7 +89,7 @@ def set_up(config: Config, run_dir: Path, device: torch.device, *, n_epochs: int
         scaler=torch.amp.GradScaler(device.type, enabled=dtype == torch.float16),
         average=AveragedModel(model, config.train.ema_decay) if config.train.ema_decay > 0 else None,
     )
-    batching = Batching(config.train.batch_size, config.train.accumulate)
+    batching = Batching(config.train.images_a_step, config.train.accumulate)
     return Run(config, device, dtype, state, checkpoint_folder(run_dir), batching, n_epochs)
 
 
@@ -104,7 +108,7 @@ def save(run: Run, record: EpochRecord, callbacks: FitCallbacks) -> None:
                 # Those it was scored at: a run that ends here, pruned, is tuned no further.
                 "thresholds": record.thresholds.as_dict(),
                 # For a run that starts from here; without its times, so that equal runs leave equal files.
-                "record": replace(record, seconds=0.0, images_per_s=0.0).as_dict(),
+                "record": record.measured_away().as_dict(),
             }
             callbacks.on_checkpoint(run.folder.save("best", record.epoch, payload))
         elif not run.folder.has_best(run.kept_epoch()):  # now, not after the epochs that are still to come

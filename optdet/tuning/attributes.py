@@ -53,6 +53,8 @@ BEST_EPOCH = "best_epoch"  # whose weights are kept: the last one where train.ch
 UPDATES = "updates"  # of the weights, up to that epoch's end
 SECONDS = "seconds"
 IMAGES_PER_S = "images_per_s"
+PEAK_MEMORY = "peak_memory_gb"  # of an epoch, in 10**9 bytes
+BY_HEIGHT = "by_word_height"  # what is found of words and detections of a height
 FAILURE = "failure"
 
 # And at its end, as the dashboard's tables show them.
@@ -78,6 +80,8 @@ RESULTS = frozenset(
         UPDATES,
         SECONDS,
         IMAGES_PER_S,
+        PEAK_MEMORY,
+        BY_HEIGHT,
         PRECISION,
         RECALL,
         OFFICIAL_HMEAN,
@@ -85,5 +89,5 @@ RESULTS = frozenset(
 )
 """What came of a trial: gone where it begins again."""
 
-TIMES = frozenset({SECONDS, IMAGES_PER_S})
+TIMES = frozenset({SECONDS, IMAGES_PER_S, PEAK_MEMORY})
 """Attributes that differ between two runs of the same trial."""

@@ -34,6 +34,8 @@ def flat_row(row: TrialRow) -> dict[str, Any]:
         "epochs": row.epochs,
         "seconds": row.seconds,
         "images_per_s": row.images_per_s,
+        "peak_memory_gb": row.peak_memory_gb,
+        "batch_size": row.batch_size,
     }
     flat |= {f"param.{name}": value for name, value in row.params.items()}
     flat |= {f"threshold.{name}": value for name, value in (row.thresholds or {}).items()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import optuna
@@ -16,9 +17,9 @@ import torch
 
 from optdet.atomic import remove_unfinished
 from optdet.config import Config
-from optdet.config_io import apply_params
 from optdet.data.sets import DataSets, ImageSet
 from optdet.evaluation.evaluate import Evaluation
+from optdet.evaluation.height_scores import HeightScore, height_scores
 from optdet.evaluation.scorer import ImageScorer, evaluate_at
 from optdet.inference.cache_listing import evict, list_cache
 from optdet.inference.detector import TrainedDetector, restore
@@ -28,6 +29,7 @@ from optdet.phrases import counted
 from optdet.store.heartbeat import Heartbeat
 from optdet.store.leases import SlotLost
 from optdet.store.registry import InnerTrial, record_checkpoint, save_inner_trials
+from optdet.structures import Thresholds
 from optdet.study_config import StudyConfig
 from optdet.training.budget import planned_epochs
 from optdet.training.callbacks import FitCallbacks
@@ -51,6 +53,7 @@ from optdet.tuning.trial_attributes import (
     source_attribute,
     start_attributes,
 )
+from optdet.tuning.trial_config import trial_config, with_known_batch
 from optdet.tuning.tried import Tuned
 
 
@@ -75,13 +78,6 @@ class Result:
     checkpoint: SavedCheckpoint
 
 
-def trial_config(study: StudyConfig, number: int, params: dict[str, Any]) -> Config:
-    """The whole config of a trial; its seed is derived from the study's, or the config's own."""
-    config = apply_params(study.base_config(), params, f"trial {number}")
-    seed = derived_seed(study.seed, number) if study.vary_seed else config.seed
-    return config.model_copy(update={"seed": seed})
-
-
 def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: bool) -> Result:
     """Train and tune; TrialPruned, TrialFailed and what ``on_epoch`` raises pass through."""
     study = context.study
@@ -89,6 +85,8 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
     start = starting_point(study, trial.user_attrs)
     config = start.config if start is not None else trial_config(study.config, trial.number, params)
     sets = context.open_sets(config)
+    say = partial(_say, context.progress, trial.number)
+    config = with_known_batch(config, trial.user_attrs, context.device, len(sets.train), say)
     n_epochs = planned_epochs(config, sets.train.parts)
     context.progress.trial_started(trial.number, params, n_epochs, taken_over=taken_over)
     again = begun_again(study, trial, sets.fingerprint)
@@ -141,6 +139,7 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
             fitted=fitted,
             tuned=tuned,
             evaluation=evaluation,
+            heights=_by_height(frozen.scorers, tuned.chosen.thresholds),
             checkpoint=study.places.relative(checkpoint.path),
             map_key=frozen.map_key,
             tuning_seconds=time.perf_counter() - started,
@@ -191,6 +190,10 @@ def final_scorers(trained: TrainedDetector, images: ImageSet, cache: MapCache | 
     ]
 
 
+def _by_height(scorers: Sequence[ImageScorer], thresholds: Thresholds) -> tuple[HeightScore, ...]:
+    return height_scores((scorer.words, scorer.detector.detect(thresholds).polygons) for scorer in scorers)
+
+
 def _callbacks(context: TrialContext, trial: optuna.Trial, config: Config, *, n_epochs: int) -> FitCallbacks:
     study = context.study
     reported = dict(trial.study._storage.get_trial(trial._trial_id).intermediate_values)
@@ -204,7 +207,9 @@ def _callbacks(context: TrialContext, trial: optuna.Trial, config: Config, *, n_
             set_attributes(study.storage, trial, {attr.SOURCES: [by_source[n] for n in sorted(by_source)]})
         # Against the epochs before it alone: one that is replayed decides as it did the first time.
         before = [value for epoch, value in reported.items() if epoch < record.epoch]
-        if config.train.checkpoint == "fixed" or all(record.hmean > value for value in before):
+        # As the epoch is chosen that is kept: of several that found nothing the last.
+        is_best = all(record.hmean > value or record.hmean == value == 0 for value in before)
+        if config.train.checkpoint == "fixed" or is_best:
             set_attributes(study.storage, trial, {attr.EPOCH_THRESHOLDS: record.thresholds.as_dict()})
         if record.epoch not in reported:  # a trial that goes on replays its last epoch
             trial.report(record.hmean, record.epoch)
@@ -255,8 +260,12 @@ def _callbacks(context: TrialContext, trial: optuna.Trial, config: Config, *, n_
         on_checkpoint=on_checkpoint,
         on_batch=on_batch,
         before_save=context.heartbeat.confirm,
-        say=lambda message: context.progress.say(f"trial {trial.number}: {message}"),
+        say=partial(_say, context.progress, trial.number),
     )
+
+
+def _say(progress: Progress, number: int, message: str) -> None:
+    progress.say(f"trial {number}: {message}")
 
 
 def _record(study: OpenStudy, number: int, saved: SavedCheckpoint) -> None:

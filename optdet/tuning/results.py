@@ -42,6 +42,11 @@ class TrialRow:
     epochs: int
     seconds: float | None
     images_per_s: float | None
+    peak_memory_gb: float | None
+    batch_size: int | None
+    """Images a step that it ended with: fewer than asked for where the card was too small."""
+    by_word_height: list[dict[str, Any]] | None
+    """``low``, ``high``, ``n_words``, ``recall``, ``precision`` and ``hmean``, the smallest words first."""
     failure: str | None
     extended_from: int | None
     sources: list[dict[str, Any]] | None
@@ -69,10 +74,19 @@ def trial_row(trial: FrozenTrial) -> TrialRow:
         epochs=max(trial.intermediate_values, default=0),
         seconds=attrs.get(attr.SECONDS),
         images_per_s=attrs.get(attr.IMAGES_PER_S),
+        peak_memory_gb=attrs.get(attr.PEAK_MEMORY),
+        batch_size=_batch_size(attrs),
+        by_word_height=attrs.get(attr.BY_HEIGHT),
         failure=attrs.get(attr.FAILURE),
         extended_from=attrs.get(attr.EXTENDED_FROM),
         sources=attrs.get(attr.SOURCES),
     )
+
+
+def _batch_size(attrs: dict[str, Any]) -> int | None:
+    settings = attrs.get(attr.BATCHING) or attrs.get(attr.CONFIG, {}).get("train", {})
+    found = settings.get("batch_size")
+    return found if isinstance(found, int) else None
 
 
 def best_trial(study: OpenStudy) -> FrozenTrial:

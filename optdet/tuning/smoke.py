@@ -24,6 +24,7 @@ from optdet.structures import Thresholds
 from optdet.training.budget import planned_epochs
 from optdet.training.callbacks import FitCallbacks
 from optdet.training.fit import FitResult, epoch_score, fit
+from optdet.training.fitted_batch import fitted_batch, with_batch
 from optdet.tuning.objective import final_scorers
 from optdet.tuning.study import OpenStudy
 from optdet.tuning.target_maps import target_scorers
@@ -55,6 +56,10 @@ def _smoke_test(study: OpenStudy, device_name: str | None, trials: int) -> Itera
         max_cache_gb=config.cache.max_gb,
     )
     yield f"data      {len(sets.train)} training and {len(sets.val)} validation images"
+    if config.train.batch_size == "auto":
+        largest = fitted_batch(config, device, len(sets.train))
+        config = with_batch(config, largest.batch_size)
+        yield f"batch     {largest.in_words()}"
     places.root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".smoke-", dir=places.root) as folder:
         fitted, small = _fit_one_batch(config, sets, Path(folder), device)
@@ -128,7 +133,7 @@ def _fit_one_batch(
     config: Config, sets: DataSets, folder: Path, device: torch.device
 ) -> tuple[FitResult, DataSets]:
     """Two epochs over one batch: the second is timed, warm."""
-    small = replace(sets, train=_first(sets.train, config.train.batch_size), val=_first(sets.val, _N_VAL))
+    small = replace(sets, train=_first(sets.train, config.train.images_a_step), val=_first(sets.val, _N_VAL))
     short = config.model_copy(
         update={
             "train": config.train.model_copy(update={"epochs": 2, "updates": None, "patience": 0}),

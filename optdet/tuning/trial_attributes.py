@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from optuna.storages import RDBStorage
 from optdet.config import Config
 from optdet.data.sets import DataSets
 from optdet.evaluation.evaluate import Evaluation
+from optdet.evaluation.height_scores import HeightScore
 from optdet.inference.device import device_text
 from optdet.store.attribute_rows import set_user_attributes
 from optdet.training.fit import FitResult
@@ -54,6 +56,7 @@ def end_attributes(
     fitted: FitResult,
     tuned: Tuned,
     evaluation: Evaluation,
+    heights: Sequence[HeightScore],
     checkpoint: str,
     map_key: str,
     tuning_seconds: float,
@@ -62,6 +65,7 @@ def end_attributes(
     scores = evaluation.scores
     history = fitted.history
     speeds = [record.images_per_s for record in history if record.images_per_s > 0]
+    peaks = [record.peak_bytes for record in history if record.peak_bytes is not None]
     return {
         attr.THRESHOLDS: tuned.chosen.thresholds.as_dict(),
         attr.SCORES: scores.as_json(),
@@ -74,6 +78,8 @@ def end_attributes(
         attr.UPDATES: next(each.updates for each in history if each.epoch == fitted.best.epoch),
         attr.SECONDS: round(sum(record.seconds for record in history) + tuning_seconds, 1),
         attr.IMAGES_PER_S: round(sum(speeds) / len(speeds), 1) if speeds else None,
+        attr.PEAK_MEMORY: round(max(peaks) / 1e9, 2) if peaks else None,
+        attr.BY_HEIGHT: [each.as_json() for each in heights],
         attr.PRECISION: scores.competition.macro.precision,
         attr.RECALL: scores.competition.macro.recall,
         attr.OFFICIAL_HMEAN: scores.official.macro.hmean,

@@ -160,7 +160,10 @@ def test_smoke_takes_the_device_and_the_trials_that_are_named(tiny, optdet):
 def test_smoke_says_a_failure_in_one_line(tiny, optdet):
     overrides = ("optimizer.lr=1e30", "scheduler.warmup_epochs=1")  # of which the two updates take no notice
     assert optdet("study", "create", "configs/tiny.yaml", "--name", "nan", *overrides).code == 0
-    assert "study nan: the loss became" in optdet("study", "run", "--smoke").error
+    assert (
+        "study nan: the probability map of receipt_00000.jpg is not a number"
+        in optdet("study", "run", "--smoke").error
+    )
 
 
 def test_list(studied, optdet):
@@ -195,6 +198,24 @@ def test_show(studied, optdet):
     assert table.out.startswith("tiny: 2 of 2 trials finished\n")
     assert f"{shown['best']}*" in table.out
     assert "study tiny" in optdet("study", "show", cwd=folder).err  # a name that is left out is said
+
+
+def test_show_what_trials_cost_by_size(studied, optdet):
+    folder, _ = studied
+    shown = read_json(optdet("study", "show", "tiny", "--json", cwd=folder))
+    table = optdet("study", "show", "tiny", "--sizes", cwd=folder)
+    assert table.code == 0, table.err
+    lines = table.out.splitlines()
+    assert lines[1].split()[:2] == ["trial", "lr"]
+    assert [name for name in ("batch", "GB", "images/s", "H-mean") if name not in lines[1]] == []
+    assert max(map(len, lines)) <= 100
+    for row in shown["trials"]:
+        [line] = [line for line in lines if line.split()[0] in (f"{row['number']}", f"{row['number']}*")]
+        cells = line.split()
+        assert cells[2:4] == [str(row["batch_size"]), f"{row['peak_memory_gb']:.1f}"]
+        heights = [each["hmean"] for each in row["by_word_height"] if each["hmean"] is not None]
+        expected = [row["scores"]["competition"]["macro"]["hmean"], *heights]
+        assert cells[-len(expected) :] == [f"{score:.4f}" for score in expected]
 
 
 def test_best_is_a_contract(studied, optdet):

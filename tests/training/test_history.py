@@ -24,9 +24,9 @@ def history(*hmeans: float) -> list[EpochRecord]:
 
 @pytest.mark.parametrize(
     ("hmeans", "best"),
-    [((), 0), ((0.0,), 1), ((0.1, 0.3, 0.2), 2), ((0.3, 0.3, 0.3), 1), ((0.1, 0.4, 0.4), 2), ((0.0, 0.0), 1)],
+    [((), 0), ((0.0,), 1), ((0.1, 0.3, 0.2), 2), ((0.3, 0.3, 0.3), 1), ((0.1, 0.4, 0.4), 2), ((0.0, 0.0), 2)],
 )
-def test_the_best_epoch_is_the_first_of_equals(hmeans: tuple[float, ...], best: int) -> None:
+def test_the_best_epoch_is_the_first_of_equals_but_for_zeros(hmeans: tuple[float, ...], best: int) -> None:
     assert best_epoch(history(*hmeans)) == best
 
 
@@ -41,6 +41,7 @@ def test_the_best_epoch_is_the_first_of_equals(hmeans: tuple[float, ...], best: 
         ((0.5, 0.4, 0.5), 2, True),
         ((0.5, 0.4, 0.6), 2, False),
         ((0.5, 0.1, 0.1, 0.1), 0, False),
+        ((0.0, 0.0, 0.0), 2, True),
     ],
 )
 def test_when_training_stops(hmeans: tuple[float, ...], patience: int, stops: bool) -> None:
@@ -52,9 +53,9 @@ def test_a_run_that_stops_has_its_best_epoch_exactly_patience_ago(hmeans: list[f
     records = history(*hmeans)
     for length in range(1, len(records) + 1):
         if stops_early(records[:length], patience):
-            assert length - best_epoch(records[:length]) == patience
+            assert length - 1 - hmeans.index(max(hmeans[:length])) == patience
             return
-    assert len(records) - best_epoch(records) < patience
+    assert len(records) - 1 - hmeans.index(max(hmeans)) < patience
 
 
 def test_a_record_as_plain_values_and_back() -> None:

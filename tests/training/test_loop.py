@@ -279,7 +279,7 @@ def test_weights_that_are_no_numbers_end_the_epoch_early() -> None:
 def test_validation_holds_each_images_map_and_words(config: Config, sets: DataSets) -> None:
     torch.manual_seed(0)
     detector = Detector(new_model(config, for_training=False), Preprocessing.of(config), CPU)
-    scorers = validation_scorers(detector, sets.val)
+    scorers = list(validation_scorers(detector, sets.val, 1))
     assert [scorer.name for scorer in scorers] == [sample.name for sample in sets.val.samples]
     for index, scorer in enumerate(scorers):
         np.testing.assert_array_equal(

@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ def outcome(result: FitResult) -> tuple[Any, ...]:
     """What a run comes to, without its times."""
     best = load_checkpoint(result.best.path)
     weights = torch.cat([value.flatten().double() for value in best["model"].values()])
-    history = [replace(record, seconds=0.0, images_per_s=0.0) for record in result.history]
+    history = [record.measured_away() for record in result.history]
     return history, best["epoch"], best["thresholds"], weights.tolist()
 
 

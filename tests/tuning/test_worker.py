@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import sqlite3
 import threading
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from optuna.trial import TrialState
@@ -26,17 +29,18 @@ from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
 from optdet.tuning import worker
 from optdet.tuning.interrupts import Stopped
-from optdet.tuning.objective import trial_config
 from optdet.tuning.results import checkpoint_path, trial_rows, write_best
 from optdet.tuning.run import run_study
 from optdet.tuning.slot_trial import trial_of
 from optdet.tuning.source import SourceOptions, labelled_samples, open_source, scorers_of
 from optdet.tuning.study import load_study, open_database
 from optdet.tuning.study_creation import create_study
+from optdet.tuning.trial_config import trial_config, with_known_batch
 from optdet.tuning.worker import Worker
 
 QUADS = {"type": "categorical", "choices": [False]}
 NAN = {"optimizer.lr": 1e30}
+CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -70,6 +74,43 @@ def test_a_complete_trial_says_all_of_itself(finished):
         assert record.path == trial.user_attrs[attr.CHECKPOINT]
         assert finished.places.absolute(record.path).is_file()
     assert len({trial.user_attrs[attr.SEED] for trial in finished.study.trials}) == 3
+
+
+def test_a_complete_trial_says_what_it_cost_and_what_it_finds_by_height(finished):
+    for row in trial_rows(finished):
+        assert 0.1 < row.peak_memory_gb < 64
+        assert row.batch_size == row.params["train.batch_size"]
+        assert sum(each["n_words"] for each in row.by_word_height) > 0
+        assert all(0 <= each["recall"] <= 1 for each in row.by_word_height)
+        assert row.by_word_height[0]["low"] is None
+
+
+def test_a_fitted_batch_stays_that_of_the_trial(make, small, recorder):
+    """A trial that goes on trains with the batches it began with, whatever would fit now."""
+    study = make("fitted", trials=1, space={}, config=small(train={"epochs": 1, "batch_size": "auto"}))
+    heard = recorder()
+    run_study(study, heard)
+    [row] = trial_rows(study)
+    config = study.study.trials[0].user_attrs[attr.CONFIG]
+    assert row.state == "complete"
+    assert row.batch_size == config["train"]["batch_size"] == 4  # as many as there are images
+    assert any("images a batch" in message for message in heard.said)
+    asked = study.config.base_config()
+    known = with_known_batch(asked, {attr.CONFIG: config}, CPU, 100, heard.say)
+    assert known.train.batch_size == 4
+    assert with_known_batch(asked, {}, CPU, 100, heard.say).train.batch_size == 8
+
+
+def test_maps_that_are_no_numbers_fail_the_trial_with_a_reason(make, small, recorder, monkeypatch):
+    study = make("blown", trials=1, max_failures=1, config=small(train={"epochs": 1}))
+    nothing = np.full((64, 64), np.nan, np.float16)
+    monkeypatch.setattr("optdet.inference.detector.Detector.prob_map", lambda *_: nothing)
+    heard = recorder()
+    with contextlib.suppress(OptdetError):
+        run_study(study, heard)
+    [row] = trial_rows(study)
+    assert row.state == "fail"
+    assert re.fullmatch(r"the probability map of .+ is not a number: try a lower .*", row.failure)
 
 
 def test_only_the_best_checkpoint_stays_and_without_the_optimizer(finished):
