@@ -77,7 +77,7 @@ def run_with_workers(study: OpenStudy, workers: str, given: Given) -> None:
     n = n_workers(workers, len(gpus))
     environs = environments(n, gpus, given=os.environ, n_processors=os.cpu_count() or 1)
     on = f" on {counted(len(gpus), 'GPU')}" if gpus else ""
-    typer.echo(f"{counted(n, 'worker')}{on}", err=True)
+    typer.echo(f"study {study.name}: {counted(n, 'worker')}{on}", err=True)
     command = [sys.executable, "-m", "optdet", *given.run_words(study.name)]
     total = given.trials or study.config.trials
     with shown_workers(watch(study, total, n_workers=n)) as (say, hear):
