@@ -22,6 +22,7 @@ from rich.text import Text
 
 from optdet.cli.live_lines import view_lines
 from optdet.cli.progress import CountedStages, PlainProgress, is_terminal, stdout_is_seen, write_line
+from optdet.cli.text_table import wrapped
 from optdet.tuning.progress import Progress, Together
 from optdet.tuning.progress_events import replay
 from optdet.tuning.run_watch import RunWatch, WorkerWatch
@@ -49,8 +50,11 @@ class LiveView:
         )
 
     def say(self, line: str) -> None:
+        """Wrapped at words, to the terminal's width at this moment."""
         with suppress(OSError, ValueError):
-            self._console.print(line, markup=False)
+            width = _columns(self._console) - 1
+            lines = [row for part in line.splitlines() or [""] for row in wrapped(part, width)]
+            self._console.print("\n".join(lines), markup=False)
 
     def __enter__(self) -> LiveView:
         with suppress(OSError, ValueError):

@@ -118,7 +118,9 @@ def _best_of(study: OpenStudy, whose: str) -> str | None:
 
 
 def _interrupted(study: OpenStudy, given: Given) -> typer.Exit:
-    typer.echo(f"interrupted; go on with: {given.run_again(study.name)}", err=True)
+    from optdet.cli.text_table import print_line
+
+    print_line(f"interrupted; go on with: {given.run_again(study.name)}", after="; ", to=sys.stderr)
     return typer.Exit(130)
 
 
