@@ -70,6 +70,12 @@ def test_a_trial_whose_epochs_are_over_says_what_it_does_and_no_time(n_workers):
     assert sum("tuning 3/24" in line for line in narrow) == n_workers
 
 
+def test_of_a_full_study_nothing_is_left():
+    full = Standing({"COMPLETE": 40}, 0.9, 1)
+    run = RunWatch("receipts", 40, lambda: full, names_best=True)
+    assert view_lines(run, 80)[0] == "receipts  40 of 40 finished  (40 complete)  best 0.9000 (trial 1)"
+
+
 def test_of_folds_none_is_the_best():
     assert not any("best" in line for line in view_lines(watched(names_best=False), 80))
 
