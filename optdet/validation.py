@@ -14,6 +14,12 @@ Model = TypeVar("Model", bound=BaseModel)
 
 _OTHER_TYPE = ("_type", "_parsing", "literal_error")
 """Endings of pydantic's names for values of another type."""
+_NO = {
+    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "no whole number"),
+    **dict.fromkeys(("float_parsing", "float_type"), "no number"),
+    **dict.fromkeys(("bool_parsing", "bool_type"), "neither true nor false"),
+}
+"""What a value of such an error is not."""
 
 
 def validate(model: type[Model], tree: Mapping[str, Any], where: str) -> Model:
@@ -31,12 +37,18 @@ def validate(model: type[Model], tree: Mapping[str, Any], where: str) -> Model:
         if first["type"] == "extra_forbidden":
             raise unknown_setting(path, list(setting_names(model)), where) from None
         message = _message(first)
-        given = "" if isinstance(first["input"], dict | list) else f" (it is {first['input']!r})"
+        is_said = first["type"] in _NO or isinstance(first["input"], dict | list)
+        given = "" if is_said else f" (it is {first['input']!r})"
         text = f"{path}: {message}{given}" if path else message
         raise OptdetError(text, where=where) from None
 
 
 def _message(error: Any) -> str:
+    if error["type"] in _NO:
+        value = error["input"]
+        kinds = ((list, "a list"), (dict, "a section"), (type(None), "nothing"))
+        said = next((name for kind, name in kinds if isinstance(value, kind)), repr(value))
+        return f"{said} is {_NO[error['type']]}"
     if error["type"] == "too_short":
         n = error["ctx"]["min_length"]
         return f"it needs {n} value{'s' if n > 1 else ''} or more"

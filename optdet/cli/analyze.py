@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optdet.cli import options, source_options
+from optdet.cli import completion, options, source_options
 
 if TYPE_CHECKING:
     from optdet.tuning.source import SourceOptions
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 def analyze(
     source: Annotated[
         str,
-        typer.Argument(metavar="SOURCE", help=f"{source_options.SOURCE_HELP} Or predictions: .csv, .json."),
+        typer.Argument(
+            metavar="SOURCE",
+            help=f"{source_options.SOURCE_HELP} Or predictions: .csv, .json.",
+            autocompletion=completion.sources,
+        ),
     ],
     thresholds: Annotated[
         list[str] | None,

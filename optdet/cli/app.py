@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from functools import partial
 from typing import Annotated, NoReturn
 
 import typer
@@ -42,11 +43,14 @@ from optdet.cli.completion import complete_in_bash, in_bash
 from optdet.disk import disk_fault
 from optdet.errors import OptdetError
 
+_PROGRAM = "optdet"
+"""However it was started: also ``python -m optdet``, which no shell completes, and no help is to name."""
+
 # albumentations would ask a package index for its newest version whenever it is imported.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 app = typer.Typer(
-    name="optdet",
+    name=_PROGRAM,
     help="Optuna studies of DB-style text detectors: train, tune thresholds, resume, browse.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -103,7 +107,8 @@ def main() -> None:
     """Run the command line; what the user can mend becomes one line and exit code 1."""
     _open_closed_streams()
     try:
-        complete_in_bash(app) if in_bash() else app()
+        program = partial(app, prog_name=_PROGRAM)
+        complete_in_bash(program) if in_bash() else program()
     except OptdetError as error:
         _fail(str(error))
     except KeyboardInterrupt:

@@ -63,14 +63,17 @@ def trials(ctx: Any, incomplete: str) -> list[str]:
     return _offered(_numbers(ctx, study) if colon else _names(ctx), incomplete)
 
 
+def networks(ctx: Any, incomplete: str) -> list[str]:
+    """The same, and the files that begin so where a study does."""
+    found = trials(ctx, incomplete)
+    return [*found, *_files(incomplete)] if found and ":" not in incomplete else found
+
+
 def sources(ctx: Any, incomplete: str) -> list[str]:
-    """The same, STUDY:oof of a study over folds, and the files that begin so where a study does."""
+    """The same, and STUDY:oof of a study over folds."""
     study, colon, _ = incomplete.partition(":")
-    if colon:
-        pooled = [f"{study}:oof"] if _varies_fold(ctx, study) else []
-        return _offered([*_numbers(ctx, study), *pooled], incomplete)
-    found = _offered(_names(ctx), incomplete)
-    return [*found, *_files(incomplete)] if found else []
+    pooled = [f"{study}:oof"] if colon and _varies_fold(ctx, study) else []
+    return [*networks(ctx, incomplete), *_offered(pooled, incomplete)]
 
 
 def _names(ctx: Any) -> list[str]:

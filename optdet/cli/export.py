@@ -7,14 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from optdet.cli import options
+from optdet.cli import completion, options
 
 if TYPE_CHECKING:
     from optdet.tuning.detector_export import DetectorExport
 
 
 def export(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="STUDY, STUDY:TRIAL or a checkpoint.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="STUDY, STUDY:TRIAL or a checkpoint.",
+            autocompletion=completion.networks,
+        ),
+    ],
     onnx: Annotated[Path, typer.Option("--onnx", metavar="FILE", help="The file to write, FILE.onnx.")],
     config: Annotated[
         Path | None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,10 +21,11 @@ from rich.segment import ControlType
 from rich.text import Text
 
 from optdet.cli.live_lines import view_lines
-from optdet.cli.progress import PlainProgress, is_terminal, stdout_is_seen, write_line
+from optdet.cli.progress import CountedStages, PlainProgress, is_terminal, stdout_is_seen, write_line
+from optdet.cli.text_table import wrapped
 from optdet.tuning.progress import Progress, Together
 from optdet.tuning.progress_events import replay
-from optdet.tuning.run_watch import RunWatch
+from optdet.tuning.run_watch import RunWatch, WorkerWatch
 
 if TYPE_CHECKING:
     from optdet.tuning.study import OpenStudy
@@ -49,8 +50,11 @@ class LiveView:
         )
 
     def say(self, line: str) -> None:
+        """Wrapped at words, to the terminal's width at this moment."""
         with suppress(OSError, ValueError):
-            self._console.print(line, markup=False)
+            width = _columns(self._console) - 1
+            lines = [row for part in line.splitlines() or [""] for row in wrapped(part, width)]
+            self._console.print("\n".join(lines), markup=False)
 
     def __enter__(self) -> LiveView:
         with suppress(OSError, ValueError):
@@ -122,12 +126,6 @@ class _LinesAbove(PlainProgress):
     def say(self, message: str) -> None:
         self._view.say(message)
 
-    def preparing(self, done: int, total: int) -> None:
-        """Seen in the view."""
-
-    def tuning(self, done: int, total: int) -> None:
-        """Seen in the view."""
-
 
 def watch(study: OpenStudy, total: int, *, n_workers: int = 1) -> RunWatch:
     """What is known of a study's run before it begins."""
@@ -144,7 +142,7 @@ def shown_progress(
 ) -> Iterator[Progress]:
     """A live view where stderr is a terminal, elsewhere one plain line an epoch; stdout is for results."""
     if not is_terminal():
-        yield PlainProgress(best_of, on_begun)
+        yield Together(PlainProgress(best_of, on_begun), CountedStages())
         return
     with LiveView(run) as view:
         yield Together(_LinesAbove(view, best_of, on_begun), *run.workers)
@@ -153,18 +151,25 @@ def shown_progress(
 @contextmanager
 def shown_workers(
     run: RunWatch,
-) -> Iterator[tuple[Callable[[str], None], Callable[[int, str | None], None] | None]]:
-    """How several workers' lines are said, and where there is a view, how it hears of their trials."""
+) -> Iterator[tuple[Callable[[str], None], Callable[[int, str | None], None]]]:
+    """How several workers' lines are said, and how what they count is heard: by the view, or as lines."""
     if not is_terminal():
-        yield write_line, None
+        numbers = range(1, len(run.workers) + 1)
+        lines = [CountedStages(partial(_write_marked, number)) for number in numbers]
+        yield write_line, partial(_hear, lines)
         return
-
-    def hear(number: int, event: str | None) -> None:
-        worker = run.workers[number - 1]
-        if event is None:
-            worker.stopped()
-        else:
-            replay(event, worker)
-
     with LiveView(run) as view:
-        yield view.say, hear
+        yield view.say, partial(_hear, run.workers)
+
+
+def _hear(listeners: Sequence[Progress], number: int, event: str | None) -> None:
+    """An event of a worker, the first of which is number 1; None where it has ended."""
+    listener = listeners[number - 1]
+    if event is not None:
+        replay(event, listener)
+    elif isinstance(listener, WorkerWatch):
+        listener.stopped()
+
+
+def _write_marked(number: int, line: str) -> None:
+    write_line(f"[{number}] {line}")

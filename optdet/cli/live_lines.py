@@ -71,7 +71,9 @@ def _study_fields(run: RunWatch) -> list[str]:
             else f"{standing.best_value:.4f} (trial {standing.best_number})"
         )
         fields.append(f"best {best}")
-    return [*fields, _left(run.seconds_left)]
+    # Where trials are ending in a time that nobody knows, their lines say what is done.
+    ending = run.n_finished >= run.total or any(worker.is_finishing for worker in run.workers)
+    return [*fields, "" if ending and run.seconds_left is None else _left(run.seconds_left)]
 
 
 def _trial_lines(worker: WorkerWatch, width: int, bar: tuple[str, str]) -> list[str]:
@@ -87,7 +89,7 @@ def _trial_lines(worker: WorkerWatch, width: int, bar: tuple[str, str]) -> list[
         _loss(worker),
         _hmean(worker),
         _speed(worker),
-        _left(worker.seconds_left),
+        _trial_left(worker),
     ]
     first = f"trial {worker.number}"
     named = _flowed([f"{first}: {params[0]}", *params[1:]], width, gap=", ") if params else [first]
@@ -100,12 +102,12 @@ def _worker_fields(mark: str, worker: WorkerWatch) -> list[tuple[int, str]]:
         return [(0, f"{mark} {_stage(worker)}")]
     return [
         (0, f"{mark} trial {worker.number}"),
-        (1, f"epoch {_epoch(worker)}"),
-        (6, _stage(worker)),
+        (6 if worker.is_finishing else 1, f"epoch {_epoch(worker)}"),
+        (1 if worker.is_finishing else 6, _stage(worker)),
         (3, _loss(worker)),
         (2, _hmean(worker, "H")),
         (4, _speed(worker)),
-        (5, _left(worker.seconds_left, about="")),
+        (5, _trial_left(worker, about="")),
     ]
 
 
@@ -133,6 +135,12 @@ def _speed(worker: WorkerWatch) -> str:
 
 def _left(seconds: float | None, *, about: str = "about ") -> str:
     return f"{_UNKNOWN} left" if seconds is None else f"{about}{duration(seconds)} left"
+
+
+def _trial_left(worker: WorkerWatch, *, about: str = "about ") -> str:
+    """Of the time that a first trial's end takes nothing is known but what it does."""
+    seconds = worker.seconds_left
+    return "" if worker.is_finishing and seconds is None else _left(seconds, about=about)
 
 
 def _bar(worker: WorkerWatch, characters: tuple[str, str]) -> str:

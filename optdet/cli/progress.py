@@ -1,4 +1,4 @@
-"""How a run is shown elsewhere than on a terminal: one plain line an epoch and a trial; and bars of loops."""
+"""How a run is said in lines: one an epoch and a trial, a few for what is counted; and bars of loops."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from optdet.training.history import EpochRecord, by_source
 from optdet.tuning.progress import Progress, TrialOutcome
 
 _EVERY_S = 5.0
+_TIMES_RARER = 3
 
 
 def write_line(line: str) -> None:
@@ -40,26 +41,51 @@ def stdout_is_seen() -> bool:
 
 
 class CountedLines:
-    """How far a stage is, in a line every few seconds; with ``ends`` also at its end, even of a short one."""
+    """How far a stage is, in a line every few seconds; with ``ends`` also at its end, even of a short one.
 
-    def __init__(self, say: Callable[[str], None], *, ends: bool) -> None:
+    With ``rarer`` each line comes three times as late as the one before: an hour is six lines.
+    """
+
+    def __init__(self, say: Callable[[str], None], *, ends: bool, rarer: bool = False) -> None:
         self._say = say
         self._ends = ends
-        self._done = 0
-        self._said_at = time.monotonic()
+        self._rarer = rarer
+        self._done: float = float("inf")
+        self._said_at = 0.0
+        self._wait_s = _EVERY_S
 
     def count(self, what: str, done: int, total: int) -> None:
         now = time.monotonic()
-        if done <= max(self._done, 1):  # another round
-            self._said_at = now
+        if done <= self._done:  # another round
+            self._said_at, self._wait_s = now, _EVERY_S
         self._done = done
-        if (self._ends and done == total) or now - self._said_at > _EVERY_S:
+        if (self._ends and done == total) or now - self._said_at > self._wait_s:
             self._said_at = now
+            self._wait_s *= _TIMES_RARER if self._rarer else 1
             self._say(f"{what}: {done} of {total}")
 
 
+class CountedStages(Progress):
+    """Lines of what is counted, for where no view shows it: images that are made, a trial's thresholds."""
+
+    def __init__(self, say: Callable[[str], None] = write_line) -> None:
+        self._number = 0
+        self._preparing = CountedLines(say, ends=True)
+        self._tuning = CountedLines(say, ends=False, rarer=True)
+
+    def trial_started(self, number: int, params: Mapping[str, Any], epochs: int, *, taken_over: bool) -> None:
+        self._number = number
+
+    def preparing(self, done: int, total: int) -> None:
+        self._preparing.count("preparing images", done, total)
+
+    def tuning(self, done: int, total: int) -> None:
+        self._tuning.count(f"trial {self._number}: tuning thresholds", done, total)
+
+
 class PlainProgress(Progress):
-    """Lines, each complete in itself; ``best_of`` says whose best value they name, None to name none."""
+    """Lines of epochs and trials, each complete in itself; ``best_of`` says whose best value they name, None
+    to name none."""
 
     def __init__(self, best_of: str | None = "this run", on_begun: Callable[[], None] | None = None) -> None:
         self._epochs = 0
@@ -67,17 +93,9 @@ class PlainProgress(Progress):
         self._best: float | None = None
         self._best_of = best_of
         self._on_begun = on_begun
-        self._preparing = CountedLines(self.say, ends=True)
-        self._tuning = CountedLines(self.say, ends=False)
 
     def say(self, message: str) -> None:
         write_line(message)
-
-    def preparing(self, done: int, total: int) -> None:
-        self._preparing.count("preparing images", done, total)
-
-    def tuning(self, done: int, total: int) -> None:
-        self._tuning.count(f"trial {self._number}: tuning thresholds", done, total)
 
     def begun(self) -> None:
         if self._on_begun is not None:

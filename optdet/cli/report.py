@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from optdet.cli import options
+from optdet.cli import completion, options
 
 
 def report(
@@ -26,6 +26,7 @@ def report(
             help="What images have improved or been harmed against: a source, or predictions (.csv, .json). "
             "Default: the second best trial; without one the thresholds that tuning began with.",
             show_default=False,
+            autocompletion=completion.sources,
         ),
     ] = None,
     playbook: Annotated[

@@ -77,7 +77,7 @@ def run_with_workers(study: OpenStudy, workers: str, given: Given) -> None:
     n = n_workers(workers, len(gpus))
     environs = environments(n, gpus, given=os.environ, n_processors=os.cpu_count() or 1)
     on = f" on {counted(len(gpus), 'GPU')}" if gpus else ""
-    typer.echo(f"{counted(n, 'worker')}{on}", err=True)
+    typer.echo(f"study {study.name}: {counted(n, 'worker')}{on}", err=True)
     command = [sys.executable, "-m", "optdet", *given.run_words(study.name)]
     total = given.trials or study.config.trials
     with shown_workers(watch(study, total, n_workers=n)) as (say, hear):
@@ -118,7 +118,9 @@ def _best_of(study: OpenStudy, whose: str) -> str | None:
 
 
 def _interrupted(study: OpenStudy, given: Given) -> typer.Exit:
-    typer.echo(f"interrupted; go on with: {given.run_again(study.name)}", err=True)
+    from optdet.cli.text_table import print_line
+
+    print_line(f"interrupted; go on with: {given.run_again(study.name)}", after="; ", to=sys.stderr)
     return typer.Exit(130)
 
 

@@ -86,6 +86,7 @@ def run(
     if smoke and background:
         raise typer.BadParameter("--smoke is over in a minute: run it here", param_hint="--background")
     seconds = None if timeout is None else _seconds(timeout)
+    _check_workers(workers)
     study = open_study(name, storage, root, data_root)
     if smoke:
         _smoke(study, device, trials)
@@ -230,6 +231,15 @@ def _smoke(study: OpenStudy, device: str | None, trials: int | None) -> None:
 
     for line in smoke_test(study, device=device, trials=trials):
         typer.echo(line)
+
+
+def _check_workers(text: str) -> None:
+    from optdet.tuning.workers import n_workers
+
+    try:
+        n_workers(text, n_gpus=0)
+    except OptdetError as error:
+        raise typer.BadParameter(f"{error.what}; {error.fix}", param_hint="--workers") from None
 
 
 def _seconds(text: str) -> float:

@@ -22,6 +22,7 @@ def start_in_background(study: OpenStudy, given: Given) -> None:
     """Start a run; back once its trials begin, or with its exit code where it has ended by then."""
     from dataclasses import replace
 
+    from optdet.cli.text_table import print_line
     from optdet.tuning.background import log_in, new_folder
     from optdet.tuning.launching import launch
 
@@ -34,9 +35,9 @@ def start_in_background(study: OpenStudy, given: Given) -> None:
         typer.echo(f"it starts all the same; stop it with: {given.words_of('stop', study.name)}", err=True)
         raise typer.Exit(130) from None
     if launched.code is None:
-        typer.echo(f"started {study.name} in the background: process {launched.pid}, log {log_in(folder)}")
+        print_line(f"started {study.name} in the background: process {launched.pid}, log {log_in(folder)}")
         follow = given.words_of("log", study.name, "--follow")
-        typer.echo(f"look: {follow}   stop: {given.words_of('stop', study.name)}")
+        print_line(f"look: {follow}   stop: {given.words_of('stop', study.name)}", after="   ")
     elif launched.code < 0:
         raise OptdetError(f"the run was ended by signal {-launched.code}", where=str(log_in(folder)))
     else:

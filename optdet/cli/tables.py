@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
-from optdet.cli.text_table import TextTable, flowed, print_table
+from optdet.cli.text_table import TextTable, flowed, print_line, print_table
 from optdet.phrases import numbers, short_names
 
 if TYPE_CHECKING:
@@ -67,22 +67,22 @@ def study_table(shown: dict[str, Any]) -> None:
         if row["number"] == shown["best"] and row["sources"]:
             last = row["sources"][-1]
             said = by_source(SourceLoss(**source) for source in last["sources"])
-            typer.echo(f"trial {row['number']} epoch {last['epoch']} by source: {said}")
+            print_line(f"trial {row['number']} epoch {last['epoch']} by source: {said}")
     for row in trials:
         if row["failure"]:
-            typer.echo(f"trial {row['number']} failed: {row['failure']}")
+            print_line(f"trial {row['number']} failed: {row['failure']}")
     for worker in shown["workers"]:
         state = "works on" if worker["alive"] else "died at"
         typer.echo(f"process {worker['pid']} on {worker['host']} {state} trial {worker['number']}")
     for run in shown["background"]:
         since = run["since"].replace("T", " ")[:16]
         doubt = "" if run["is_here"] else ", as far as can be told from here"
-        typer.echo(f"process {run['pid']} on {run['host']} runs it in the background since {since}{doubt}")
+        print_line(f"process {run['pid']} on {run['host']} runs it in the background since {since}{doubt}")
         typer.echo(f"  log {run['log']}")
     at_work = {worker["number"] for worker in shown["workers"] if worker["alive"]}
     idle = [row["number"] for row in trials if row["state"] == "running" and row["number"] not in at_work]
     if idle and None not in at_work:  # which is a worker that has just asked for a trial
-        typer.echo(f"nobody works on {numbers('trial', idle)}: `optdet study run {shown['study']}` goes on")
+        print_line(f"nobody works on {numbers('trial', idle)}: `optdet study run {shown['study']}` goes on")
 
 
 def best_table(shown: dict[str, Any]) -> None:
@@ -90,18 +90,18 @@ def best_table(shown: dict[str, Any]) -> None:
     scores_table(shown["scores"])
     low, high = shown["interval"]
     crossfit = "" if shown["hmean_crossfit"] is None else f"; cross-fitted {shown['hmean_crossfit']:.4f}"
-    typer.echo(f"95 % interval of the competition macro H-mean {low:.4f} to {high:.4f}{crossfit}")
+    print_line(f"95 % interval of the competition macro H-mean {low:.4f} to {high:.4f}{crossfit}")
     _labelled("thresholds  ", shown["thresholds"])
     if shown["params"]:
         _labelled("parameters  ", shown["params"])
-    typer.echo(f"checkpoint  {shown['checkpoint']}")
+    print_line(f"checkpoint  {shown['checkpoint']}", after="  ")
     _say_other_data(shown)
 
 
 def _say_other_data(shown: dict[str, Any]) -> None:
     if shown["other_data"]:
         trials = numbers("trial", shown["other_data"])
-        typer.echo(f"{trials}: on other images or labels than the newest, so values cannot be compared")
+        print_line(f"{trials}: on other images or labels than the newest, so values cannot be compared")
 
 
 def scores_table(scores: dict[str, Any]) -> None:
@@ -158,17 +158,16 @@ def run_summary(study: OpenStudy, result: RunResult, given: Given) -> None:
         total = max(result.total, result.finished)  # fewer may be asked for than there are
         varies = (bool(study.config.space) and not is_fold_study(study)) or study.config.vary_seed
         more = f"; for more: {given.run_again(study.name, trials=total + 10)}" if varies else ""
-        typer.echo(f"{study.name} is full: {result.finished} of {total} trials{more}")
+        print_line(f"{study.name} is full: {result.finished} of {total} trials{more}", after="; ")
     elif result.reason == "timeout":
         again = given.run_again(study.name)
-        typer.echo(f"time is up: {result.finished} of {result.total} trials; go on with: {again}")
+        print_line(f"time is up: {result.finished} of {result.total} trials; go on with: {again}", after="; ")
     if is_fold_study(study):
-        typer.echo(f"the folds side by side: {given.words_of('folds', study.name)}")
+        print_line(f"the folds side by side: {given.words_of('folds', study.name)}", after=": ")
         return
     if varies_fold(study):
-        typer.echo(
-            f"none is the best, since folds hold out different images: {given.words_of('show', study.name)}"
-        )
+        shown = given.words_of("show", study.name)
+        print_line(f"none is the best, since folds hold out different images: {shown}", after=": ")
         return
     try:
         best_table(best_json(study))
@@ -176,7 +175,7 @@ def run_summary(study: OpenStudy, result: RunResult, given: Given) -> None:
         typer.echo("no trial is complete yet")
         return
     served = ["optuna-dashboard", study.database.shown, "--artifact-dir", str(study.places.artifacts_dir)]
-    typer.echo(f"look: optdet dashboard   or: {shlex.join(served)}")
+    print_line(f"look: optdet dashboard   or: {shlex.join(served)}", after="   ")
 
 
 def _score(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Tables as text: nothing is ever cut off. Off a terminal a row is one line, however long.
+"""Tables and lines as text: nothing is ever cut off. Off a terminal a row is one line, however long.
 
 On a terminal a table that is too wide is printed in blocks of columns, each beginning with the first column.
 Where that one alone takes much of the width, as a long file name does, it stands on a line of its own above
@@ -7,11 +7,13 @@ the rest of its row.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TextIO
 
+import typer
 from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
@@ -94,6 +96,25 @@ def print_table(table: TextTable, *, to: TextIO | None = None) -> None:
     console = Console(file=stream, highlight=False, soft_wrap=True)
     for line, is_heading in table.lines(console.width if stream.isatty() else None):
         console.print(Text(line, style="bold" if is_heading else ""))
+
+
+def print_line(text: str, *, after: str = " ", to: TextIO | None = None) -> None:
+    """To stdout, or ``to`` another stream; on a terminal wrapped behind ``after`` alone. So a command that is
+    to be copied stays whole: the breaks that a terminal makes are not copied."""
+    stream = sys.stdout if to is None else to
+    width = Console(file=stream).width - 1 if stream.isatty() else None
+    for line in [text] if width is None else wrapped(text, width, after):
+        typer.echo(line, file=stream)
+
+
+def wrapped(text: str, width: int, after: str = " ") -> list[str]:
+    """Text in lines of at most ``width`` columns, where no part is wider; all but the first are indented."""
+    lines = [""]
+    for piece in re.split(f"(?<={re.escape(after)})", text):
+        if lines[-1].strip() and cell_len(lines[-1] + piece.rstrip()) > width:
+            lines.append(" " * _INDENT)
+        lines[-1] += piece
+    return [line.rstrip() for line in lines]
 
 
 def flowed(fields: Sequence[str], width: int | None, gap: str = ", ") -> list[str]:

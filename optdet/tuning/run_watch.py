@@ -1,7 +1,8 @@
 """What a run is at, and how long it still takes, from what its workers say: for a live view.
 
 Times are measured here, in seconds of this process's monotonic clock. What is left is what was measured times
-what is to be done: nothing (None) before the first epoch was measured, and too much where trials are pruned.
+what is to be done: nothing (None) before the first epoch was measured, and where what was measured is over
+and it still works; too much where trials are pruned.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from optdet.training.history import EpochRecord
 from optdet.tuning.progress import Progress, TrialOutcome
 
 _N_RECENT = 9
+_LEAST_S = 0.5
+"""Less would be said as 0 s."""
 
 
 class WorkerWatch(Progress):
@@ -42,6 +45,8 @@ class WorkerWatch(Progress):
         """What it does, ``done`` of ``n_steps``; these are 0 where nothing is counted."""
         self.done = 0
         self.n_steps = 0
+        self.is_finishing = False
+        """Its epochs are over: maps, tuning, pictures."""
         self.trial_seconds: list[float] = []
         """Of the trials that this worker ran from their beginning to their end."""
         self._epoch_seconds: deque[float] = deque(maxlen=_N_RECENT)
@@ -54,7 +59,7 @@ class WorkerWatch(Progress):
 
     def trial_started(self, number: int, params: Mapping[str, Any], epochs: int, *, taken_over: bool) -> None:
         self.number, self.params, self.epochs = number, params, epochs
-        self.epoch_done, self._whole = 0, not taken_over
+        self.epoch_done, self._whole, self.is_finishing = 0, not taken_over, False
         self.loss = self.hmean = self.images_per_s = None
         self._began = self._mark = self._clock()
         self._at("starting")
@@ -75,6 +80,7 @@ class WorkerWatch(Progress):
         self._ended(record)
 
     def tuning(self, done: int, total: int) -> None:
+        self.is_finishing = True  # fewer epochs may have been enough
         self._step("tuning", done, total, then="keeping it")
 
     def trial_finished(self, outcome: TrialOutcome, n_finished: int, total: int) -> None:
@@ -88,7 +94,7 @@ class WorkerWatch(Progress):
 
     def stopped(self) -> None:
         """It has no trial: one has ended, or the worker has."""
-        self.number = None
+        self.number, self.is_finishing = None, False
         self._at("between trials")
 
     @property
@@ -101,24 +107,25 @@ class WorkerWatch(Progress):
     @property
     def seconds_left(self) -> float | None:
         """Of the running trial; an epoch that takes longer than those before it counts as just done."""
+        spent = self._clock() - self._mark
+        if self.is_finishing:
+            return _if_any(self._tail() - spent)
         if self.number is None or not self._epoch_seconds:
             return None
-        spent = self._clock() - self._mark
         an_epoch = median_low(self._epoch_seconds)
         n_left = self.epochs - self.epoch_done
-        if n_left > 0:
-            return n_left * an_epoch - min(spent, an_epoch) + self._tail()
-        return max(0.0, self._tail() - spent) if self._tail_seconds else None
+        return _if_any(n_left * an_epoch - min(spent, an_epoch) + self._tail())
 
     def _tail(self) -> float:
-        """From the last epoch to the end: maps, tuning, pictures."""
+        """From the last epoch to the end; 0 where no trial has come to it."""
         return median_low(self._tail_seconds) if self._tail_seconds else 0.0
 
     def _ended(self, record: EpochRecord) -> None:
         self.epoch_done, self.loss, self.hmean = record.epoch, record.loss, record.hmean
         self.images_per_s = record.images_per_s or None
         self._mark = self._clock()
-        self._at("training" if record.epoch < self.epochs else "freezing")
+        self.is_finishing = record.epoch >= self.epochs
+        self._at("freezing" if self.is_finishing else "training")
         self._on_change()
 
     def _step(self, stage: str, done: int, n_steps: int, *, then: str) -> None:
@@ -168,6 +175,10 @@ class RunWatch:
             return None
         a_trial = fmean(known)
         running = [worker for worker in self.workers if worker.number is not None]
-        left = [a_trial if worker.seconds_left is None else worker.seconds_left for worker in running]
+        left = [worker.seconds_left or (0.0 if worker.is_finishing else a_trial) for worker in running]
         n_more = max(0, self.total - self.n_finished - len(running))
-        return max([sum(left) / len(self.workers) + n_more * a_trial / len(self.workers), *left])
+        return _if_any(max([sum(left) / len(self.workers) + n_more * a_trial / len(self.workers), *left]))
+
+
+def _if_any(seconds: float) -> float | None:
+    return seconds if seconds >= _LEAST_S else None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from optdet.config import Config
+from optdet.data.files import require_path
 from optdet.data.labels import read_labels
 from optdet.data.prediction_matching import match_predictions
 from optdet.data.predictions import read_predictions
@@ -86,6 +87,10 @@ def open_each(
     """
     for each in asked:
         _refuse_thresholds(each)
+        if each.is_file:
+            require_path(
+                Path(each.what), what="prediction file"
+            )  # before its labels, which are named after it
     names = dict.fromkeys(each.what for each in asked if not each.is_file)
     by_name = {name: open_detections(name, options or SourceOptions()) for name in names}
     opened = [by_name.get(each.what) for each in asked]

@@ -21,7 +21,7 @@ from optdet.evaluation.landscape import Landscape, SweepImage, detections_by_ima
 from optdet.evaluation.selection import RULES, Chosen, Select, choose, crossfit
 from optdet.evaluation.sweep import sweep
 from optdet.metrics.scores import PRH, macro
-from optdet.structures import Detections, Thresholds
+from optdet.structures import Detections, OnImage, Thresholds
 from optdet.tuning.sweep_space import lattices, limits
 from optdet.tuning.task import OnTrial, TuningTask
 from optdet.tuning.tried import Choice, Tried, Tuned
@@ -40,6 +40,7 @@ def tune_thresholds(task: TuningTask, *, workers: int = 1, on_trial: OnTrial | N
 
 def _exhaustive(task: TuningTask, workers: int, on_trial: OnTrial | None) -> Tuned:
     images = [SweepImage.of(scorer) for scorer in task.scorers]
+    swept = lattices(task.search, task.current)
     found = tuple(
         sweep(
             images,
@@ -47,9 +48,9 @@ def _exhaustive(task: TuningTask, workers: int, on_trial: OnTrial | None) -> Tun
             metric=task.metric,
             workers=workers,
             constraint=task.constraint,
-            on_image=on_trial,
+            on_image=None if on_trial is None else _counted_on(on_trial, number, len(swept)),
         )
-        for lattice in lattices(task.search, task.current)
+        for number, lattice in enumerate(swept)
     )
     choices = {select: _choice(task, found, select) for select in RULES}
     usual = replace(PostprocessConfig().thresholds(), min_side=task.current.min_side)
@@ -65,6 +66,11 @@ def _exhaustive(task: TuningTask, workers: int, on_trial: OnTrial | None) -> Tun
         select=task.search.select,
         landscapes=found,
     )
+
+
+def _counted_on(on_trial: OnTrial, number: int, n_sweeps: int) -> OnImage:
+    """One count over all sweeps, quads and polygons: each goes over all images."""
+    return lambda done, total: on_trial(number * total + done, n_sweeps * total)
 
 
 def _choice(task: TuningTask, landscapes: Sequence[Landscape], select: Select) -> Choice:

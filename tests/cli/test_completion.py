@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from command_list import commands
 from optuna.trial import TrialState, create_trial
 
 from optdet.cli.completion import _joined
@@ -106,12 +108,49 @@ FILES = ["receipts-maps/", "receipts.csv"]
         (("study", "show", "--storage", "nowhere.db", ""), []),
         (("study", "show", "--storage", "studies/optdet.db", "fo"), ["folds"]),
         (("train", "rec"), []),
+        (("analyze", "folds", ":"), ["0", "2", "oof"]),
+        (("export", "rec"), ["receipts", *FILES]),
+        (("export", "folds", ":"), ["0", "2"]),  # a network: pooled scores have none
+        (("report", "--against", "receipts", ":"), ["0", "2"]),
     ],
     ids=" ".join,
 )
 @pytest.mark.thin(3)
 def test_in_bash(words, expected, in_bash):
     assert in_bash(*words) == expected
+
+
+COMMANDS = dict(commands())
+OTHER = {"CONFIG", "FILE", "DIR", "PREDICTIONS", "CHECKPOINT", "KEY", "NAME=VALUE..."}
+"""Names of arguments that are no study and no source."""
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_whatever_takes_a_study_or_a_source_completes_studies(path, folder):
+    storage = str(folder / "studies/optdet.db")
+    of_submission = ("submission", "restore")  # NAME is of a file
+    for parameter in COMMANDS[path].params:
+        is_argument = not parameter.opts[0].startswith("-")
+        said = f"{parameter.metavar} {parameter.help if is_argument else ''}"
+        takes_one = (is_argument and parameter.metavar not in OTHER) or re.search("STUDY|SOURCE", said)
+        if not takes_one or path == of_submission:
+            continue
+        context = COMMANDS[path].make_context("optdet", [], resilient_parsing=True)
+        context.params["storage"] = storage
+        offered = [item.value for item in parameter.shell_complete(context, "rec")]
+        assert "receipts" in offered, f"optdet {' '.join(path)}: {parameter.metavar} completes nothing"
+
+
+def test_the_program_has_one_name_however_it_was_started(folder):
+    def says(start):
+        words = ["bash", "-c", f"{start} --show-completion; {start} study --help"]
+        ran = subprocess.run(words, env=environ(folder), capture_output=True, text=True, check=True)
+        return ran.stdout
+
+    said = says(f"{sys.executable} -m optdet")
+    assert said == says("optdet")
+    assert "_optdet_completion()" in said
+    assert "Usage: optdet study" in said
 
 
 def asked(folder, shell, line, **more):

@@ -6,22 +6,8 @@ import re
 import subprocess
 import sys
 
-import click
 import pytest
-import typer
-
-from optdet.cli.app import app
-
-
-def commands(command=None, path=()):
-    """Every command of the program as its words and its click object, groups left out."""
-    command = command if command is not None else typer.main.get_command(app)
-    if isinstance(command, click.Group) or hasattr(command, "commands"):
-        for name, inner in command.commands.items():
-            yield from commands(inner, (*path, name))
-    else:
-        yield path, command
-
+from command_list import commands
 
 COMMANDS = dict(commands())
 

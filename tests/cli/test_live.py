@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.control import Control
 
 from optdet.cli.live import LiveView, _Frame
+from optdet.cli.text_table import wrapped
 from optdet.store.study_index import Standing
 from optdet.tuning.run_watch import RunWatch
 
@@ -71,10 +72,10 @@ def test_four_workers_lines_stay_whole_above_the_view(columns):
     screen.write(written)
     *lines, last = screen.lines()
     assert last == "done"  # of the view nothing is left
-    text = "x" * 90
-    assert sorted(lines) == sorted(
-        f"[{worker}] step {step} of {worker} {text} end" for worker in range(1, 5) for step in range(60)
-    )
+    said = [
+        f"[{worker}] step {step} of {worker} {'x' * 90} end" for worker in range(1, 5) for step in range(60)
+    ]
+    assert sorted(lines) == sorted(row for line in said for row in wrapped(line, columns - 1))
     assert screen.cursor_is_shown
     assert written.startswith("\x1b[?25l\x1b[?25h")  # and while it works: a kill would leave it hidden
     shown = frames(written)
@@ -106,6 +107,34 @@ def test_a_terminal_of_less(environ, expected):
     )
     assert lines[-1] == "trial 3 complete 0.9000 (1 s; 6 of 20 finished, best of this run 0.9000)"
     assert ("epoch 1/9" in written) == ("TERM" not in environ)
+
+
+EPOCH = """
+from optdet.cli.live import LiveView
+from optdet.store.study_index import Standing
+from optdet.tuning.run_watch import RunWatch
+with LiveView(RunWatch("receipts", 20, lambda: Standing({}, None, None), names_best=True)) as view:
+    view.say("trial 0 epoch 1/2: loss 7.012, H-mean 0.2131 (thresh 0.22, box_thresh 0.25, unclip 1.5)")
+"""
+
+
+@pytest.mark.parametrize("columns", [40, 60])
+@pytest.mark.thin(1)
+def test_lines_are_wrapped_at_words(columns):
+    written, code = run_script(EPOCH, columns=columns)
+    assert code == 0
+    screen = Screen(columns)
+    screen.write(written)
+    assert not screen.wrapped  # by the terminal, which breaks words
+    epoch = {
+        40: [
+            "trial 0 epoch 1/2: loss 7.012, H-mean",
+            "  0.2131 (thresh 0.22, box_thresh 0.25,",
+            "  unclip 1.5)",
+        ],
+        60: ["trial 0 epoch 1/2: loss 7.012, H-mean 0.2131 (thresh 0.22,", "  box_thresh 0.25, unclip 1.5)"],
+    }
+    assert screen.lines() == epoch[columns]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 24), (5, 2), (500, 1)])

@@ -56,6 +56,26 @@ def test_what_is_not_known_yet():
     ]
 
 
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_a_trial_whose_epochs_are_over_says_what_it_does_and_no_time(n_workers):
+    standing = Standing({"COMPLETE": 40 - n_workers}, 0.9, 1)
+    run = watched(n_workers, standing=standing)
+    for worker in run.workers:
+        worker.epoch_done = worker.epochs
+        worker.tuning(3, 24)
+    lines = view_lines(run, 80)
+    assert not any("left" in line for line in lines)
+    assert sum("tuning 3/24" in line for line in lines) == n_workers
+    narrow = view_lines(run, 34)
+    assert sum("tuning 3/24" in line for line in narrow) == n_workers
+
+
+def test_of_a_full_study_nothing_is_left():
+    full = Standing({"COMPLETE": 40}, 0.9, 1)
+    run = RunWatch("receipts", 40, lambda: full, names_best=True)
+    assert view_lines(run, 80)[0] == "receipts  40 of 40 finished  (40 complete)  best 0.9000 (trial 1)"
+
+
 def test_of_folds_none_is_the_best():
     assert not any("best" in line for line in view_lines(watched(names_best=False), 80))
 

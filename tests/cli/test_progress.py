@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,10 @@ import sys
 import pytest
 
 from optdet.cli import progress
-from optdet.cli.progress import CountedLines, PlainProgress, image_bar
+from optdet.cli.live import shown_workers
+from optdet.cli.progress import CountedLines, CountedStages, PlainProgress, image_bar
+from optdet.store.study_index import Standing
+from optdet.tuning.run_watch import RunWatch
 
 LINES = """
 import sys
@@ -70,15 +74,43 @@ def test_a_long_one_is_a_line_every_few_seconds(clock, capsys):
 
 
 def test_a_trial_s_tuning_is_told_where_it_takes_long_alone(clock, capsys):
-    plain = PlainProgress()
+    stages = CountedStages()
     for done in range(1, 61):
-        plain.tuning(done, 60)
+        stages.tuning(done, 60)
     assert capsys.readouterr().err == ""
-    for done in range(1, 13):
+    stages.trial_started(3, {}, 9, taken_over=False)
+    for done in range(1, 61):
         clock(1)
-        plain.tuning(done, 60)
+        stages.tuning(done, 60)
     said = capsys.readouterr().err.splitlines()
-    assert said == ["trial 0: tuning thresholds: 7 of 60"]
+    assert said == [f"trial 3: tuning thresholds: {done} of 60" for done in (7, 23)]
+
+
+def test_a_worker_s_own_lines_have_no_counts_its_starter_says_them(clock, capsys):
+    own = PlainProgress()
+    run = RunWatch("s", 4, lambda: Standing({}, None, None), names_best=True, n_workers=2)
+    with shown_workers(run) as (say, hear):
+        say("[2] a line of a worker")
+        hear(2, json.dumps({"trial_started": {"number": 3, "params": {}, "epochs": 9, "taken_over": False}}))
+        for done in range(1, 13):
+            clock(6)
+            for stage in ("preparing", "tuning"):
+                hear(2, json.dumps({stage: {"done": done, "total": 12}}))
+                getattr(own, stage)(done, 12)
+        hear(2, None)
+    said = capsys.readouterr().err.splitlines()
+    assert [line for line in said if "preparing" not in line] == [
+        "[2] a line of a worker",
+        *(f"[2] trial 3: tuning thresholds: {done} of 12" for done in (2, 5)),
+    ]
+    assert said[-1] == "[2] preparing images: 12 of 12"
+
+
+def test_a_count_whose_beginning_was_not_heard_waits_too(clock, capsys):
+    stages = CountedStages()
+    clock(60)
+    stages.preparing(5, 60)
+    assert capsys.readouterr().err == ""
 
 
 def test_each_round_has_its_own_time(clock):

@@ -9,7 +9,7 @@ import pytest
 from pseudo_terminal import Screen, run_script
 from rich.cells import cell_len
 
-from optdet.cli.text_table import TextTable, flowed, print_table
+from optdet.cli.text_table import TextTable, flowed, print_line, print_table, wrapped
 
 
 def table(*rows, columns=("trial", "state", "value", "learning_rate"), **options):
@@ -120,3 +120,33 @@ def test_a_study_of_eight_long_names_fits_80_columns():
     assert not screen.wrapped
     assert all(f"group_{number}.weight_decay_of_it" in written for number in range(8))
     assert written.count("0.0001235") == 8
+
+
+SAID = "mine is full: 20 of 20 trials; for more: optdet study run mine --trials 30"
+
+
+def test_a_line_is_wrapped_where_it_may_be_and_indented():
+    assert wrapped(SAID, 30) == [
+        "mine is full: 20 of 20 trials;",
+        "  for more: optdet study run",
+        "  mine --trials 30",
+    ]
+    assert wrapped(SAID, 40, "; ") == [
+        "mine is full: 20 of 20 trials;",
+        "  for more: optdet study run mine --trials 30",  # to be copied
+    ]
+    assert wrapped(SAID, 100) == [SAID]
+    assert wrapped("가나 다라 마", 6) == ["가나", "  다라", "  마"]
+    assert wrapped("  log a/b", 5) == ["  log", "  a/b"]
+    assert wrapped("", 5) == [""]
+    assert wrapped("a b", 0) == ["a", "  b"]
+
+
+def test_a_line_is_wrapped_on_a_terminal_alone(capsys):
+    print_line(SAID, after="; ")
+    assert capsys.readouterr().out == f"{SAID}\n"
+    script = f"from optdet.cli.text_table import print_line; print_line({SAID!r}, after='; ')"
+    written, code = run_script(script, columns=60)
+    assert code == 0
+    assert written.split("\r\n") == [*wrapped(SAID, 59, "; "), ""]
+    assert len(wrapped(SAID, 59, "; ")) == 2

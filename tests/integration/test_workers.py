@@ -64,7 +64,7 @@ def test_two_workers_fill_a_study_though_one_is_killed(new_study, environment):
     workers[0].kill()
     code, said, shown = ends(starter, new_study)
     assert code == 0, said
-    assert "2 workers\n" in said
+    assert ": 2 workers\n" in said
     assert "was ended by SIGKILL; starting it again, its trial goes on" in said
     assert "tiny is full: 4 of 4 trials" in shown
     found, slots = states(new_study)

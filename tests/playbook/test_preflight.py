@@ -57,7 +57,7 @@ def test_a_sound_one_passes(check):
         ("train.epochs: 3", "train.epoch: 3", "stages.sweep.retrain: unknown setting 'train.epoch'"),
         ("train.epochs: 3", "train.epochs: 0", "stages.sweep.retrain: train.epochs: .*greater than or equal"),
         ("train.updates: 9", "train.update: 9", "stages.folds.overrides: unknown setting 'train.update'"),
-        ("seed: 3", "optimizer.lr: fast", "stages.folds.overrides: optimizer.lr: .*valid number"),
+        ("seed: 3", "optimizer.lr: fast", "stages.folds.overrides: optimizer.lr: 'fast' is no number"),
         ("members: [folds,", "members: [fold,", "stages.mix: fold is neither a stage.*did you mean folds"),
         ("reference, best", "reference, bset", "bset is neither a stage.*did you mean best"),
     ],

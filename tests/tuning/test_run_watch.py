@@ -93,6 +93,38 @@ def test_the_end_of_a_trial_is_measured_and_added(worker: WorkerWatch, clock: Cl
     assert worker.seconds_left == 4
 
 
+def test_what_takes_longer_than_was_measured_has_no_estimate_rather_than_none_left(
+    worker: WorkerWatch, clock: Clock
+) -> None:
+    worker.trial_started(0, {}, 2, taken_over=False)
+    clock.passes(10)
+    worker.epoch(record(1))
+    clock.passes(9.75)
+    assert worker.seconds_left is None  # its last epoch ends; how long what follows takes nobody knows
+    worker.epoch(record(2))
+    clock.passes(7)
+    finish(worker, 0)
+    worker.trial_started(1, {}, 2, taken_over=False)
+    worker.epoch(record(2))
+    clock.passes(6)
+    assert worker.seconds_left == 1
+    clock.passes(6)
+    assert worker.seconds_left is None
+
+
+def test_a_trial_is_finishing_from_its_last_epoch_on(worker: WorkerWatch) -> None:
+    worker.trial_started(0, {}, 3, taken_over=False)
+    worker.epoch(record(1))
+    assert not worker.is_finishing
+    worker.tuning(1, 60)  # stopped early
+    assert worker.is_finishing
+    finish(worker, 0)
+    worker.trial_started(1, {}, 3, taken_over=False)
+    assert not worker.is_finishing
+    worker.resumed(record(3))
+    assert worker.is_finishing
+
+
 def test_stages(worker: WorkerWatch) -> None:
     def stage() -> tuple[str, int, int]:
         return worker.stage, worker.done, worker.n_steps
@@ -153,6 +185,17 @@ def test_the_last_trial_is_as_long_as_its_own_time_whatever_the_number_of_worker
     clock.passes(10)
     worker.epoch(record(1))
     assert watched.seconds_left == 10
+
+
+def test_of_last_trials_that_are_being_tuned_no_time_is_said(clock: Clock) -> None:
+    watched = run(2, clock, total=3)
+    for number, worker in enumerate(watched.workers):
+        worker.trial_started(number, {}, 1, taken_over=False)
+        clock.passes(10)
+        worker.epoch(record(1))
+    assert watched.seconds_left == 10 / 2  # a third one is to come
+    watched.total = 2
+    assert watched.seconds_left is None
 
 
 def test_the_study_is_looked_at_with_every_epoch_and_trial_and_may_be_away() -> None:

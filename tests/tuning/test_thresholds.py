@@ -162,6 +162,16 @@ def test_progress_is_said(scorers):
     assert heard == [(done, 5) for done in (1, 2, 3, 4, 5)]  # the thresholds in use, then what was asked for
 
 
+def test_a_sweep_of_quads_and_polygons_is_one_count(scorers):
+    heard = []
+    both = Choice(type="categorical", choices=(False, True))
+    space = NARROW.space.model_copy(update={"use_polygon": both})
+    tune = NARROW.model_copy(update={"method": "exhaustive", "space": space})
+    task = TuningTask(scorers[:2], tune, CURRENT, seed=0)
+    tune_thresholds(task, on_trial=lambda *numbers: heard.append(numbers))
+    assert heard == [(done, 4) for done in (1, 2, 3, 4)]
+
+
 def test_fixed_points_are_those_in_use_the_defaults_and_lattices():
     wide = space_of(TuneConfig())
     current = replace(CURRENT, max_candidates=500)
