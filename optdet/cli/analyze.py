@@ -54,7 +54,7 @@ def analyze(
 
       optdet analyze quickstart --profile official --json
     """
-    from optdet.cli.analyze_tables import analysis_tables
+    from optdet.cli.analyze_tables import analysis_tables, report_hint
     from optdet.cli.progress import image_bar
     from optdet.cli.tables import print_json
     from optdet.errors import OptdetError
@@ -90,4 +90,6 @@ def analyze(
     if json:
         print_json({**opened.sides[0].as_json(), **report.as_json()})
     else:
-        analysis_tables(opened.sides[0], report, storage=opening.storage, root=opening.root)
+        analysis_tables(opened.sides[0], report)
+        if not thresholds:  # a report is at the study's own
+            report_hint(opened.sides[0], storage=opening.storage, root=opening.root)

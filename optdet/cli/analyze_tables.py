@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _N_WORST = 5
 
 
-def analysis_tables(side: Side, report: ErrorReport, *, storage: str | None, root: str | None) -> None:
+def analysis_tables(side: Side, report: ErrorReport) -> None:
     at = "" if side.thresholds is None else f" at {pairs(side.thresholds.as_dict())}"
     typer.echo(textwrap.fill(f"{side.title}{at}", 80))
     _head(report)
@@ -32,8 +32,13 @@ def analysis_tables(side: Side, report: ErrorReport, *, storage: str | None, roo
     if any(bucket.is_worse_than(recall) for each in report.properties for bucket in each.buckets):
         typer.echo(f"\n* the interval lies below the recall of all words, {recall:.3f}")
     _worst(report)
+
+
+def report_hint(side: Side, *, storage: str | None, root: str | None) -> None:
+    """How to look at the errors, where a study's report shows them: not out of fold, whose images it has only
+    once thresholds were tuned on all folds."""
     studies = [origin.source for origin in side.origins if origin.study_uuid is not None]
-    if len(studies) == 1:
+    if len(studies) == 1 and not studies[0].endswith(":oof"):
         study = studies[0].partition(":")[0]
         typer.echo(f"look at them: {command_line(['report', study], storage, root, '--out', 'report.html')}")
 

@@ -61,11 +61,23 @@ def report(
     from optdet.cli.opening import open_study
     from optdet.cli.progress import image_bar
     from optdet.cli.tables import file_size
+    from optdet.errors import OptdetError
     from optdet.report.page import write_page
     from optdet.report.study_report import study_report
     from optdet.tuning.postprocess_places import require_writable
     from optdet.tuning.source import SourceOptions
 
+    if name is not None and ":" in name:
+        raise OptdetError(
+            "a report is of a whole study, not of one trial",
+            where=name,
+            fix=f"optdet report {name.partition(':')[0]}; to set the best trial beside this one, "
+            f"add --against {name}",
+        )
+    if out.is_dir():
+        raise OptdetError(
+            "is a folder", where=f"--out {out}", fix=f"name a file, such as {out / 'report.html'}"
+        )
     require_writable(out.parent, "--out")
     study = open_study(name, storage, root, None if data_root is None else str(data_root))
     asked = SourceOptions(device, storage, root, say=lambda message: typer.echo(f"note: {message}", err=True))

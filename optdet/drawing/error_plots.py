@@ -36,7 +36,7 @@ def draw_costs(report: ErrorReport, path: Path) -> None:
         axes.barh(place, kind.cost, color=hex_colour(BLUE), height=0.62)
         _draw_interval(axes, place, kind.interval)
         axes.annotate(
-            f"{kind.cost:.4f}  ({kind.number} in {kind.n_images} images)",
+            f"{kind.cost:.4f}  ({kind.number} in {counted(kind.n_images, 'image')})",
             (max(kind.cost, kind.interval[1]), place),
             xytext=(8, 0),
             textcoords="offset points",

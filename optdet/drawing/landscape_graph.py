@@ -1,6 +1,7 @@
 """H-mean over thresh and box_thresh as a graph of Plotly, for a page that draws it: plain values for JSON.
 
 At each place the best over the other thresholds is shown, with these, precision and recall under the pointer.
+Marks are those of ``sweep_marks``, as in the report, and the legend has their names and scores.
 A page keeps many graphs, so this one is small: at most 60 kB of JSON, whatever was swept.
 """
 
@@ -8,19 +9,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from optdet.drawing.palette import BLACK, VERMILLION, WHITE, hex_colour
+from optdet.drawing.palette import BLACK, WHITE, hex_colour
 from optdet.drawing.scale import top_scale
 from optdet.drawing.sweep_landscape import scale_of
+from optdet.drawing.sweep_marks import HIGHEST, is_chosen, mark_of, short_name
 from optdet.drawing.sweep_view import FloatArray, NamedPoint, SweepView
 
 Graph = dict[str, Any]
 
 MAX_SIDE = 24
-"""Cells along an axis; the best is always one of them."""
+"""Cells along an axis; the best and the other marked points are always among them."""
 MAX_POINTS = 300
 """Points, those with the best scores."""
 _DEPTH = 0.1
@@ -31,13 +34,15 @@ _HOVER = (
     "R %{customdata[2]:.4f}<br>unclip_ratio %{customdata[3]:.3~f}<extra></extra>"
 )
 Place = tuple[float, float]
+Cells = dict[Place, NamedPoint]
 
 
 def sweep_graph(view: SweepView) -> Graph:
     """A heat map of a whole sweep with its named points."""
-    best = view.best()
-    columns = _some(view.thresh, best.thresh)
-    rows = _some(view.box_thresh, best.box_thresh)
+    named = view.with_best()
+    marked = [point for point in named if is_chosen(point.name)]
+    columns = _some(view.thresh, [point.thresh for point in marked])
+    rows = _some(view.box_thresh, [point.box_thresh for point in marked])
     ratio = view.hmean.argmax(axis=1)
     cells = {
         (float(view.thresh[k]), float(view.box_thresh[b])): NamedPoint(
@@ -51,24 +56,26 @@ def sweep_graph(view: SweepView) -> Graph:
         for b in rows
     }
     scale = scale_of(view)
-    named = view.with_best()
-    traces = [_heat(cells, float(scale.vmin or 0), float(scale.vmax or 1)), _points(named, best)]
-    return _graph(view.title, traces)
+    heat = _heat(cells, float(scale.vmin or 0), float(scale.vmax or 1))
+    return _graph(view.title, [heat, *_marks(named)])
 
 
 def points_graph(points: Sequence[NamedPoint], title: str) -> Graph:
     """The same of points that were tried one by one: a heat map where they fill a lattice, else a scatter.
-    Those with a name are marked."""
+
+    A cell shows the highest point that was tried within it, so that no mark lies on a colour below its own.
+    Those with a name are marked, and the highest of all.
+    """
     places = _best_by_place(points)
     best = max(places.values(), key=lambda point: point.hmean, default=None)
     if best is None:
         return _graph(title, [])
     scale = top_scale([point.hmean for point in places.values()], depth=_DEPTH * best.hmean)
     low, high = float(scale.vmin or 0), float(scale.vmax or 1)
-    marked = _points([*(point for point in points if point.name), best], best)
+    marks = _marks([*(point for point in points if point.name), replace(best, name=HIGHEST)])
     cells = _lattice(places)
     if cells:
-        return _graph(title, [_heat(cells, low, high), marked])
+        return _graph(title, [_heat(_highest_within(cells, places), low, high), *marks])
     ranked = sorted(places.values(), key=lambda point: point.hmean)[-MAX_POINTS:]
     colours = {
         "color": [round(point.hmean, 5) for point in ranked],
@@ -79,8 +86,19 @@ def points_graph(points: Sequence[NamedPoint], title: str) -> Graph:
         "size": 11,
         "line": {"color": "white", "width": 1},
     }
-    scatter = _points(ranked, None) | {"marker": colours, "mode": "markers"}
-    return _graph(title, [scatter, marked])
+    scatter = _points(ranked) | {"marker": colours}
+    return _graph(title, [scatter, *marks])
+
+
+def _highest_within(cells: Mapping[Place, NamedPoint], places: Mapping[Place, NamedPoint]) -> Cells:
+    """For each cell of a lattice the highest of the points whose nearest cell it is."""
+    axes = [np.array(sorted({cell[axis] for cell in cells})) for axis in (0, 1)]
+    highest = dict(cells)
+    for place, point in places.items():
+        column, row = (float(axis[np.abs(axis - at).argmin()]) for axis, at in zip(axes, place, strict=True))
+        if point.hmean > highest[column, row].hmean:
+            highest[column, row] = point
+    return highest
 
 
 def _best_by_place(points: Iterable[NamedPoint]) -> dict[Place, NamedPoint]:
@@ -109,10 +127,11 @@ def _lattice(places: Mapping[Place, NamedPoint]) -> dict[Place, NamedPoint]:
     return {place: places[place] for place in wanted} if is_full and is_small else {}
 
 
-def _some(axis: FloatArray, wanted: float) -> list[int]:
-    """Indices evenly along an axis, among them the nearest to ``wanted``."""
-    evenly = {round(index) for index in np.linspace(0, len(axis) - 1, min(len(axis), MAX_SIDE - 1))}
-    return sorted({int(index) for index in evenly} | {int(np.abs(axis - wanted).argmin())})
+def _some(axis: FloatArray, wanted: Sequence[float]) -> list[int]:
+    """Indices evenly along an axis, among them the nearest to each of ``wanted``."""
+    nearest = {int(np.abs(axis - value).argmin()) for value in wanted}
+    evenly = np.linspace(0, len(axis) - 1, min(len(axis), MAX_SIDE - len(nearest)))
+    return sorted({round(index) for index in evenly.tolist()} | nearest)
 
 
 def _heat(cells: Mapping[Place, NamedPoint], low: float, high: float) -> Graph:
@@ -123,7 +142,7 @@ def _heat(cells: Mapping[Place, NamedPoint], low: float, high: float) -> Graph:
         "x": [round(column, 6) for column in columns],
         "y": [round(row, 6) for row in rows],
         "z": [[round(point.hmean, 5) for point in line] for line in table],
-        "text": [["" for _ in line] for line in table],
+        "text": [[_where(cells[column, row], (column, row)) for column in columns] for row in rows],
         "customdata": [[_scores(point) for point in line] for line in table],
         "colorscale": _COLOURS,
         "zmin": low,
@@ -133,9 +152,50 @@ def _heat(cells: Mapping[Place, NamedPoint], low: float, high: float) -> Graph:
     }
 
 
-def _points(points: Sequence[NamedPoint], best: NamedPoint | None) -> Graph:
-    """Named points; the ``best`` is a star with its score beside it."""
-    is_best = [best is not None and _place(point) == _place(best) for point in points]
+def _where(point: NamedPoint, cell: Place) -> str:
+    """Where a cell's point was tried, if not at its middle."""
+    if (round(point.thresh, 6), round(point.box_thresh, 6)) == (round(cell[0], 6), round(cell[1], 6)):
+        return ""
+    return f"tried at thresh {point.thresh:.4g}, box_thresh {point.box_thresh:.4g}, in the cell about<br>"
+
+
+def _marks(named: Sequence[NamedPoint]) -> list[Graph]:
+    """A trace for each point with a mark of its own, over one of all candidates."""
+    candidates = [point for point in named if not is_chosen(point.name)]
+    chosen = sorted(
+        (point for point in named if is_chosen(point.name)), key=lambda point: mark_of(point.name).layer
+    )
+    dots = {
+        "symbol": "circle",
+        "size": 8,
+        "color": hex_colour(WHITE),
+        "line": {"color": hex_colour(BLACK), "width": 1.5},
+    }
+    return [
+        *(
+            [_points(candidates) | {"marker": dots, "name": "candidates", "showlegend": True}]
+            if candidates
+            else []
+        ),
+        *(_points([point]) | _look(point) for point in chosen),
+    ]
+
+
+def _look(point: NamedPoint) -> Graph:
+    mark = mark_of(point.name)
+    return {
+        "marker": {
+            "symbol": mark.symbol,
+            "size": mark.size,
+            "color": hex_colour(mark.colour),
+            "line": {"color": hex_colour(WHITE), "width": 1.5},
+        },
+        "name": f"{_plain(short_name(point.name))} {point.hmean:.4f}",
+        "showlegend": True,
+    }
+
+
+def _points(points: Sequence[NamedPoint]) -> Graph:
     return {
         "type": "scatter",
         "mode": "markers",
@@ -143,19 +203,9 @@ def _points(points: Sequence[NamedPoint], best: NamedPoint | None) -> Graph:
         "y": [round(point.box_thresh, 6) for point in points],
         "text": [f"<b>{_plain(point.name)}</b><br>" if point.name else "" for point in points],
         "customdata": [_scores(point) for point in points],
-        "marker": {
-            "symbol": ["star" if star else "circle" for star in is_best],
-            "size": [15 if star else 8 for star in is_best],
-            "color": [hex_colour(VERMILLION if star else WHITE) for star in is_best],
-            "line": {"color": [hex_colour(WHITE if star else BLACK) for star in is_best], "width": 1.5},
-        },
         "hovertemplate": _HOVER,
         "showlegend": False,
     }
-
-
-def _place(point: NamedPoint) -> Place:
-    return point.thresh, point.box_thresh
 
 
 def _scores(point: NamedPoint) -> list[float]:
@@ -164,8 +214,8 @@ def _scores(point: NamedPoint) -> list[float]:
 
 
 def _plain(name: str) -> str:
-    """Plotly reads tags in its texts."""
-    return name.replace("&", "&amp;").replace("<", "&lt;")
+    """Plotly reads tags in its texts, and breaks lines at no other sign."""
+    return name.replace("&", "&amp;").replace("<", "&lt;").replace("\n", "<br>")
 
 
 def _graph(title: str, traces: list[Graph]) -> Graph:
@@ -176,7 +226,8 @@ def _graph(title: str, traces: list[Graph]) -> Graph:
             "title": {"text": _plain(title), "font": {"size": 14}, "x": 0.02},
             "xaxis": {"title": {"text": "thresh"}, **axis},
             "yaxis": {"title": {"text": "box_thresh"}, **axis},
-            "margin": {"l": 60, "r": 10, "t": 50, "b": 50},
+            "margin": {"l": 60, "r": 10, "t": 95, "b": 50},
+            "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
             "hovermode": "closest",
         },
     }

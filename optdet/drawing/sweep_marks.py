@@ -6,7 +6,7 @@ A mark differs from the others by its shape, so that it can be told without seei
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -37,11 +37,19 @@ class Mark:
     side: str
 
 
+CHOSEN = "chosen"
+"""The thresholds that tuning chose: what a detector is used with."""
+HIGHEST = "highest tried"
+"""The point of the highest score, whether or not a rule chooses it."""
 _MARKS = {
     "default": Mark(SKY_BLUE, "s", "square", 11, 2, "bottom left"),
     "current": Mark(REDDISH_PURPLE, "D", "diamond", 9, 3, "bottom right"),
     "robust": Mark(BLUISH_GREEN, "p", "pentagon", 13, 4, "top left"),
     "best": Mark(VERMILLION, "*", "star", 18, 5, "top right"),
+}
+_MARKS |= {
+    CHOSEN: replace(_MARKS["current"], layer=6),
+    HIGHEST: _MARKS["best"],
 }
 _CANDIDATE = Mark(ORANGE, "o", "circle", 6.5, 1, "top center")
 
@@ -51,7 +59,7 @@ def mark_of(name: str) -> Mark:
 
 
 def is_chosen(name: str) -> bool:
-    """Whether it is one of the four that have marks of their own."""
+    """Whether it is one of those that have marks of their own."""
     return name in _MARKS
 
 

@@ -41,6 +41,19 @@ KIND_TEXTS: Final[dict[ErrorKind, str]] = {
     "false_positive": "false detections",
 }
 """What is counted as an error of each kind."""
+_ONE: Final[dict[ErrorKind, str]] = {
+    "miss": "missed word",
+    "partial": "word found in part",
+    "split": "split word",
+    "merge": "detection of several words",
+    "overlap": "word detected twice over",
+    "false_positive": "false detection",
+}
+
+
+def counted_kind(number: int, kind: ErrorKind) -> str:
+    """``1 missed word``, ``2 words found in part``."""
+    return f"{number} {(_ONE if number == 1 else KIND_TEXTS)[kind]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,7 @@ function history(data) {
       line: { color: COLOURS.green, width: 2.5, shape: "hv" },
     });
   }
-  return { traces, layout: { xaxis: { title: { text: "trial" } }, yaxis: { title: { text: "value" }, range } } };
+  return { traces, layout: { xaxis: { title: { text: "trial" }, dtick: wholeStep(data.trials.number.at(-1)) }, yaxis: { title: { text: "value" }, range } } };
 }
 
 function curves(data) {
@@ -112,14 +112,12 @@ function curves(data) {
   });
   return {
     traces: traces.sort((a, b) => (a.name === "best") - (b.name === "best")),
-    layout: { xaxis: { title: { text: "epoch" }, dtick: tickStep(data.curves) }, yaxis: { title: { text: "H-mean" }, range: usefulRange(data) } },
+    layout: { xaxis: { title: { text: "epoch" }, dtick: wholeStep(most(data.curves.map((each) => each.epochs.at(-1)))) }, yaxis: { title: { text: "H-mean" }, range: usefulRange(data) } },
   };
 }
 
-function tickStep(drawn) {
-  const last = Math.max(...drawn.map((each) => each.epochs.at(-1)));
-  return last <= 12 ? 1 : undefined;
-}
+// Between trials, and between epochs, there is nothing: of a few each has a tick.
+const wholeStep = (last) => (last <= 12 ? 1 : undefined);
 
 const log10 = (value) => Math.log(value) / Math.LN10;
 
@@ -215,6 +213,17 @@ function costs(data) {
   };
 }
 
+// Words in lines that the smallest charts have room for.
+const LINE = 28;
+function inLines(text) {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    if (lines.at(-1) && `${lines.at(-1)} ${word}`.length > LINE) lines.push(word);
+    else lines.push(`${lines.pop()} ${word}`.trim());
+  }
+  return lines;
+}
+
 function buckets(data) {
   const shown = data.properties.map((each) => ({ ...each, buckets: each.buckets.filter((bucket) => bucket.recall.value !== null) })).filter((each) => each.buckets.length);
   const all = data.properties[0].buckets.reduce(([part, whole], { recall }) => [part + recall.part, whole + recall.whole], [0, 0]);
@@ -229,7 +238,7 @@ function buckets(data) {
       },
     }],
     layout: {
-      height: 260, margin: { l: 45, r: 10, t: 32, b: 60 }, showlegend: false, title: { text: plain(title), font: { size: 12 } },
+      height: 275, margin: { l: 45, r: 10, t: 47, b: 60 }, showlegend: false, title: { text: inLines(title).map(plain).join("<br>"), font: { size: 12 } },
       xaxis: { type: "category" }, yaxis: { range: [Math.max(0, least(of.map(({ recall }) => (recall.interval || [recall.value])[0])) - 0.05), 1.01], nticks: 5 },
       shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: all[0] / all[1], y1: all[0] / all[1], line: { color: COLOURS.green, dash: "dot", width: 1.5 } }],
     },

@@ -40,15 +40,15 @@ def errors_section(errors: ErrorReport) -> Section:
     rows = [
         (
             kind.text,
+            signed(kind.cost),
+            f"{kind.interval[0]:+.4f} to {kind.interval[1]:+.4f}",
             str(kind.number),
             str(kind.n_images),
             str(kind.n_characters),
-            signed(kind.cost),
-            f"{kind.interval[0]:+.4f} to {kind.interval[1]:+.4f}",
         )
         for kind in errors.kinds
     ]
-    kinds = table(("error", "number", "images", "characters", "cost in H-mean", "95 % interval"), rows)
+    kinds = table(("error", "cost in H-mean", "95 % interval", "number", "images", "characters"), rows)
     buckets = [
         element("div", element("h3", each.title), _buckets(each.buckets), class_="half")
         for each in errors.properties
@@ -59,8 +59,9 @@ def errors_section(errors: ErrorReport) -> Section:
         "What goes wrong",
         element(
             "p",
-            "What H-mean would gain if the errors of a kind alone were mended. Costs do not add up: they sum "
-            f"to {errors.sum_of_costs:.4f}, and {errors.repaired - errors.macro.hmean:.4f} is missing.",
+            "What the H-mean would gain if the errors of one kind alone were mended. Gains do not add up: "
+            f"their sum is {errors.sum_of_costs:.4f}, and mending all errors together would gain "
+            f"{errors.repaired - errors.macro.hmean:.4f}.",
         ),
         chart("costs", "Cost of each kind of error", wide=True),
         kinds,

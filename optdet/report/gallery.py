@@ -14,7 +14,7 @@ import numpy as np
 
 from optdet.data.images import read_image
 from optdet.detection.postprocess import MapDetector
-from optdet.evaluation.error_costs import KIND_TEXTS
+from optdet.evaluation.error_costs import counted_kind
 from optdet.evaluation.error_kinds import find_errors
 from optdet.evaluation.evaluate import Evaluation
 from optdet.evaluation.truth import Polygon
@@ -96,7 +96,7 @@ def _shown(sample: Sample, found: Found) -> dict[str, Any]:
         "hmean": round(counts.hmean, 6),
         "precision": round(counts.precision, 6),
         "recall": round(counts.recall, 6),
-        "errors": [f"{number} {KIND_TEXTS[kind]}" for kind, number in errors.numbers.items() if number],
+        "errors": [counted_kind(number, kind) for kind, number in errors.numbers.items() if number],
         "words": [
             [outcome.kind, _flat(word.polygon), word.text or ""]
             for word, outcome in zip(sample.words, errors.words, strict=True)

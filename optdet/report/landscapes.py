@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from optdet.config import Config
 from optdet.drawing.sweep_html import sweep_data
+from optdet.drawing.sweep_marks import CHOSEN
 from optdet.evaluation.parallel import map_workers
 from optdet.evaluation.scorer import ImageScorer
 from optdet.search_space import Choice, Dimension, FloatRange
@@ -51,10 +52,20 @@ def landscapes(
         {
             "title": "polygons" if landscape.lattice.use_polygon else "quads",
             "in_use": landscape.lattice.use_polygon == current.use_polygon,
-            "view": sweep_data(sweep_view(report, landscape)),
+            "view": _named_here(sweep_data(sweep_view(report, landscape))),
         }
         for landscape in report.landscapes
     ]
+
+
+def _named_here(view: dict[str, Any]) -> dict[str, Any]:
+    """Tuning chose what is in use; the best of this sweep nobody chose. Names say so, with scores."""
+    names = {"current": CHOSEN, "best": "highest of this sweep"}
+    named = [
+        {**point, "name": f"{names.get(point['name'], point['name'])} {point['hmean']:.4f}"}
+        for point in view["named"]
+    ]
+    return {**view, "named": named}
 
 
 def _kinds(searched: Dimension, current: Thresholds) -> tuple[bool, ...]:

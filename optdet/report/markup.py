@@ -19,6 +19,8 @@ Content = str | Markup
 
 SMALL_CHARTS: Final = ("slices", "buckets")
 """Names of charts that are several small ones."""
+_WHOLE_ON_PAPER: Final = 20
+"""Rows up to which a table is not parted between pages."""
 
 
 def joined(parts: Iterable[Content]) -> Markup:
@@ -54,7 +56,8 @@ def section(name: str, title: str, *parts: Content) -> Section:
 def table(
     headings: Sequence[str], rows: Sequence[Sequence[Content]], *, texts: Container[int] = (0,)
 ) -> Markup:
-    """The columns ``texts``, from 0, are texts; the others are numbers, set flush right."""
+    """The columns ``texts``, from 0, are texts; the others are numbers, set flush right. There is no head
+    where no column has a heading."""
 
     def cells(tag: str, row: Sequence[Content]) -> Markup:
         return element(
@@ -65,9 +68,10 @@ def table(
             ),
         )
 
-    head = element("thead", cells("th", list(headings)))
+    head = [element("thead", cells("th", list(headings)))] if any(headings) else []
     body = element("tbody", *(cells("td", row) for row in rows))
-    return element("div", element("table", head, body), class_="scroll")
+    is_long = len(rows) > _WHOLE_ON_PAPER
+    return element("div", element("table", *head, body), class_="scroll long" if is_long else "scroll")
 
 
 def chart(name: str, title: str, *, wide: bool = False, note: Content = "") -> Markup:

@@ -26,9 +26,9 @@ function niceStep(rough) {
   return power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
 }
 
-// From a pale colour to a strong one, as the page is light or dark.
+// From a pale colour to a strong one, as the page is light or dark; the pale one is 3 to 1 against the page.
 function shade(share) {
-  const [from, to] = theme.dark() ? [[62, 70, 82], [255, 234, 70]] : [[214, 221, 230], [8, 48, 107]];
+  const [from, to] = theme.dark() ? [[100, 112, 130], [255, 234, 70]] : [[122, 148, 186], [8, 48, 107]];
   const mixed = from.map((part, i) => Math.round(part + share * (to[i] - part)));
   return `rgb(${mixed.join(" ")})`;
 }

@@ -33,12 +33,21 @@ function show(node, made) {
   const layout = { ...layoutOf(made.layout), autosize: !theme.printing };
   if (theme.printing) layout.width = paperWidth(node);
   Plotly.react(node, made.traces, layout, CONFIG);
+  fitToPaper(node, layout);
 }
 
-// In CSS pixels, of a page of A4 or Letter as report.css parts it.
+// In CSS pixels, about what report.css gives it on a page of A4 or Letter.
 function paperWidth(node) {
-  if (node.classList.contains("slice")) return 220;
-  return node.closest(".wide") ? 680 : 335;
+  if (node.classList.contains("slice")) return 228;
+  return node.closest(".wide") ? 700 : 342;
+}
+
+// How wide a page is nobody says: on paper a chart is a picture that report.css scales to its place.
+function fitToPaper(node, { width, height }) {
+  node.style.setProperty("--shape", `${width} / ${height}`);
+  for (const svg of node.querySelectorAll(".main-svg")) {
+    if (theme.printing) svg.setAttribute("viewBox", `0 0 ${width} ${height}`); else svg.removeAttribute("viewBox");
+  }
 }
 
 const sweepOf = (data) => data.sweeps.find((each) => each.title === document.getElementById("sweep-kind").value);

@@ -42,7 +42,7 @@ def progress_section(n_trials: int, n_curves: int, n_with_curves: int) -> Sectio
 def search_section(n_axes: int, n_complete: int, n_importances: int) -> Section | None:
     if not n_axes:
         return None
-    few = note(f"Importances are said of {MIN_TRIALS} complete trials or more.") if not n_importances else ""
+    few = note(f"Importances need at least {MIN_TRIALS} complete trials.") if not n_importances else ""
     parts: list[Content] = []
     if n_complete > 1:
         parts.append(

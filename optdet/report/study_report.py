@@ -215,6 +215,6 @@ def _table_section() -> Section:
         "trials",
         "Trials",
         element("p", class_="controls", id="table-controls"),
-        element("div", element("table", id="trial-table"), class_="scroll"),
+        element("div", element("table", id="trial-table"), class_="scroll long"),
         element("p", id="table-more"),
     )

@@ -68,16 +68,35 @@ def show_report(storage: RDBStorage, study_id: int, report: PostprocessReport) -
 
 
 def _tried_graph(tried: Sequence[Tried], of: str, in_use: Thresholds | None) -> Graph:
+    """One landscape: of the outlines in use, else of those with the highest score. The title says
+    what the others reach."""
     from optdet.drawing.landscape_graph import points_graph
+    from optdet.drawing.sweep_marks import CHOSEN
 
+    if not tried:
+        return points_graph([], f"Thresholds of {of}: none was tried")
+    best = max(tried, key=lambda entry: entry.scores.hmean)
+    is_polygon = (best.thresholds if in_use is None else in_use).use_polygon
     points = []
     for entry in tried:
         at, scores = entry.thresholds, entry.scores
+        if at.use_polygon != is_polygon:
+            continue
         place = (at.thresh, at.box_thresh, at.unclip_ratio)
-        name = "in use" if at == in_use else ""
+        name = CHOSEN if at == in_use else ""
         points.append(NamedPoint(name, *place, scores.precision, scores.recall, scores.hmean))
-    best = max((point.hmean for point in points), default=0.0)
-    return points_graph(points, f"Thresholds of {of}: H-mean up to {best:.4f}")
+    return points_graph(points, f"Thresholds of {of}: {_highest(tried, is_polygon)}")
+
+
+def _highest(tried: Sequence[Tried], is_polygon: bool) -> str:
+    """``H-mean of quads up to 0.9676``, and beneath ``not shown: polygons up to 0.9692``."""
+
+    def up_to(kind: bool) -> str | None:
+        scores = [entry.scores.hmean for entry in tried if entry.thresholds.use_polygon == kind]
+        return f"{'polygons' if kind else 'quads'} up to {max(scores):.4f}" if scores else None
+
+    other = up_to(not is_polygon)
+    return f"H-mean of {up_to(is_polygon)}" + ("" if other is None else f"\nnot shown: {other}")
 
 
 def _save(storage: RDBStorage, study_id: int, graph_id: str, graph: Graph) -> None:

@@ -60,7 +60,7 @@ def drawn(page, element):
 def test_a_study_opens_with_its_graphs(dashboard, ids, open_page, picture):
     page = open_page(dashboard.url_of(ids["shown"]))
     title = drawn(page, "[id='user-defined-plot:landscape']")
-    assert title.startswith("Thresholds of the best trial, shown:1: H-mean up to 0.")
+    assert re.match(r"Thresholds of the best trial, shown:1: H-mean of (quads|polygons) up to 0\.", title)
     drawn(page, "[id='graph-intermediate-values']")
     page.get_by_text("Best Trial (number=1)").wait_for(timeout=WAIT_MS)
     assert page.locator("text=shown (id=").first.is_visible()

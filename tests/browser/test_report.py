@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -212,3 +213,72 @@ def test_the_button_changes_the_theme_and_paper_is_light(open_page, report, tmp_
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     page.pdf(path=tmp_path / "report.pdf")
     assert (tmp_path / "report.pdf").stat().st_size > 100_000
+
+
+def printing(page, width):
+    """The page as it lies on paper of so many CSS pixels between its margins."""
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": width, "height": 1000})
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+
+
+@pytest.mark.parametrize("width", [703, 725])
+def test_on_paper_charts_fill_their_places_and_nothing_is_wider_than_the_page(open_page, report, width):
+    page = opened(open_page, report)
+    printing(page, width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    shares = page.evaluate(
+        """[...document.querySelectorAll("[data-chart]:not(.slices), .slice")].map((node) => {
+          const svg = node.querySelector("svg");
+          return svg.getBoundingClientRect().width / node.getBoundingClientRect().width;
+        })"""
+    )
+    assert all(0.99 < share < 1.01 for share in shares), shares
+    assert page.eval_on_selector_all(
+        ".slice, figure, .scroll:not(.long)",
+        "nodes => nodes.every((node) => getComputedStyle(node).breakInside === 'avoid')",
+    )
+    titles = page.evaluate(
+        """[...document.querySelectorAll("[data-chart=buckets] .slice")].every((node) => {
+          const title = node.querySelector(".gtitle").getBoundingClientRect();
+          const chart = node.getBoundingClientRect();
+          return title.left >= chart.left && title.right <= chart.right;
+        })"""
+    )
+    assert titles, "a title is cut"
+    # And back: the chart on the screen is not a picture of that on paper.
+    page.emulate_media(media="screen")
+    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
+    assert page.query_selector(".main-svg[viewBox]") is None
+
+
+def test_commands_and_costs_are_seen_without_scrolling(open_page, report):
+    page = opened(open_page, report, size=PHONE)
+    page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    for code in page.query_selector_all("pre"):
+        assert page.evaluate("node => node.scrollWidth <= node.clientWidth", code)
+    command = page.inner_text("header pre")
+    assert len(command.splitlines()) == 2, "wrapped lines are copied as one"
+    heads = page.query_selector_all("#errors > .scroll th")
+    assert [head.inner_text() for head in heads[:2]] == ["error", "cost in H-mean"]
+    box = heads[1].bounding_box()
+    assert box["x"] + box["width"] <= PHONE[0]
+    assert page.query_selector("#environment thead") is None
+
+
+def test_trials_have_whole_numbers_and_the_worst_line_is_seen(open_page, report):
+    page = opened(open_page, report)
+    ticks = [tick.text_content() for tick in page.query_selector_all("[data-chart=history] .xtick text")]
+    assert ticks == [str(number) for number in range(9)]
+    strokes = page.eval_on_selector_all(
+        ".parallel polyline", "nodes => nodes.map((node) => getComputedStyle(node).stroke)"
+    )
+    brightest = max(luminance(*map(int, re.findall(r"\d+", stroke)[:3])) for stroke in strokes)
+    assert 1.05 / (brightest + 0.05) >= 3, "WCAG's contrast of graphics"
+
+
+def luminance(*channels):
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in channels)
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from optdet.cli.analyze_tables import report_hint
 from optdet.data.labels import write_ufo
 from optdet.data.predictions import write_predictions
-from optdet.structures import Word
+from optdet.structures import SubmissionSource, Word
+from optdet.tuning.side import Side
 
 
 def quad(x, y, width=60, height=12):
@@ -104,8 +106,7 @@ def test_out_leaves_a_row_a_word_and_a_detection_and_plots(files, optdet):
     for name in ("kinds", "buckets", "images"):
         with (files / f"errors/{name}.csv").open(newline="", encoding="utf-8") as file:
             tables[name] = list(csv.DictReader(file))
-    ran = optdet("analyze", "found.csv", "--labels", "labels.json", "--images", ".", "--json")
-    said = json.loads(ran.out)
+    said = shown(optdet("analyze", "found.csv", "--labels", "labels.json", "--images", ".", "--json"))
     for row, kind in zip(tables["kinds"], said["kinds"], strict=True):
         assert row["kind"] == kind["kind"]
         assert (int(row["number"]), int(row["images"])) == (kind["number"], kind["n_images"])
@@ -193,6 +194,17 @@ def test_a_study_is_analysed_at_its_own_thresholds_and_at_others(studied, run_in
     assert other["thresholds"]["box_thresh"] == 0.99
     tables = optdet("analyze", best["study"]).out
     assert f"optdet report {best['study']} --out report.html" in tables
+    # A report is at the study's own thresholds.
+    assert "optdet report" not in optdet("analyze", best["study"], "-t", "box_thresh=0.5").out
+
+
+def test_out_of_fold_no_report_is_offered(capsys):
+    def hinted(source):
+        report_hint(Side("", {}, origins=(SubmissionSource(source, "uuid"),)), storage=None, root=None)
+        return capsys.readouterr().out
+
+    assert hinted("tiny:1") == "look at them: optdet report tiny --out report.html\n"
+    assert hinted("tiny:oof") == ""
 
 
 def test_a_prediction_file_needs_neither_torch_nor_optuna(files):

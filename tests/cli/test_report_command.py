@@ -12,6 +12,7 @@ from collections import Counter
 import pytest
 from optuna.artifacts import get_all_artifact_meta
 
+from optdet.evaluation.error_costs import KIND_TEXTS, counted_kind
 from optdet.store.engine import close_storage
 from optdet.tuning.study import load_study, open_database
 
@@ -109,6 +110,13 @@ def test_what_cannot_be_opened_or_written_is_said_before_any_work(reported, run_
     assert "no study named 'other'" in run("report", "tiny", "--against", "other").error
     assert "no study named 'missing'" in run("report", "missing").error
     assert "no such file" in run("report", "tiny", "--playbook", "none.yaml").error.lower()
+    of_trial = run("report", "tiny:1").error
+    assert "tiny:1: a report is of a whole study, not of one trial; optdet report tiny" in of_trial
+    assert of_trial.endswith("add --against tiny:1")
+    (folder / "errors").mkdir()
+    said = run("report", "tiny", "--out", "errors")
+    assert said.error == "error: --out errors: is a folder; name a file, such as errors/report.html"
+    assert said.err.count("\n") == 1, "nothing was done before"
     (folder / "file").write_text("")
     assert "a file, where a folder is wanted" in run("report", "tiny", "--out", "file/r.html").error
     assert not (folder / "report.html").exists()
@@ -165,6 +173,7 @@ def test_captions_count_as_the_table_does(reported):
     counted = Counter()
     for image in data["images"]:
         for line in image["now"]["errors"]:
-            number, _, text = line.partition(" ")
-            counted[text] += int(number)
+            number = int(line.partition(" ")[0])
+            (kind,) = (kind for kind in KIND_TEXTS if line == counted_kind(number, kind))
+            counted[KIND_TEXTS[kind]] += number
     assert counted == total

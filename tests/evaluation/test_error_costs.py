@@ -10,6 +10,7 @@ from word_crowds import box, crowds
 
 from optdet.evaluation.error_costs import (
     KIND_TEXTS,
+    counted_kind,
     image_cost,
     kind_costs,
     main_kind,
@@ -76,6 +77,14 @@ def test_all_kinds_repaired_are_perfect_and_none_harms(crowd, profile):
     main = main_kind(errors)
     assert (main is None) == (not any(errors.lost.values()))
     assert main is None or errors.lost[main] > 0
+
+
+def test_one_error_is_not_several():
+    assert counted_kind(1, "miss") == "1 missed word"
+    assert counted_kind(2, "partial") == "2 words found in part"
+    for kind, text in KIND_TEXTS.items():
+        assert counted_kind(1, kind) != f"1 {text}"
+        assert counted_kind(0, kind) == f"0 {text}"
 
 
 def test_costs_over_images():
