@@ -88,11 +88,17 @@ function history(data) {
   return { traces, layout: { xaxis: { title: { text: "trial" }, dtick: wholeStep(data.trials.number.at(-1)) }, yaxis: { title: { text: "value" }, range } } };
 }
 
+// The number of the trial with the highest value: its epochs, which are scored at other thresholds, may not be the highest.
+function bestNumber(data) {
+  const [best] = rowsWith(data, "complete").sort((a, b) => data.trials.value[b] - data.trials.value[a] || a - b);
+  return best === undefined ? null : data.trials.number[best];
+}
+
 function curves(data) {
-  const best = Math.max(...data.curves.filter((each) => each.state === "complete").map((each) => Math.max(...each.values)));
+  const best = bestNumber(data);
   let named = new Set();
   const traces = data.curves.map((each) => {
-    const isBest = each.state === "complete" && Math.max(...each.values) === best;
+    const isBest = each.number === best;
     const kind = isBest ? "best" : each.state;
     const first = !named.has(kind);
     named.add(kind);

@@ -37,6 +37,8 @@ function onTheme(changed) {
     for (const each of closed) each.open = false;
     theme.printing = false;
     apply();
+    // Once more: plotly keeps the room that a legend of several rows had on narrow paper until it draws again.
+    requestAnimationFrame(() => requestAnimationFrame(apply));
   });
   theme.apply();
 }

@@ -253,6 +253,39 @@ def test_on_paper_charts_fill_their_places_and_nothing_is_wider_than_the_page(op
     assert page.query_selector(".main-svg[viewBox]") is None
 
 
+def legends(page):
+    """How far each legend lies from the top of its chart, in pixels."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll(".js-plotly-plot")].flatMap((chart) => {
+          const legend = chart.querySelector(".legend");
+          const top = (node) => Math.round(node.getBoundingClientRect().top);
+          return legend ? [top(legend) - top(chart)] : [];
+        })"""
+    )
+
+
+def test_after_printing_the_page_is_as_it_was(open_page, report, tmp_path):
+    page = opened(open_page, report)
+    before = legends(page)
+    assert len(before) >= 4
+    page.pdf(path=tmp_path / "report.pdf")
+    for _ in range(50):
+        if legends(page) == before:
+            return
+        page.wait_for_timeout(100)
+    assert legends(page) == before
+
+
+def test_the_best_curve_is_that_of_the_best_trial(open_page, report):
+    """Values are tuned after the epochs: the trial with the highest epoch may be another."""
+    page = opened(open_page, report)
+    best = page.evaluate(
+        """() => document.querySelector("[data-chart=curves]").data.find((each) => each.name === "best")"""
+    )
+    number = re.search(r"trial (\d+), epoch", best["hovertemplate"]).group(1)
+    assert f":{number}" in page.inner_text("header") or f"trial {number}" in page.inner_text("header")
+
+
 def test_commands_and_costs_are_seen_without_scrolling(open_page, report):
     page = opened(open_page, report, size=PHONE)
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
