@@ -60,6 +60,7 @@ function trialTable(data) {
       "tr", { class: `${data.trials.state[i]}${i === best && data.running_best ? " best" : ""}` },
       ...columns.map((column, place) => make("td", { class: place === 1 ? "" : "number" }, shown(column, i))),
     )));
+    table.parentElement.classList.toggle("long", body.childElementCount > 20);  // as markup.py has it of other tables
     const left = rows.length - state.rows;
     more.replaceChildren(`${Math.min(rows.length, state.rows)} of ${rows.length} trials `);
     if (left > 0) {

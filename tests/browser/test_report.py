@@ -238,6 +238,7 @@ def test_on_paper_charts_fill_their_places_and_nothing_is_wider_than_the_page(op
         ".slice, figure, .scroll:not(.long)",
         "nodes => nodes.every((node) => getComputedStyle(node).breakInside === 'avoid')",
     )
+    assert page.query_selector(".scroll:not(.long) > #trial-table"), "nine rows are not parted"
     assert page.eval_on_selector(".card", "node => getComputedStyle(node).display") == "inline-block"
     titles = page.evaluate(
         """[...document.querySelectorAll("[data-chart=buckets] .slice")].every((node) => {
