@@ -14,6 +14,7 @@ from optdet.atomic import atomic_file
 from optdet.errors import OptdetError
 
 MAX_LABEL_BYTES = 2**30
+_ALIKE = 0.5
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -25,8 +26,15 @@ def nearest_existing(path: Path) -> Path | None:
         missing, parent = parent.name, parent.parent
     if not parent.is_dir():
         return None
-    names = difflib.get_close_matches(missing, os.listdir(parent), n=1, cutoff=0.5)
-    return parent / names[0] if names else None
+    names = difflib.get_close_matches(missing, os.listdir(parent), cutoff=_ALIKE)
+    # The same suffix alone makes short names alike, as gone.csv and found.csv.
+    near = (name for name in names if _likeness(Path(name).stem, Path(missing).stem) >= _ALIKE)
+    found = next(near, None)
+    return None if found is None else parent / found
+
+
+def _likeness(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one, other).ratio()
 
 
 def require_folder(path: Path, *, what: str = "folder") -> Path:

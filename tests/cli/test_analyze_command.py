@@ -45,6 +45,14 @@ def shown(ran):
     return json.loads(ran.out)
 
 
+@pytest.mark.parametrize("labels", ["labels.json", "x.json"])
+def test_a_prediction_file_that_is_missing_is_named_before_its_labels(files, optdet, labels):
+    error = optdet("analyze", "gone.csv", "--labels", labels).error
+    assert error == "error: gone.csv: the prediction file does not exist; check the path"
+    error = optdet("analyze", "fuond.csv", "--labels", labels).error
+    assert error.endswith(f"did you mean {files / 'found.csv'}?")
+
+
 def test_json_of_a_prediction_file(files, optdet):
     report = shown(optdet("analyze", "found.csv", "--labels", "labels.json", "--json"))
     assert (report["source"], report["thresholds"], report["images"]) == ("found.csv", None, 3)

@@ -340,3 +340,10 @@ def test_the_storage_of_the_environment(studied, tmp_path, monkeypatch):
     command = [sys.executable, "-m", "optdet", "study", "list", "--json"]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert [row["study"] for row in json.loads(ran.stdout)] == ["tiny"]
+
+
+@pytest.mark.parametrize("option", ["--trials", "--workers"])
+def test_no_trials_and_no_workers_are_wrong_usage(option, optdet):
+    ran = optdet("study", "run", option, "0")
+    assert ran.code == 2
+    assert option in ran.err
