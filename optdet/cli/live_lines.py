@@ -73,7 +73,8 @@ def _study_fields(run: RunWatch) -> list[str]:
         fields.append(f"best {best}")
     # Where trials are ending in a time that nobody knows, their lines say what is done.
     ending = run.n_finished >= run.total or any(worker.is_finishing for worker in run.workers)
-    return [*fields, "" if ending and run.seconds_left is None else _left(run.seconds_left)]
+    about = "about " if run.knows_a_whole_trial else "at least "
+    return [*fields, "" if ending and run.seconds_left is None else _left(run.seconds_left, about=about)]
 
 
 def _trial_lines(worker: WorkerWatch, width: int, bar: tuple[str, str]) -> list[str]:

@@ -165,6 +165,11 @@ class RunWatch:
         return self.standing.n_trials.get("COMPLETE", 0) + self.standing.n_trials.get("PRUNED", 0)
 
     @property
+    def knows_a_whole_trial(self) -> bool:
+        """Whether a trial has ended: before, what comes after its epochs is not in an estimate."""
+        return any(worker.trial_seconds for worker in self.workers)
+
+    @property
     def seconds_left(self) -> float | None:
         """Until the study is full, if only these workers are at it and each trial takes the mean of those
         that were measured: of ended ones, else of the running ones without any pruning."""

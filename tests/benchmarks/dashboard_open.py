@@ -6,7 +6,8 @@ Makes a study in a new SQLite file with the attributes, reports and texts that o
 have, and 20 inner studies beside it; then opens its page, over the server of `optdet dashboard` and over
 optuna-dashboard's own on the same file. A page is open when its history shows a point for each trial. Each
 time the browser's window is a new one; the first time on each server nothing is in its memory either. The
-page of a study of ten trials says what every page takes.
+page of a study of ten trials says what every page takes. Last, the same in a browser with a profile, which
+has been there before: it keeps the dashboard's script, and what it has made of it.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from optuna.distributions import (
 )
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
 
 from optdet.config import Config
 from optdet.metrics.scores import PRH
@@ -188,13 +189,36 @@ def _answering(opened: Dashboard) -> Iterator[None]:
 
 def seconds_to_open(browser: Browser, page_url: str, n_trials: int) -> Took:
     """From the request to a history with all points, in a window that has nothing in its cache."""
-    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    took = _seconds_to_open(context, page_url, n_trials)
+    context.close()
+    return took
+
+
+def _seconds_to_open(context: BrowserContext, page_url: str, n_trials: int) -> Took:
+    page = context.new_page()
     started, busy = time.perf_counter(), _cpu_seconds()
     page.goto(page_url, wait_until="commit")
     page.wait_for_function(f"{HISTORY_POINTS} >= {n_trials}", polling="raf", timeout=300_000)
     took = Took(time.perf_counter() - started, _cpu_seconds() - busy)
-    page.context.close()
+    page.close()
     return took
+
+
+def with_profile(driver: Playwright, program: str, page_url: str, n_trials: int, repeats: int) -> list[Took]:
+    """A browser's visits, each in a program that was started anew on the same profile."""
+    visits = []
+    with tempfile.TemporaryDirectory() as profile:
+        for _ in range(repeats):
+            context = driver.chromium.launch_persistent_context(
+                profile,
+                executable_path=program,
+                args=["--no-sandbox"],
+                viewport={"width": 1280, "height": 900},
+            )
+            visits.append(_seconds_to_open(context, page_url, n_trials))
+            context.close()
+    return visits
 
 
 def _cpu_seconds() -> float:
@@ -235,6 +259,11 @@ def main() -> None:
         print(f"optuna-dashboard takes {theirs.wall / ours.wall:.1f} times the time, ", end="")
         print(f"{theirs.cpu / ours.cpu:.1f} times the work")
         browser.close()
+        for n_trials, database in databases.items():
+            with served(database) as url:
+                page = f"{url}dashboard/studies/1"
+                visits = with_profile(driver, given.browser, page, n_trials, given.repeats + 1)
+            print(f"with a profile, {n_trials} trials: {', '.join(map(str, visits))}", flush=True)
 
 
 if __name__ == "__main__":

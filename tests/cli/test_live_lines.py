@@ -29,10 +29,18 @@ def watched(n_workers=1, *, names_best=True, standing=None):
     return run
 
 
+def test_what_is_left_is_a_least_until_a_trial_has_ended():
+    run = watched()
+    assert "at least 3.8 h left" in view_lines(run, 80)[1]
+    run.workers[0].trial_seconds.append(660.0)
+    assert "about " in view_lines(run, 80)[1]
+    assert "at least" not in view_lines(run, 80)[1]
+
+
 def test_one_trial_at_80_columns():
     assert view_lines(watched(), 80) == [
         "receipts  19 of 40 finished  (12 complete, 7 pruned, 1 failed)",
-        "best 0.9771 (trial 13)  about 3.8 h left",
+        "best 0.9771 (trial 13)  at least 3.8 h left",
         "trial 20: lr 0.007151, optimizer.name adam, scheduler.name cosine, title 가나다",
         "epoch 3/22  ##------------------  training 5/10  loss 3.924  H-mean 0.9000",
         "25.6 images/s  about 10 min left",
