@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from torch import nn
 
 from optdet.config import Config
 from optdet.config_io import set_dotted
-from optdet.data.dataset import Batch, PackedTargets
+from optdet.data.dataset import Batch, EpochSampler, PackedTargets, TrainingSet, training_loader
 from optdet.data.sets import DataSets
 from optdet.detection.targets import build_targets
 from optdet.errors import TrialFailed
@@ -23,6 +25,7 @@ from optdet.model.losses import Targets
 from optdet.training.averaging import AveragedModel
 from optdet.training.loop import EpochLosses, TrainingState, train_epoch, validation_scorers
 from optdet.training.optimizer import learning_rate
+from optdet.training.run import set_up
 
 CPU = torch.device("cpu")
 SIZE = 32
@@ -288,3 +291,64 @@ def test_validation_holds_each_images_map_and_words(config: Config, sets: DataSe
         assert scorer.detector.letterbox == sets.val.letterboxes[index]
     gt = sets.val.samples[0].words
     assert scorers[0].truth.cleval([word.polygon for word in gt], "competition").hmean > 0.99
+
+
+class Watched:
+    """Pinned batches, between which the host must wait for nothing: torch raises where it does."""
+
+    def __init__(self, batches: list[Batch]) -> None:
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for index, batch in enumerate(self._batches):
+            if index == 1:  # the first step allocates, and chooses its kernels
+                torch.cuda.set_sync_debug_mode("error")
+            yield batch
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.gpu
+def test_a_step_on_a_card_waits_for_nothing(config: Config, sets: DataSets, tmp_path: Path) -> None:
+    card = torch.device("cuda", 0)
+    run = set_up(config, tmp_path, card, n_epochs=1)
+    if run.dtype != torch.bfloat16:
+        pytest.skip("float16's scaler looks for infinities on the host")
+    loader = training_loader(
+        TrainingSet(sets.train, config.augment, config.target, seed=0),
+        EpochSampler(sets.train.parts, 0),
+        batch_size=1,
+        workers=0,
+        pin_memory=True,
+    )
+    try:
+        train_epoch(
+            run.state,
+            Watched(list(loader)),  # type: ignore[arg-type]
+            config,
+            epoch=1,
+            accumulate=1,
+            normalize=Normalizer(Preprocessing.of(config), card),
+            device=card,
+            dtype=run.dtype,
+        )
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.gpu
+def test_batched_maps_come_in_order_and_are_nearly_those_of_single_images(
+    config: Config, sets: DataSets
+) -> None:
+    card = torch.device("cuda", 0)
+    torch.manual_seed(0)
+    model = new_model(config, for_training=False).to(card, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    detector = Detector(model, Preprocessing.of(config), card)
+    canvases = [sets.val.canvases[index] for index in range(len(sets.val))]
+    for size in (1, 2, len(canvases) + 1):
+        maps = list(detector.batched_maps(canvases, size))
+        assert len(maps) == len(canvases)
+        for prob_map, canvas in zip(maps, canvases, strict=True):
+            np.testing.assert_allclose(prob_map, detector.prob_map(canvas), atol=0.02)
