@@ -343,7 +343,7 @@ def test_a_database_of_a_newer_optdet(tmp_path, optdet, command):
 
 
 def test_an_interrupt_before_the_command_begins(optdet, tmp_path, monkeypatch):
-    def interrupted():
+    def interrupted(**_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("optdet.cli.app.app", interrupted)
