@@ -82,6 +82,10 @@ SMALLER = {
     "optdet study run mine --background": "optdet study run quickstart --background",  # with trials left
     "optdet study log mine --lines 3": "optdet study log quickstart --lines 3",
     "optdet study stop mine": "optdet study stop quickstart",
+    "optdet study create studies/resolution.yaml": (
+        f"optdet study create studies/quickstart.yaml --name resolution {SMALL_SYNTHETIC} {QUICK}"
+    ),
+    "optdet study run resolution": "optdet study run resolution --trials 1",
     TRAIN: f"{TRAIN} {QUICK}",
     PLAYBOOK: f"{PLAYBOOK} --until postprocess 'start.overrides={TINY_START}'",
     STATUS: f"{STATUS} 'start.overrides={TINY_START}'",

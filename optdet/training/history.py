@@ -72,15 +72,9 @@ def by_source(sources: Iterable[SourceLoss]) -> str:
 
 
 def best_epoch(history: Sequence[EpochRecord]) -> int:
-    """The first epoch with the highest H-mean; 0 for none. Where all are 0, the last: it has learnt most."""
+    """The first epoch with the highest H-mean; 0 for none."""
     if not history:
         return 0
-    if all(record.hmean == 0 for record in history):
-        return history[-1].epoch
-    return _first_best(history)
-
-
-def _first_best(history: Sequence[EpochRecord]) -> int:
     return max(history, key=lambda record: (record.hmean, -record.epoch)).epoch
 
 
@@ -93,4 +87,4 @@ def kept_epoch(history: Sequence[EpochRecord], rule: CheckpointRule) -> int:
 
 def stops_early(history: Sequence[EpochRecord], patience: int) -> bool:
     """Whether the last ``patience`` epochs brought nothing better; never with patience 0."""
-    return patience > 0 and bool(history) and history[-1].epoch - _first_best(history) >= patience
+    return patience > 0 and bool(history) and history[-1].epoch - best_epoch(history) >= patience

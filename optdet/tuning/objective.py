@@ -207,9 +207,7 @@ def _callbacks(context: TrialContext, trial: optuna.Trial, config: Config, *, n_
             set_attributes(study.storage, trial, {attr.SOURCES: [by_source[n] for n in sorted(by_source)]})
         # Against the epochs before it alone: one that is replayed decides as it did the first time.
         before = [value for epoch, value in reported.items() if epoch < record.epoch]
-        # As the epoch is chosen that is kept: of several that found nothing the last.
-        is_best = all(record.hmean > value or record.hmean == value == 0 for value in before)
-        if config.train.checkpoint == "fixed" or is_best:
+        if config.train.checkpoint == "fixed" or all(record.hmean > value for value in before):
             set_attributes(study.storage, trial, {attr.EPOCH_THRESHOLDS: record.thresholds.as_dict()})
         if record.epoch not in reported:  # a trial that goes on replays its last epoch
             trial.report(record.hmean, record.epoch)

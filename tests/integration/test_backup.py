@@ -36,7 +36,7 @@ def check_goes_on(commands, folder, finished):
     """From the backup, to the end of a study that lost nothing."""
     ended = commands.run(*RUN, *SAFE, cwd=folder)
     assert ended.code == 0, ended.err
-    times = {"seconds", "images_per_s"}
+    times = {"seconds", "images_per_s", "peak_memory_gb"}
     ours, theirs = (
         [{key: value for key, value in trial.items() if key not in times} for trial in rows]
         for rows in (trials(commands, folder, *SAFE), trials(commands, finished.folder))

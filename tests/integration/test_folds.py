@@ -83,7 +83,7 @@ def test_a_study_of_folds_that_was_killed_ends_as_one_that_was_not(folds, comman
     folder = tmp_path / "killed"
     shutil.copytree(folds.before, folder)
     for kill in (
-        ("optdet.tuning.progress:Progress.batch", UPDATES + 5),
+        ("optdet.tuning.progress:Together.batch", UPDATES + 5),
         MOMENTS["while a map is written"],
         MOMENTS["before tell"],
     ):

@@ -24,9 +24,9 @@ def history(*hmeans: float) -> list[EpochRecord]:
 
 @pytest.mark.parametrize(
     ("hmeans", "best"),
-    [((), 0), ((0.0,), 1), ((0.1, 0.3, 0.2), 2), ((0.3, 0.3, 0.3), 1), ((0.1, 0.4, 0.4), 2), ((0.0, 0.0), 2)],
+    [((), 0), ((0.0,), 1), ((0.1, 0.3, 0.2), 2), ((0.3, 0.3, 0.3), 1), ((0.1, 0.4, 0.4), 2), ((0.0, 0.0), 1)],
 )
-def test_the_best_epoch_is_the_first_of_equals_but_for_zeros(hmeans: tuple[float, ...], best: int) -> None:
+def test_the_best_epoch_is_the_first_of_equals(hmeans: tuple[float, ...], best: int) -> None:
     assert best_epoch(history(*hmeans)) == best
 
 
