@@ -19,8 +19,6 @@ PHONE, DESK = (390, 844), (1280, 900)
 """Widths and heights that pages are looked at in, in CSS pixels."""
 PICTURES_VARIABLE = "OPTDET_TEST_PICTURES"
 """A folder for the screenshots of the tests; without it they go into each test's own."""
-CALLED_OFF = "net::ERR_ABORTED"
-"""What Chromium says of a request that it no longer needs."""
 
 
 @pytest.fixture(scope="session")
@@ -43,8 +41,8 @@ def open_page(chromium) -> Iterator[Callable]:
     """``open_page(url, size=DESK, dark=False, offline=False, known=())`` gives a page of Playwright's.
 
     At the end of the test no page may have said an error on its console, failed a request, or thrown, but for
-    those that are ``known``, word for word. A request that the browser itself called off, because the page
-    was left before its pictures had come, is no failure: what a page has to show, each test looks for itself.
+    those that are ``known``, word for word. Of a page that is left Chromium calls off what has not come yet,
+    which is a failed request too: wait for ``networkidle`` before going to another one.
     """
     wrong: list[str] = []
     contexts = []
@@ -61,10 +59,6 @@ def open_page(chromium) -> Iterator[Callable]:
             if what not in known:
                 wrong.append(what)
 
-        def request_failed(request) -> None:
-            if request.failure != CALLED_OFF:
-                note(f"failed: {request.url} {request.failure}")
-
         context = chromium.new_context(
             viewport={"width": size[0], "height": size[1]},
             color_scheme="dark" if dark else "light",
@@ -75,12 +69,14 @@ def open_page(chromium) -> Iterator[Callable]:
         page = context.new_page()
         page.on("pageerror", lambda error: note(f"thrown: {error}"))
         page.on("console", lambda said: note(said.text) if said.type == "error" else None)
-        page.on("requestfailed", request_failed)
+        page.on("requestfailed", lambda request: note(f"failed: {request.url} {request.failure}"))
         page.goto(url)
         return page
 
     yield opened
     for context in contexts:
+        for page in context.pages:
+            page.wait_for_load_state("networkidle")
         context.close()
     assert not wrong, wrong
 

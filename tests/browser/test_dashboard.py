@@ -112,6 +112,7 @@ def test_links_lead_where_they_say(dashboard, ids, open_page, picture):
     ]
     assert {name for name, _ in links} >= {"shown-folds", "warm", "shown.t0001.postprocess", "trial 0"}
     for name, path in dict(links).items():
+        page.wait_for_load_state("networkidle", timeout=WAIT_MS)  # pictures are fetched last
         page.goto(f"{dashboard.url}{path.removeprefix('/')}")
         if name.startswith("trial "):
             page.get_by_role("heading", name=re.compile(f"^T{name[1:]} ")).wait_for(timeout=WAIT_MS)
@@ -122,8 +123,10 @@ def test_links_lead_where_they_say(dashboard, ids, open_page, picture):
 def test_a_link_leads_back(dashboard, ids, open_page):
     for name in ("shown-folds", "warm", "shown.t0001.postprocess"):
         page = open_page(f"{dashboard.url_of(ids[name])}/note")
+        page.wait_for_load_state("networkidle", timeout=WAIT_MS)
         page.get_by_role("link", name="shown", exact=True).click()
         page.get_by_text(f"shown (id={ids['shown']})").first.wait_for(timeout=WAIT_MS)
+        assert page.url.startswith(dashboard.url_of(ids["shown"]))
 
 
 def test_a_note_that_is_written_in_the_page_keeps_its_words(shown_study, open_page, tmp_path):
@@ -146,6 +149,7 @@ def test_a_note_that_is_written_in_the_page_keeps_its_words(shown_study, open_pa
         kept = {"remove_associated_artifacts": False}  # they are not beside this copy of the database
         answer = page.request.delete(f"{opened.url}api/studies/{source_id}", data=kept)
         assert answer.status == 204
+        page.wait_for_load_state("networkidle", timeout=WAIT_MS)
         page.reload()
         page.get_by_text("shown, which is not here").wait_for(timeout=WAIT_MS)
         assert page.get_by_text("My own words.").first.is_visible()

@@ -194,7 +194,8 @@ def test_a_state_that_cannot_be_drawn_leaves_the_last_view(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "3"])
 def test_a_real_run(workers, tiny, optdet, monkeypatch):
-    assert optdet("study", "create", "studies/tiny.yaml").code == 0
+    # Enough images that an epoch lasts longer than it takes the view to be drawn again.
+    assert optdet("study", "create", "studies/tiny.yaml", "data.synthetic.train=48").code == 0
     monkeypatch.chdir(tiny)
     script = "from optdet.cli.app import main; main()"
     written, code = run_script(
@@ -210,5 +211,5 @@ def test_a_real_run(workers, tiny, optdet, monkeypatch):
     shown = re.sub(r"\x1b\[[^A-Za-z]*[A-Za-z]", "", written)
     assert re.search(r"tiny  [1-5] of 6 finished", shown)
     assert re.search(r"best 0\.\d{4} \(trial \d\)", shown)
-    assert re.search("training|validating|tuning", shown) or workers == "3"
+    assert "training" in shown or workers == "3"
     assert not any("of 6 finished  (" in line for line in lines)  # of the view nothing is left

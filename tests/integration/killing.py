@@ -20,7 +20,7 @@ from optdet.tuning.study import load_study, open_database
 MOMENTS = {
     "between two suggestions": ("optuna.trial:Trial.suggest_float", 2),
     "before the first epoch": ("optdet.tuning.objective:fit",),
-    "in training": ("optdet.tuning.progress:Progress.batch", 4),
+    "in training": ("optdet.tuning.progress:Together.batch", 4),
     "in validation": ("optdet.training.fit:epoch_score",),
     "while a checkpoint is written": ("optdet.model.checkpoint_file:save_checkpoint", 3, True),
     "between two checkpoints": ("optdet.training.checkpoints:CheckpointFolder.save", 1, True),

@@ -17,7 +17,7 @@ MOMENTS = {
         True,
     ),
     "before the start is reported": ("optuna.trial:Trial.report",),
-    "in training": ("optdet.tuning.progress:Progress.batch", 4),
+    "in training": ("optdet.tuning.progress:Together.batch", 4),
     "between checkpoint and report": ("optuna.trial:Trial.report", 1),
     "before tell": ("optdet.tuning.worker:Worker._told",),
 }

@@ -126,7 +126,7 @@ def test_predicting_at_a_steps_thresholds_gives_its_score(never_killed, commands
 
 MOMENTS = {
     "before the start's study is made": ("optdet.tuning.study_creation:create_study",),
-    "in the start's training": ("optdet.tuning.progress:Progress.batch", 4),
+    "in the start's training": ("optdet.tuning.progress:Together.batch", 4),
     "before a result is kept": ("optdet.playbook.runner:end_step", 1),
     "after a result is kept": ("optdet.playbook.runner:end_step", 1, True),
     "between two steps": ("optdet.playbook.runner:begin_step", 1),
@@ -151,7 +151,7 @@ def test_a_playbook_that_is_killed_everywhere_ends_as_one_that_never_was(
 
 def test_an_interrupt_says_how_to_go_on_and_until_stops(tmp_path, commands, study_file, moment):
     folder = new_folder(tmp_path, study_file, commands)
-    where = moment("optdet.tuning.progress:Progress.batch", 4, ending=signal.SIGINT)
+    where = moment("optdet.tuning.progress:Together.batch", 4, ending=signal.SIGINT)
     interrupted = commands.run(*RUN, "--choose", "again", "--device", "cpu", cwd=folder, kill=where)
     assert interrupted.code == 130
     assert "go on with: optdet playbook run strategy.yaml --choose again --device cpu\n" in interrupted.err
