@@ -1,10 +1,9 @@
 """The training targets of an image's words, drawn by compiled loops into two maps that the caller brings:
 ``regions`` (S, S) uint8, whose bits are the flags below, and ``closeness`` (S, S) int16.
 
-Of a convex quad the shrunk and the grown outline are worked out here: where Clipper would move the sides of
-the truncated quad, and the pixels that Bresenham's lines (1965) and what lies between them cover, as OpenCV
-fills it. Clipper and OpenCV round a few corners otherwise, so that a core may differ by a pixel on its
-border. What is not certain, and every other polygon, is left to the libraries: the statuses say so.
+A convex quad's shrunk and grown outlines are those of ``geometry.compiled_offset``, filled with the pixels
+of Bresenham's lines (1965) and of what lies between them, as OpenCV fills it. What these do not know, and
+every other polygon, is left to the libraries: the statuses say so.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 
 from optdet.compiled import compiled
-from optdet.geometry.compiled_offset import UNSURE, grown_quad, offset_buffers
+from optdet.geometry.compiled_offset import UNSURE, grown_quad, offset_buffers, shrunk_quad
 from optdet.geometry.compiled_raster import mark_between
 
 CORE: Final = 1
@@ -27,34 +26,6 @@ FULL: Final = 32767
 
 _F = np.float32
 _LEVEL: Final = 1e-9
-
-
-@compiled
-def measures(points: Any, starts: Any) -> Any:
-    """Area, perimeter and longest extent along x or y of each polygon, (n, 3) float64.
-
-    Polygon i is ``points[starts[i]:starts[i + 1]]``. The order of operations is that of
-    ``geometry.polygons``.
-    """
-    found = np.empty((len(starts) - 1, 3), dtype=np.float64)
-    for i in range(len(starts) - 1):
-        begin, end = starts[i], starts[i + 1]
-        n = end - begin
-        doubled, length = 0.0, 0.0
-        left = top = np.inf
-        right = bottom = -np.inf
-        for k in range(n):
-            x, y = points[begin + k, 0], points[begin + k, 1]
-            after = begin + (k + 1 if k + 1 < n else 0)
-            before = begin + (k - 1 if k else n - 1)
-            if k:
-                doubled += (x - points[begin, 0]) * (points[after, 1] - points[before, 1])
-            dx, dy = points[after, 0] - x, points[after, 1] - y
-            length += math.sqrt(dx * dx + dy * dy)
-            left, right, top, bottom = min(left, x), max(right, x), min(top, y), max(bottom, y)
-        found[i, 0], found[i, 1] = abs(doubled) / 2, length
-        found[i, 2] = max(right - left, bottom - top)
-    return found
 
 
 @compiled
@@ -71,58 +42,13 @@ def draw_quads(regions: Any, quads: Any, distances: Any, with_border: bool) -> A
     outline = np.empty((buffers.shape[1], 2), dtype=np.int64)
     core = np.empty((4, 2), dtype=np.int64)
     for i in range(len(quads)):
-        if not (_shrunk_quad(quads[i], distances[i], core) and mark_between(regions, core, 4, CORE)):
+        if not (shrunk_quad(quads[i], distances[i], core) and mark_between(regions, core, 4, CORE)):
             statuses[i] |= CORE
         if with_border and distances[i] >= 1:
             n = abs(grown_quad(quads[i], distances[i], outline, buffers))
             if n == -UNSURE or not mark_between(regions, outline, n, BORDER):
                 statuses[i] |= BORDER
     return statuses
-
-
-@compiled
-def _rounded(value: float) -> int:
-    return np.int64(value - 0.5) if value < 0 else np.int64(value + 0.5)  # type: ignore[return-value]
-
-
-@compiled
-def _shrunk_quad(quad: Any, distance: float, core: Any) -> bool:
-    """Write the corners (4, 2) of a quad shrunk by ``distance``; False where it is no clockwise convex quad,
-    or does not stay one.
-
-    As Clipper does: truncated corners, the ends of each moved side rounded, and their lines' crossings too.
-    """
-    xs, ys = np.empty(4), np.empty(4)
-    for i in range(4):
-        xs[i], ys[i] = np.trunc(quad[i, 0]), np.trunc(quad[i, 1])
-    moved = np.empty((4, 4))
-    for i in range(4):
-        j, k = (i + 1) & 3, (i + 2) & 3
-        dx, dy = xs[j] - xs[i], ys[j] - ys[i]
-        if dx * (ys[k] - ys[j]) - dy * (xs[k] - xs[j]) <= 0:
-            return False
-        scale = distance / math.sqrt(dx * dx + dy * dy)
-        moved[i, 0], moved[i, 1] = _rounded(xs[i] - dy * scale), _rounded(ys[i] + dx * scale)
-        moved[i, 2], moved[i, 3] = _rounded(xs[j] - dy * scale), _rounded(ys[j] + dx * scale)
-    for i in range(4):
-        before = (i - 1) & 3
-        ax, ay = moved[before, 2] - moved[before, 0], moved[before, 3] - moved[before, 1]
-        bx, by = moved[i, 2] - moved[i, 0], moved[i, 3] - moved[i, 1]
-        cross = ax * by - ay * bx
-        if cross <= 0:
-            return False
-        share = ((moved[i, 0] - moved[before, 0]) * by - (moved[i, 1] - moved[before, 1]) * bx) / cross
-        core[i, 0] = _rounded(moved[before, 0] + share * ax)
-        core[i, 1] = _rounded(moved[before, 1] + share * ay)
-    for i in range(4):
-        j, k = (i + 1) & 3, (i + 2) & 3
-        dx, dy = core[j, 0] - core[i, 0], core[j, 1] - core[i, 1]
-        # A side that has turned round: the quad has become a triangle, or nothing.
-        if dx * (xs[j] - xs[i]) + dy * (ys[j] - ys[i]) <= 0:
-            return False
-        if dx * (core[k, 1] - core[j, 1]) - dy * (core[k, 0] - core[j, 0]) <= 0:
-            return False
-    return True
 
 
 @compiled

@@ -23,9 +23,9 @@ from optdet.detection.compiled_targets import (
     FULL,
     UNLEARNT,
     draw_quads,
-    measures,
     raise_closeness,
 )
+from optdet.geometry.compiled_polygons import measures
 from optdet.geometry.offset import offset_polygon
 from optdet.geometry.polygons import area, shorter_side
 from optdet.geometry.raster import fill

@@ -1,4 +1,5 @@
-"""Quads grown by a distance, compiled: point for point what ``offset.offset_polygon`` gives for them.
+"""Quads grown by a distance, compiled: point for point what ``offset.offset_polygon`` gives for them; and
+shrunk, for targets, to a pixel.
 
 Clipper (Vatti, 1992; Johnson's version 6) first writes an outline with a rounded corner at every vertex, then
 takes the union of that outline with itself. For a convex quad the union changes nothing but the start and
@@ -158,3 +159,44 @@ def grown_quad(quad: Any, distance: float, outline: Any, buffers: Any) -> int:
             index -= size
         outline[i, 0], outline[i, 1] = kept_x[index], kept_y[index]
     return size if n_tops == 1 else -size
+
+
+@compiled
+def shrunk_quad(quad: Any, distance: float, core: Any) -> bool:
+    """Write the corners (4, 2) of a quad shrunk by ``distance``; False where it is no clockwise convex quad,
+    or does not stay one.
+
+    As Clipper does: truncated corners, the ends of each moved side rounded, and their lines' crossings too.
+    Where a crossing lies near half a pixel, Clipper's own rounding on the way may give its neighbour.
+    """
+    xs, ys = np.empty(4), np.empty(4)
+    for i in range(4):
+        xs[i], ys[i] = np.trunc(quad[i, 0]), np.trunc(quad[i, 1])
+    moved = np.empty((4, 4))
+    for i in range(4):
+        j, k = (i + 1) & 3, (i + 2) & 3
+        dx, dy = xs[j] - xs[i], ys[j] - ys[i]
+        if dx * (ys[k] - ys[j]) - dy * (xs[k] - xs[j]) <= 0:
+            return False
+        scale = distance / math.sqrt(dx * dx + dy * dy)
+        moved[i, 0], moved[i, 1] = _rounded(xs[i] - dy * scale), _rounded(ys[i] + dx * scale)
+        moved[i, 2], moved[i, 3] = _rounded(xs[j] - dy * scale), _rounded(ys[j] + dx * scale)
+    for i in range(4):
+        before = (i - 1) & 3
+        ax, ay = moved[before, 2] - moved[before, 0], moved[before, 3] - moved[before, 1]
+        bx, by = moved[i, 2] - moved[i, 0], moved[i, 3] - moved[i, 1]
+        cross = ax * by - ay * bx
+        if cross <= 0:
+            return False
+        share = ((moved[i, 0] - moved[before, 0]) * by - (moved[i, 1] - moved[before, 1]) * bx) / cross
+        core[i, 0] = _rounded(moved[before, 0] + share * ax)
+        core[i, 1] = _rounded(moved[before, 1] + share * ay)
+    for i in range(4):
+        j, k = (i + 1) & 3, (i + 2) & 3
+        dx, dy = core[j, 0] - core[i, 0], core[j, 1] - core[i, 1]
+        # A side that has turned round: the quad has become a triangle, or nothing.
+        if dx * (xs[j] - xs[i]) + dy * (ys[j] - ys[i]) <= 0:
+            return False
+        if dx * (core[k, 1] - core[j, 1]) - dy * (core[k, 0] - core[j, 0]) <= 0:
+            return False
+    return True

@@ -6,11 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from optdet.detection.compiled_targets import BORDER, CORE, draw_quads, measures
+from optdet.detection.compiled_targets import BORDER, CORE, draw_quads
 from optdet.detection.targets import build_targets
-from optdet.geometry.compiled_raster import mark_between
 from optdet.geometry.offset import offset_polygon, shrink_distance
-from optdet.geometry.polygons import area, perimeter
+from optdet.geometry.polygons import area
 from optdet.geometry.raster import fill
 
 SIZE = 320
@@ -101,31 +100,3 @@ def test_a_side_that_would_turn_round_is_left_to_the_libraries():
     _, _, status = drawn(quad)
     assert status & CORE
     assert build_targets([quad], [False], SIZE).shrink_map.any()
-
-
-def test_measures_are_those_of_the_plain_functions():
-    rng = np.random.default_rng(2)
-    polygons = [rng.normal(100, 40, (n, 2)) for n in (3, 4, 5, 9, 40)]
-    starts = np.cumsum([0, *map(len, polygons)])
-    found = measures(np.concatenate(polygons), starts)
-    for polygon, (size, length, extent) in zip(polygons, found, strict=True):
-        assert size == area(polygon)
-        assert length == perimeter(polygon)
-        assert extent == np.ptp(polygon, axis=0).max()
-
-
-def test_filling_leaves_out_what_lies_outside():
-    corners = np.array([[-5, 3], [8, -4], [14, 6], [4, 30]])
-    wide = np.zeros((60, 60), np.uint8)
-    assert mark_between(wide, corners + 20, 4, 7)
-    small = np.zeros((12, 13), np.uint8)
-    assert mark_between(small, corners, 4, 7)
-    np.testing.assert_array_equal(small, wide[20:32, 20:33])
-    assert set(np.unique(small)) == {0, 7}
-
-
-@pytest.mark.parametrize("far", [[0, 10**12], [10**12, 0]], ids=["down", "right"])
-def test_a_polygon_far_larger_than_the_canvas_is_not_drawn(far):
-    canvas = np.zeros((10, 10), np.uint8)
-    assert not mark_between(canvas, np.array([[0, 0], [5, 0], far]), 3, 1)
-    assert not canvas.any()

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from optdet.geometry.compiled_raster import OUTSIDE, VALUES, mean_inside_quads, row_sums
+from optdet.geometry.compiled_raster import OUTSIDE, VALUES, mark_between, mean_inside_quads, row_sums
 from optdet.geometry.polygons import min_area_rectangle
 from optdet.geometry.raster import mean_inside
 
@@ -102,3 +102,20 @@ def test_no_quads():
 def test_row_sums_of_a_window():
     prob_map = np.arange(12, dtype=np.float16).reshape(3, 4)
     assert row_sums(prob_map.view(np.uint16), VALUES, 1, 1, 4, 3).tolist() == [[0, 5, 11, 18], [0, 9, 19, 30]]
+
+
+def test_filling_leaves_out_what_lies_outside():
+    corners = np.array([[-5, 3], [8, -4], [14, 6], [4, 30]])
+    wide = np.zeros((60, 60), np.uint8)
+    assert mark_between(wide, corners + 20, 4, 7)
+    small = np.zeros((12, 13), np.uint8)
+    assert mark_between(small, corners, 4, 7)
+    np.testing.assert_array_equal(small, wide[20:32, 20:33])
+    assert set(np.unique(small)) == {0, 7}
+
+
+@pytest.mark.parametrize("far", [[0, 10**12], [10**12, 0]], ids=["down", "right"])
+def test_a_polygon_far_larger_than_the_canvas_is_not_drawn(far):
+    canvas = np.zeros((10, 10), np.uint8)
+    assert not mark_between(canvas, np.array([[0, 0], [5, 0], far]), 3, 1)
+    assert not canvas.any()
