@@ -25,7 +25,7 @@ from optdet.cli.progress import CountedStages, PlainProgress, is_terminal, stdou
 from optdet.cli.text_table import wrapped
 from optdet.tuning.progress import Progress, Together
 from optdet.tuning.progress_events import replay
-from optdet.tuning.run_watch import RunWatch, WorkerWatch
+from optdet.tuning.run_watch import RunWatch
 
 if TYPE_CHECKING:
     from optdet.tuning.study import OpenStudy
@@ -165,10 +165,10 @@ def shown_workers(
 def _hear(listeners: Sequence[Progress], number: int, event: str | None) -> None:
     """An event of a worker, the first of which is number 1; None where it has ended."""
     listener = listeners[number - 1]
-    if event is not None:
-        replay(event, listener)
-    elif isinstance(listener, WorkerWatch):
+    if event is None:
         listener.stopped()
+    else:
+        replay(event, listener)
 
 
 def _write_marked(number: int, line: str) -> None:

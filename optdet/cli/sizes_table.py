@@ -16,7 +16,7 @@ def sizes_table(shown: dict[str, Any]) -> None:
     trials = [row for row in shown["trials"] if row["by_word_height"]]
     typer.echo(f"{shown['study']}: {shown['finished']} of {shown['trials_wanted']} trials finished")
     if not trials:
-        typer.echo("no trial is complete yet")
+        typer.echo("none of them is complete, or an earlier optdet ran it, which kept no costs")
         return
     classes = trials[-1]["by_word_height"]
     names = short_names(shown["space"]).values()

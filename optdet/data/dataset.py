@@ -37,6 +37,10 @@ class PackedTargets(NamedTuple):
     def of(cls, maps: TargetMaps) -> PackedTargets:
         return cls(torch.from_numpy(maps.regions), torch.from_numpy(maps.closeness))
 
+    def to(self, device: torch.device) -> PackedTargets:
+        regions, closeness = (part.to(device, non_blocking=True) for part in self)
+        return self._replace(regions=regions, closeness=closeness)
+
     def unpacked(self, *, thresh_min: float, thresh_max: float) -> Targets:
         """What the losses read, float32, on the device where these are."""
         core, border, unlearnt = (self.regions & bit > 0 for bit in (CORE, BORDER, UNLEARNT))
@@ -52,10 +56,8 @@ class Batch(NamedTuple):
     sources: torch.Tensor
 
     def to(self, device: torch.device) -> Batch:
-        images, regions, closeness, sources = (
-            part.to(device, non_blocking=True) for part in (self.images, *self.targets, self.sources)
-        )
-        return Batch(images, self.targets._replace(regions=regions, closeness=closeness), sources)
+        images, sources = (part.to(device, non_blocking=True) for part in (self.images, self.sources))
+        return Batch(images, self.targets.to(device), sources)
 
 
 @dataclass(frozen=True, slots=True)

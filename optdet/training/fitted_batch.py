@@ -1,8 +1,7 @@
 """``train.batch_size: auto``: the most images a step that the card holds, found by real steps.
 
-A step is training's own, with optimizer, average and augmented-looking noise for images: what it needs
-depends on shapes alone. A share of the card stays free, since kernels choose their workspace anew and the
-card's own desktop, or another process, may want some.
+A step is training's own, with optimizer and average, on noise: what it needs depends on shapes alone. A share
+of the card stays free, since kernels choose their workspace anew, and another process may want some.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ class EpochRecord:
     peak_bytes: int | None = None
     """The most memory that was held, see :func:`optdet.training.memory.peak_bytes`."""
 
-    def measured_away(self) -> EpochRecord:
-        """Without what differs between equal runs: times and memory."""
+    def reproducible(self) -> EpochRecord:
+        """What equal runs have in common: all but times and memory."""
         return replace(self, seconds=0.0, images_per_s=0.0, peak_bytes=None)
 
     def as_dict(self) -> dict[str, Any]:

@@ -41,6 +41,10 @@ class TrainingState:
     scaler: torch.amp.GradScaler
     average: AveragedModel | None
 
+    def set_rate(self, lr: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+
 
 @dataclass(frozen=True, slots=True)
 class EpochLosses:
@@ -94,8 +98,7 @@ def train_epoch(
         targets = packed.unpacked(thresh_min=config.target.thresh_min, thresh_max=config.target.thresh_max)
         progress = pace.progress(epoch - 1 + index / n_batches, updates_before + index / accumulate)
         lr = learning_rate(config.scheduler, config.optimizer.lr, progress, pace.epochs)
-        for group in state.optimizer.param_groups:
-            group["lr"] = lr
+        state.set_rate(lr)
         with autocast(device, dtype):
             output = state.model(normalize(images))
         losses = loss_fn(output, targets)

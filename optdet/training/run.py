@@ -108,7 +108,7 @@ def save(run: Run, record: EpochRecord, callbacks: FitCallbacks) -> None:
                 # Those it was scored at: a run that ends here, pruned, is tuned no further.
                 "thresholds": record.thresholds.as_dict(),
                 # For a run that starts from here; without its times, so that equal runs leave equal files.
-                "record": record.measured_away().as_dict(),
+                "record": record.reproducible().as_dict(),
             }
             callbacks.on_checkpoint(run.folder.save("best", record.epoch, payload))
         elif not run.folder.has_best(run.kept_epoch()):  # now, not after the epochs that are still to come

@@ -34,7 +34,7 @@ from optdet.study_config import StudyConfig
 from optdet.training.budget import planned_epochs
 from optdet.training.callbacks import FitCallbacks
 from optdet.training.checkpoints import CheckpointFolder, SavedCheckpoint
-from optdet.training.fit import fit
+from optdet.training.fit import FitResult, fit
 from optdet.training.history import EpochRecord
 from optdet.training.recovery import Batching
 from optdet.tuning import attributes as attr
@@ -105,8 +105,16 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
         callbacks=callbacks,
         start=None if start is None else start.checkpoint,
     )
+    return _tune_and_keep(context, trial, config, sets.val, fitted)
+
+
+def _tune_and_keep(
+    context: TrialContext, trial: optuna.Trial, config: Config, images: ImageSet, fitted: FitResult
+) -> Result:
+    """What follows the last epoch: final maps, thresholds, scores, and all that stays of a trial."""
+    study = context.study
     started = time.perf_counter()
-    frozen = _freeze(context, trial.number, config, sets.val, fitted.best)
+    frozen = _freeze(context, trial.number, config, images, fitted.best)
     task = TuningTask(
         frozen.scorers,
         config.postprocess.tune,
@@ -125,11 +133,11 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
         Illustrated(
             evaluation,
             frozen.scorers,
-            sets.val,
+            images,
             tuned.chosen.thresholds,
             tuned.tried,
             fitted.history,
-            run_dir,
+            study.places.run_dir(study.name, trial.number),
         ),
     )
     set_attributes(

@@ -52,6 +52,9 @@ class Progress:
     def trial_finished(self, outcome: TrialOutcome, n_finished: int, total: int) -> None:
         """A trial was told."""
 
+    def stopped(self) -> None:
+        """The worker has ended, with its trial or without."""
+
 
 class Together(Progress):
     """Several that hear the same."""
@@ -94,3 +97,7 @@ class Together(Progress):
     def trial_finished(self, outcome: TrialOutcome, n_finished: int, total: int) -> None:
         for listener in self._listeners:
             listener.trial_finished(outcome, n_finished, total)
+
+    def stopped(self) -> None:
+        for listener in self._listeners:
+            listener.stopped()

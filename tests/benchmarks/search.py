@@ -4,10 +4,9 @@
     python tests/benchmarks/search.py compare TABLE.npz [--seeds 200]
 
 ``train`` trains a detector at every point of a grid of learning rate, weight decay and hard negatives, and
-keeps of every epoch the H-mean of each image at each point of a lattice of thresholds: an hour for the 36
-trainings of the quickstart's data, once. ``compare`` then searches the table, with Optuna's own samplers: a
-trial costs its epochs in both ways, and a search of 20 trials milliseconds, so that hundreds of seeds can be
-had where a training each would allow five.
+keeps of every epoch the H-mean of each image at each point of a lattice of thresholds. ``compare`` then
+searches the table, with Optuna's own samplers: a trial costs its epochs in both ways, and looking one up
+costs nothing, so that hundreds of seeds can be had where a training each would allow five.
 
 - flat: learning rate, weight decay, hard negatives, thresh, box_thresh and unclip_ratio are one space, and a
   trial is worth what it scores at its own thresholds (as cloud sweeps do it);

@@ -18,20 +18,17 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
-from sqlalchemy import event
-from sqlalchemy.pool import Pool
+from storage_clock import listen
 
 from optdet.shipped import quickstart_file
 from optdet.store.engine import close_storage, open_storage
 from optdet.study_io import load_study
-from optdet.training.history import EpochRecord
 from optdet.tuning import attributes as attr
 from optdet.tuning.progress import Progress
 from optdet.tuning.run import run_study
@@ -88,13 +85,12 @@ def processes(command: Sequence[str], folder: Path, n: int = 5) -> list[float]:
 
 
 class Clock(Progress):
-    """When things happened, and for how long the database was in hand."""
+    """When things happened."""
 
     def __init__(self) -> None:
         self.finished: list[float] = []
         self.first_batch: list[float] = []
         self.started: list[float] = []
-        self.storage = 0.0
         self._waits = True
 
     def trial_started(self, number: int, params: Mapping[str, Any], epochs: int, *, taken_over: bool) -> None:
@@ -109,23 +105,6 @@ class Clock(Progress):
     def trial_finished(self, outcome: Any, n_finished: int, total: int) -> None:
         self.finished.append(time.perf_counter())
 
-    def epoch(self, record: EpochRecord) -> None:
-        self.record = record
-
-    def listen(self) -> None:
-        since: dict[int, float] = {}
-        main_thread = threading.get_ident()
-
-        @event.listens_for(Pool, "checkout")
-        def _out(_connection: Any, record: Any, _proxy: Any) -> None:
-            if threading.get_ident() == main_thread:  # the heartbeat holds nobody up
-                since[id(record)] = time.perf_counter()
-
-        @event.listens_for(Pool, "checkin")
-        def _in(_connection: Any, record: Any) -> None:
-            if id(record) in since:
-                self.storage += time.perf_counter() - since.pop(id(record))
-
 
 def trials(config: Path, folder: Path) -> None:
     database = open_database(str(folder / "studies" / "optdet.db"), create=True)
@@ -134,7 +113,7 @@ def trials(config: Path, folder: Path) -> None:
     study = open_study(database, loaded.name)
     run_study(study, Clock(), total=1)  # makes the images, compiles
     clock = Clock()
-    clock.listen()
+    held = listen()
     began = time.perf_counter()
     run_study(study, clock, total=4)
     whole = time.perf_counter() - began
@@ -144,7 +123,7 @@ def trials(config: Path, folder: Path) -> None:
     print(f"{loaded.name}: {len(clock.finished)} trials in {whole:.1f} s")
     shown = ", ".join(f"{gap:.2f}" for gap in gaps)
     print(f"first batch of a trial after {shown} s (the first of a run opens the data)")
-    print(f"in storage {100 * clock.storage / whole:.2f} % of the time")
+    print(f"in storage {100 * sum(held) / whole:.2f} % of the time")
     if len(rows) == len(clock.finished):
         print(f"neither trained, validated nor tuned {100 * (whole - in_work) / whole:.2f} % of the time")
 

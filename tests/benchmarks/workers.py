@@ -16,7 +16,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -40,26 +39,12 @@ keep: {maps: 1, inner_studies: 1, overlays: 1}
 
 def worker(report: Path) -> None:
     """Run the command line of what is left of the arguments, and write down the time in storage."""
-    from sqlalchemy import event
-    from sqlalchemy.pool import Pool
+    from storage_clock import listen
 
     from optdet.cli.app import main
     from optdet.tuning.worker import Worker
 
-    since: dict[int, float] = {}
-    held: list[float] = []
-    main_thread = threading.main_thread().ident
-
-    @event.listens_for(Pool, "checkout")
-    def _out(_connection: Any, record: Any, _proxy: Any) -> None:
-        if threading.get_ident() == main_thread:  # the heartbeat holds nobody up
-            since[id(record)] = time.perf_counter()
-
-    @event.listens_for(Pool, "checkin")
-    def _in(_connection: Any, record: Any) -> None:
-        if id(record) in since:
-            held.append(time.perf_counter() - since.pop(id(record)))
-
+    held = listen()
     run = Worker.run
 
     def timed(self: Worker) -> Any:

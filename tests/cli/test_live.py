@@ -57,6 +57,15 @@ with shown_progress(run) as progress:
 """
 
 
+def on_screen(script, *words, columns=80, **more):
+    """What a script wrote that ended well, and the screen that it left."""
+    written, code = run_script(script, *words, columns=columns, **more)
+    assert code == 0, written
+    screen = Screen(columns)
+    screen.write(written)
+    return written, screen
+
+
 def frames(written):
     """What was drawn below the lines at each refresh, styles left out."""
     plain = re.sub(r"\x1b\[[\d;]*m", "", written)
@@ -66,10 +75,7 @@ def frames(written):
 @pytest.mark.parametrize("columns", [40, 80])
 @pytest.mark.thin(1)
 def test_four_workers_lines_stay_whole_above_the_view(columns):
-    written, code = run_script(CREW, columns=columns)
-    assert code == 0
-    screen = Screen(columns)
-    screen.write(written)
+    written, screen = on_screen(CREW, columns=columns)
     *lines, last = screen.lines()
     assert last == "done"  # of the view nothing is left
     said = [
@@ -96,11 +102,8 @@ def test_four_workers_lines_stay_whole_above_the_view(columns):
 )
 @pytest.mark.thin(2)
 def test_a_terminal_of_less(environ, expected):
-    written, code = run_script(ONE, **environ)
-    assert code == 0
+    written, screen = on_screen(ONE, **environ)
     assert re.fullmatch(expected, written, re.DOTALL)
-    screen = Screen(80)
-    screen.write(written)
     lines = screen.lines()
     assert lines[0] == "trial 3: optimizer.name adam, data.name " + (
         "가" if "LC_ALL" not in environ else r"\uac00"
@@ -121,10 +124,7 @@ with LiveView(RunWatch("receipts", 20, lambda: Standing({}, None, None), names_b
 @pytest.mark.parametrize("columns", [40, 60])
 @pytest.mark.thin(1)
 def test_lines_are_wrapped_at_words(columns):
-    written, code = run_script(EPOCH, columns=columns)
-    assert code == 0
-    screen = Screen(columns)
-    screen.write(written)
+    _, screen = on_screen(EPOCH, columns=columns)
     assert not screen.wrapped  # by the terminal, which breaks words
     epoch = {
         40: [
@@ -198,12 +198,9 @@ def test_a_real_run(workers, tiny, optdet, monkeypatch):
     assert optdet("study", "create", "studies/tiny.yaml", "data.synthetic.train=48").code == 0
     monkeypatch.chdir(tiny)
     script = "from optdet.cli.app import main; main()"
-    written, code = run_script(
+    written, screen = on_screen(
         script, "study", "run", "tiny", "--trials", "6", "--workers", workers, columns=60, NO_COLOR="1"
     )
-    assert code == 0, written
-    screen = Screen(60)
-    screen.write(written)
     lines = screen.lines()
     assert sum(" complete 0." in line or " pruned 0." in line for line in lines) == 6
     assert all(sum(f"trial {number} epoch 1/2" in line for line in lines) == 1 for number in range(6))

@@ -103,7 +103,7 @@ def uninterrupted(config: Config, sets: DataSets, tmp_path_factory: pytest.TempP
 
 
 def without_times(history: tuple[EpochRecord, ...]) -> list[EpochRecord]:
-    return [record.measured_away() for record in history]
+    return [record.reproducible() for record in history]
 
 
 def assert_same(result: FitResult, whole: Uninterrupted) -> None:

@@ -39,7 +39,7 @@ def run(config: Config, sets: DataSets, folder: Path, *, die_after: int = 0) -> 
 
 
 def shown(result: FitResult) -> list[EpochRecord]:
-    return [record.measured_away() for record in result.history]
+    return [record.reproducible() for record in result.history]
 
 
 def test_counts_and_losses_by_source_are_kept_and_come_again_after_a_kill(

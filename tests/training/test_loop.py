@@ -324,7 +324,7 @@ def test_a_step_on_a_card_waits_for_nothing(config: Config, sets: DataSets, tmp_
         pin_memory=True,
     )
     try:
-        train_epoch(
+        losses = train_epoch(
             run.state,
             Watched(list(loader)),  # type: ignore[arg-type]
             config,
@@ -336,6 +336,7 @@ def test_a_step_on_a_card_waits_for_nothing(config: Config, sets: DataSets, tmp_
         )
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    assert losses.n_images == len(sets.train) > 1
 
 
 @pytest.mark.gpu

@@ -68,7 +68,7 @@ def outcome(result: FitResult) -> tuple[Any, ...]:
     """What a run comes to, without its times."""
     best = load_checkpoint(result.best.path)
     weights = torch.cat([value.flatten().double() for value in best["model"].values()])
-    history = [record.measured_away() for record in result.history]
+    history = [record.reproducible() for record in result.history]
     return history, best["epoch"], best["thresholds"], weights.tolist()
 
 
