@@ -25,7 +25,7 @@ from optdet.cli.progress import CountedStages, PlainProgress, is_terminal, stdou
 from optdet.cli.text_table import wrapped
 from optdet.tuning.progress import Progress, Together
 from optdet.tuning.progress_events import replay
-from optdet.tuning.run_watch import RunWatch
+from optdet.tuning.run_watch import RunWatch, WorkerWatch
 
 if TYPE_CHECKING:
     from optdet.tuning.study import OpenStudy
@@ -162,7 +162,7 @@ def shown_workers(
         yield view.say, partial(_hear, run.workers)
 
 
-def _hear(listeners: Sequence[Progress], number: int, event: str | None) -> None:
+def _hear(listeners: Sequence[WorkerWatch | CountedStages], number: int, event: str | None) -> None:
     """An event of a worker, the first of which is number 1; None where it has ended."""
     listener = listeners[number - 1]
     if event is None:

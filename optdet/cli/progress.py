@@ -82,6 +82,9 @@ class CountedStages(Progress):
     def tuning(self, done: int, total: int) -> None:
         self._tuning.count(f"trial {self._number}: tuning thresholds", done, total)
 
+    def stopped(self) -> None:
+        """The worker that was heard has ended: others say so."""
+
 
 class PlainProgress(Progress):
     """Lines of epochs and trials, each complete in itself; ``best_of`` says whose best value they name, None

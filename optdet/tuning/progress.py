@@ -52,9 +52,6 @@ class Progress:
     def trial_finished(self, outcome: TrialOutcome, n_finished: int, total: int) -> None:
         """A trial was told."""
 
-    def stopped(self) -> None:
-        """The worker has ended, with its trial or without."""
-
 
 class Together(Progress):
     """Several that hear the same."""
@@ -97,7 +94,3 @@ class Together(Progress):
     def trial_finished(self, outcome: TrialOutcome, n_finished: int, total: int) -> None:
         for listener in self._listeners:
             listener.trial_finished(outcome, n_finished, total)
-
-    def stopped(self) -> None:
-        for listener in self._listeners:
-            listener.stopped()
