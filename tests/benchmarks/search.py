@@ -6,7 +6,8 @@
 ``train`` trains a detector at every point of a grid of learning rate, weight decay and hard negatives, and
 keeps of every epoch the H-mean of each image at each point of a lattice of thresholds. ``compare`` then
 searches the table, with Optuna's own samplers: a trial costs its epochs in both ways, and looking one up
-costs nothing, so that hundreds of seeds can be had where a training each would allow five.
+costs nothing, so that hundreds of seeds can be had where a training each would allow five. A table that was
+interrupted is gone on with.
 
 - flat: learning rate, weight decay, hard negatives, thresh, box_thresh and unclip_ratio are one space, and a
   trial is worth what it scores at its own thresholds (as cloud sweeps do it);
@@ -106,7 +107,7 @@ def main() -> None:
 
 def make_table(path: Path, config: Config) -> None:
     device = choose_device(config.device)
-    rows = []
+    rows = list(np.load(path)["scores"]) if path.exists() else []
     with tempfile.TemporaryDirectory() as folder:
         sets = open_sets(
             config.data,
@@ -116,7 +117,7 @@ def make_table(path: Path, config: Config) -> None:
             max_cache_gb=config.cache.max_gb,
         )
         points = list(itertools.product(*GRID.values()))
-        for number, point in enumerate(points):
+        for number, point in list(enumerate(points))[len(rows) :]:
             began = time.perf_counter()
             settings = apply_params(config, dict(zip(GRID, point, strict=True)), f"training {number}")
             rows.append(trained(settings, sets, Path(folder), device))
