@@ -1,7 +1,7 @@
 """H-mean over thresh and box_thresh: how sharp the best point is, and what lies around it.
 
 Points are what an inner study measured, a lattice or scattered. Where several share a place (other
-``unclip_ratio``, quads or polygons) the best of them is shown. Thresholds and H-mean are 0..1.
+``unclip_ratio``) the best of them is shown. Thresholds and H-mean are 0..1.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ class LandscapePoint:
     hmean: float
 
 
-def draw_landscape(points: Sequence[LandscapePoint], path: Path) -> None:
-    """Write a PNG of 1000 x 700 pixels: a table of cells if the points fill a lattice, else a scatter."""
+def draw_landscape(points: Sequence[LandscapePoint], path: Path, *, outlines: str = "") -> None:
+    """Write a PNG of 1000 x 700 pixels: a table of cells if the points fill a lattice, else a scatter. The
+    heading says of which ``outlines``."""
     figure = new_figure()
     axes = figure.subplots()
     if not points:
@@ -51,8 +52,9 @@ def draw_landscape(points: Sequence[LandscapePoint], path: Path) -> None:
     else:
         places = _best_by_place(points)
         best = max(places, key=lambda place: places[place])
+        what = f"H-mean of {outlines}" if outlines else "H-mean"
         set_heading(
-            axes, f"H-mean: best {places[best]:.4f} at thresh {best[0]:.3g}, box_thresh {best[1]:.3g}"
+            axes, f"{what}: best {places[best]:.4f} at thresh {best[0]:.3g}, box_thresh {best[1]:.3g}"
         )
         axes.set_xlabel("thresh", fontsize=11)
         axes.set_ylabel("box_thresh", fontsize=11)

@@ -50,19 +50,31 @@ def attach_artifacts(trial: optuna.Trial, study: OpenStudy, shown: Illustrated) 
     attach(study.storage, trial, study.places.artifacts_dir, pictures)
 
 
+def attach_curve(
+    trial: optuna.Trial, study: OpenStudy, run_dir: Path, history: Sequence[EpochRecord]
+) -> None:
+    """Of a trial that was stopped early, which has nothing else to show."""
+    attach(study.storage, trial, study.places.artifacts_dir, [_curve(run_dir / "artifacts", history)])
+
+
 def make_pictures(shown: Illustrated, n_overlays: int) -> list[Path]:
     """The curve, the landscape of thresholds, the table of images (worst first) and the overlays, as files
     in the run's folder."""
     folder = shown.run_dir / "artifacts"
-    folder.mkdir(parents=True, exist_ok=True)
-    curve = folder / "curve.png"
-    draw_curve([epoch_point(record) for record in shown.history], curve)
+    curve = _curve(folder, shown.history)
     landscape = folder / "landscape.png"
     draw_tried(shown.tried, landscape)
     table = folder / "images.csv"
     _write_table(table, shown.evaluation)
     overlays = [_overlay(shown, index, folder) for index in chosen(shown.evaluation, n_overlays)]
     return [curve, landscape, table, *overlays]
+
+
+def _curve(folder: Path, history: Sequence[EpochRecord]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "curve.png"
+    draw_curve([epoch_point(record) for record in history], path)
+    return path
 
 
 def chosen(evaluation: Evaluation, n_overlays: int) -> list[int]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Sequence
-from threading import Lock
 from typing import Any
 
 from optuna.storages import RDBStorage
@@ -23,17 +22,15 @@ _BEST = 1
 
 
 class KeptAnswer:
-    """The last large study's answer: one, which is megabytes."""
+    """The last large study's answer: one, which is megabytes. Who shares it asks and keeps in turn."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
         self._state: Hashable = None
         self._body = b""
 
     def of(self, state: Hashable) -> bytes | None:
         """The answer for a study in just this state, where it is the one that is kept."""
-        with self._lock:
-            return self._body if state is not None and state == self._state else None
+        return self._body if state is not None and state == self._state else None
 
     def keep(self, state: Hashable, trials: Sequence[FrozenTrial], body: bytes) -> None:
         """Keep a body that was asked for after its ``state`` was read.
@@ -43,8 +40,7 @@ class KeptAnswer:
         """
         is_whole = body.count(_TRIAL) == len(trials) + _BEST and not _UNFINISHED.search(body)
         if state is not None and is_whole:
-            with self._lock:
-                self._state, self._body = state, body
+            self._state, self._body = state, body
 
 
 def settled_state(storage: RDBStorage, study_id: int, trials: Sequence[FrozenTrial]) -> Hashable:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 import optuna_dashboard
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
 
 from optdet.errors import OptdetError
 from optdet.store.engine import open_storage
@@ -28,9 +30,9 @@ Pages = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 _CHANGES_STUDIES = re.compile(r"POST /api/studies(/\d+/rename)?|DELETE /api/studies/\d+")
 _STUDY = re.compile(r"GET /api/studies/(\d+)")
+_IMPORTANCES = re.compile(r"GET /api/studies/(\d+)/param_importances")
 _FROM_THE_FIRST = {"", "after=0"}
 """Queries for all trials: an open page asks for those after the ones that it has."""
-_JSON = "application/json"
 _STYLE = b"<style>.MuiBox-root { min-width: 0; }</style>"
 """A trial's attributes are lines that do not break: without this one that holds a config makes the page ten
 windows wide, and its pictures stand in one row."""
@@ -44,7 +46,7 @@ def viewing_storage(url: str) -> RDBStorage:
 def dashboard_pages(storage: RDBStorage, artifacts_dir: Path) -> Pages:
     """The dashboard of a database with the files of a folder."""
     pages: Pages = optuna_dashboard.wsgi(storage, FileSystemArtifactStore(str(artifacts_dir)))
-    study_pages = _StudyPages(pages, storage, KeptAnswer())
+    study_pages = _StudyPages(pages, storage)
 
     def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         asked = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO'].rstrip('/')}"
@@ -52,6 +54,9 @@ def dashboard_pages(storage: RDBStorage, artifacts_dir: Path) -> Pages:
             return _changed(pages, environ, start_response, _styled)
         if study := _STUDY.fullmatch(asked):
             return study_pages.answer(int(study[1]), environ, start_response)
+        if study := _IMPORTANCES.fullmatch(asked):
+            # A page asks for both at once, and they take turns: without its trials it shows nothing at all.
+            study_pages.make_ready(int(study[1]), environ)
         answered = pages(environ, start_response)  # what was asked for is done by then
         if _CHANGES_STUDIES.fullmatch(asked):
             _make_links_true(storage)
@@ -66,27 +71,44 @@ class _StudyPages:
 
     pages: Pages
     storage: RDBStorage
-    kept: KeptAnswer
+    kept: KeptAnswer = field(default_factory=KeptAnswer)
+    one_at_a_time: RLock = field(default_factory=RLock)
+    """An answer that is kept is made once; who asks for it meanwhile waits."""
 
     def answer(self, study_id: int, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        with self.one_at_a_time:
+            trials, state = self._found(study_id)
+            if trials is None:
+                return self.pages(environ, start_response)
+            if environ.get("QUERY_STRING", "") not in _FROM_THE_FIRST:
+                state = None
+            if (body := self.kept.of(state)) is None:
+                return _changed(self.pages, environ, start_response, partial(self._lighter, trials, state))
+        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    def make_ready(self, study_id: int, environ: dict[str, Any]) -> None:
+        """Make the answer for a large study, and keep it."""
+        with self.one_at_a_time:
+            _, state = self._found(study_id)
+            if state is not None and self.kept.of(state) is None:
+                asked = {"PATH_INFO": f"/api/studies/{study_id}", "QUERY_STRING": ""}
+                self.answer(study_id, environ | asked, lambda *_: None)
+
+    def _found(self, study_id: int) -> tuple[list[FrozenTrial] | None, Hashable]:
+        """The trials of a study, None where it is not ours or gone; and its state, see `settled_state`."""
         try:
             if self.storage.get_study_directions(study_id) != [StudyDirection.MAXIMIZE]:
-                return self.pages(environ, start_response)  # not ours
+                return None, None
             trials = self.storage.get_all_trials(study_id, deepcopy=False)
-            is_whole = environ.get("QUERY_STRING", "") in _FROM_THE_FIRST
-            state = settled_state(self.storage, study_id, trials) if is_whole else None
+            return trials, settled_state(self.storage, study_id, trials)
         except KeyError:
-            return self.pages(environ, start_response)  # there is no such study
-        if (body := self.kept.of(state)) is not None:
-            start_response("200 OK", [("Content-Type", _JSON), ("Content-Length", str(len(body)))])
-            return [body]
+            return None, None
 
-        def change(body: bytes) -> bytes:
-            changed = lighter(body, trials)
-            self.kept.keep(state, trials, changed)
-            return changed
-
-        return _changed(self.pages, environ, start_response, change)
+    def _lighter(self, trials: Sequence[FrozenTrial], state: Hashable, body: bytes) -> bytes:
+        changed = lighter(body, trials)
+        self.kept.keep(state, trials, changed)
+        return changed
 
 
 def _styled(page: bytes) -> bytes:

@@ -38,7 +38,7 @@ from optdet.training.fit import FitResult, fit
 from optdet.training.history import EpochRecord
 from optdet.training.recovery import Batching
 from optdet.tuning import attributes as attr
-from optdet.tuning.artifacts import Illustrated, attach_artifacts
+from optdet.tuning.artifacts import Illustrated, attach_artifacts, attach_curve
 from optdet.tuning.data_state import begun_again
 from optdet.tuning.extension import starting_point
 from optdet.tuning.progress import Progress
@@ -96,15 +96,21 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
     set_attributes(study.storage, trial, start_attributes(config, sets, context.device))
     run_dir = study.places.run_dir(study.name, trial.number)
     remove_unfinished(run_dir)  # this worker holds the trial's lease: nobody else writes there
-    callbacks = _callbacks(context, trial, config, n_epochs=n_epochs)
-    fitted = fit(
-        config,
-        sets,
-        run_dir,
-        device=context.device,
-        callbacks=callbacks,
-        start=None if start is None else start.checkpoint,
-    )
+    heard: dict[int, EpochRecord] = {}
+    callbacks = _callbacks(context, trial, config, heard, n_epochs=n_epochs)
+    try:
+        fitted = fit(
+            config,
+            sets,
+            run_dir,
+            device=context.device,
+            callbacks=callbacks,
+            start=None if start is None else start.checkpoint,
+        )
+    except optuna.TrialPruned:
+        context.heartbeat.confirm()
+        attach_curve(trial, study, run_dir, [heard[epoch] for epoch in sorted(heard)])
+        raise
     return _tune_and_keep(context, trial, config, sets.val, fitted)
 
 
@@ -202,7 +208,15 @@ def _by_height(scorers: Sequence[ImageScorer], thresholds: Thresholds) -> tuple[
     return height_scores((scorer.words, scorer.detector.detect(thresholds).polygons) for scorer in scorers)
 
 
-def _callbacks(context: TrialContext, trial: optuna.Trial, config: Config, *, n_epochs: int) -> FitCallbacks:
+def _callbacks(
+    context: TrialContext,
+    trial: optuna.Trial,
+    config: Config,
+    heard: dict[int, EpochRecord],
+    *,
+    n_epochs: int,
+) -> FitCallbacks:
+    """``heard`` takes the record of each epoch."""
     study = context.study
     reported = dict(trial.study._storage.get_trial(trial._trial_id).intermediate_values)
     n_known = len(reported)
@@ -210,6 +224,7 @@ def _callbacks(context: TrialContext, trial: optuna.Trial, config: Config, *, n_
     by_source: dict[int, dict[str, Any]] = {}
 
     def report(record: EpochRecord) -> None:
+        heard[record.epoch] = record
         if record.sources:
             by_source[record.epoch] = source_attribute(record)
             set_attributes(study.storage, trial, {attr.SOURCES: [by_source[n] for n in sorted(by_source)]})

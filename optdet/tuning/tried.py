@@ -59,12 +59,17 @@ class Tuned:
 
 
 def draw_tried(tried: Sequence[Tried], path: Path) -> None:
-    """A PNG of H-mean over thresh and box_thresh: 0.16 s, 60 kB, where a whole landscape takes 0.7 s."""
+    """A PNG of H-mean over thresh and box_thresh: 0.16 s, 60 kB, where a whole landscape takes 0.7 s.
+
+    Of quads or of polygons, whichever have the highest score: the two have lattices of their own.
+    """
     # Not above: most who need the records draw nothing.
     from optdet.drawing.landscape import LandscapePoint, draw_landscape
 
+    is_polygon = bool(tried) and max(tried, key=lambda entry: entry.scores.hmean).thresholds.use_polygon
     points = [
         LandscapePoint(entry.thresholds.thresh, entry.thresholds.box_thresh, entry.scores.hmean)
         for entry in tried
+        if entry.thresholds.use_polygon == is_polygon
     ]
-    draw_landscape(points, path)
+    draw_landscape(points, path, outlines="polygons" if is_polygon else "quads")

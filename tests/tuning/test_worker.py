@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from optuna.artifacts import get_all_artifact_meta
 from optuna.trial import TrialState
 
 from optdet.config import PostprocessConfig
@@ -422,13 +423,17 @@ def test_what_fails_after_the_worker_was_asked_to_stop_is_not_the_trials_failure
     assert not (study.places.run_dir(study.name, 0) / "traceback.txt").exists()
 
 
-def test_a_pruned_trial_is_used_at_what_its_best_epoch_was_scored_at(make, small, recorder, monkeypatch):
+def test_a_pruned_trial_shows_its_curve_and_is_used_at_what_its_best_epoch_was_scored_at(
+    make, small, recorder, monkeypatch
+):
     monkeypatch.setattr("optuna.Trial.should_prune", lambda trial: True)
     config = small(data={"size": 96}, train={"epochs": 4})
     study = make("pruned", trials=1, config=config, space={})
     run_study(study, recorder())
     [trial] = study.study.trials
     assert trial.state == TrialState.PRUNED
+    attached = [meta.filename for meta in get_all_artifact_meta(trial, storage=study.storage)]
+    assert attached == ["curve.png"]
     source = open_source("pruned:0", SourceOptions(storage=study.database.url))
     alone = open_source(str(checkpoint_path(study, trial)))
     assert source.thresholds == alone.thresholds

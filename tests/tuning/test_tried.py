@@ -1,0 +1,31 @@
+"""The picture of what threshold tuning tried."""
+
+from __future__ import annotations
+
+import pytest
+
+from optdet.metrics.scores import PRH
+from optdet.structures import Thresholds
+from optdet.tuning.tried import Tried, draw_tried
+
+
+@pytest.mark.parametrize(("quads", "polygons", "shown"), [(0.9, 0.8, "quads"), (0.8, 0.9, "polygons")])
+def test_quads_and_polygons_are_not_mixed(monkeypatch, tmp_path, quads, polygons, shown):
+    drawn = []
+    monkeypatch.setattr(
+        "optdet.drawing.landscape.draw_landscape", lambda *given, **of: drawn.append((given, of))
+    )
+    tried = [
+        Tried(Thresholds(0.3, box_thresh, 1.5, 1000, use_polygon, 3.0), PRH(hmean, hmean, hmean))
+        for use_polygon, hmean in ((False, quads), (True, polygons))
+        for box_thresh in (0.5, 0.6)
+    ]
+    draw_tried(tried, tmp_path / "a.png")
+    [((points, _), of)] = drawn
+    assert of == {"outlines": shown}
+    assert [point.hmean for point in points] == [0.9, 0.9]
+
+
+def test_nothing_tried_is_a_picture_too(tmp_path):
+    draw_tried([], tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 0
