@@ -63,7 +63,7 @@ def _study_fields(run: RunWatch) -> list[str]:
     states = (("COMPLETE", "complete"), ("PRUNED", "pruned"), ("FAIL", "failed"))
     counts = [f"{standing.n_trials[key]} {name}" for key, name in states if standing.n_trials.get(key)]
     by_state = f"({', '.join(counts)})" if counts else ""
-    fields = [run.study, f"{run.n_finished} of {run.total} finished", by_state]
+    fields = [run.study, f"{run.n_finished} of {max(run.n_finished, run.total)} finished", by_state]
     if run.names_best:
         best = (
             _UNKNOWN

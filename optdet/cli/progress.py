@@ -133,7 +133,7 @@ class PlainProgress(Progress):
         best = f", best of {self._best_of} {self._best:.4f}" if named else ""
         return (
             f"trial {outcome.number} {outcome.state}{value}{reason} "
-            f"({outcome.seconds:.0f} s; {n_finished} of {total} finished{best})"
+            f"({outcome.seconds:.0f} s; {n_finished} of {max(n_finished, total)} finished{best})"
         )
 
 

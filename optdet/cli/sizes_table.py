@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from optdet.cli.tables import short_value
+from optdet.cli.tables import how_far, short_value
 from optdet.cli.text_table import TextTable, print_table
 from optdet.phrases import short_names
 
@@ -14,7 +14,7 @@ from optdet.phrases import short_names
 def sizes_table(shown: dict[str, Any]) -> None:
     """``shown`` is that of ``study show --json``; trials that are complete, a row each."""
     trials = [row for row in shown["trials"] if row["by_word_height"]]
-    typer.echo(f"{shown['study']}: {shown['finished']} of {shown['trials_wanted']} trials finished")
+    typer.echo(how_far(shown))
     if not trials:
         typer.echo("none of them is complete, or an earlier optdet ran it, which kept no costs")
         return

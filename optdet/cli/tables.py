@@ -41,10 +41,16 @@ def _finite(value: Any) -> Any:
 def studies_table(rows: list[dict[str, Any]]) -> None:
     table = TextTable(("study", "finished", "complete", "pruned", "failed", "running", "best"))
     for row in rows:
-        finished = f"{row['finished']}/{row['trials']}"
+        finished = f"{row['finished']}/{max(row['finished'], row['trials'])}"
         counts = [str(row[key] or "") for key in ("complete", "pruned", "failed", "running")]
         table.add_row(row["study"], finished, *counts, _score(row["best"]))
     print_table(table)
+
+
+def how_far(shown: dict[str, Any]) -> str:
+    """``shown`` is that of ``study show --json``. Where more were run than are wanted, of all of them."""
+    finished = shown["finished"]
+    return f"{shown['study']}: {finished} of {max(finished, shown['trials_wanted'])} trials finished"
 
 
 def study_table(shown: dict[str, Any]) -> None:
@@ -58,7 +64,7 @@ def study_table(shown: dict[str, Any]) -> None:
         values = [short_value(row["params"].get(name)) for name in shown["space"]]
         scores = [_score(row["value"]), _score(row["hmean_crossfit"])]
         table.add_row(f"{row['number']}{mark}", row["state"], *scores, str(row["epochs"]), *values)
-    typer.echo(f"{shown['study']}: {shown['finished']} of {shown['trials_wanted']} trials finished")
+    typer.echo(how_far(shown))
     print_table(table)
     if len(trials) > _MAX_ROWS:
         typer.echo(f"the last {_MAX_ROWS} of {len(trials)}; all with --json or `optdet study export`")

@@ -42,9 +42,15 @@ class LandscapePoint:
     hmean: float
 
 
-def draw_landscape(points: Sequence[LandscapePoint], path: Path, *, outlines: str = "") -> None:
+def draw_landscape(
+    points: Sequence[LandscapePoint],
+    path: Path,
+    *,
+    outlines: str = "",
+    chosen: LandscapePoint | None = None,
+) -> None:
     """Write a PNG of 1000 x 700 pixels: a table of cells if the points fill a lattice, else a scatter. The
-    heading says of which ``outlines``."""
+    heading says of which ``outlines``, and where the ``chosen`` point is another than the best."""
     figure = new_figure()
     axes = figure.subplots()
     if not points:
@@ -52,10 +58,7 @@ def draw_landscape(points: Sequence[LandscapePoint], path: Path, *, outlines: st
     else:
         places = _best_by_place(points)
         best = max(places, key=lambda place: places[place])
-        what = f"H-mean of {outlines}" if outlines else "H-mean"
-        set_heading(
-            axes, f"{what}: best {places[best]:.4f} at thresh {best[0]:.3g}, box_thresh {best[1]:.3g}"
-        )
+        set_heading(axes, _heading(places[best], best, outlines, chosen))
         axes.set_xlabel("thresh", fontsize=11)
         axes.set_ylabel("box_thresh", fontsize=11)
         scale = top_scale(list(places.values()))
@@ -69,11 +72,25 @@ def draw_landscape(points: Sequence[LandscapePoint], path: Path, *, outlines: st
     write_png(path, rendered(figure))
 
 
+def _heading(highest: float, best: Place, outlines: str, chosen: LandscapePoint | None) -> str:
+    what = f"H-mean of {outlines}" if outlines else "H-mean"
+    at = f"{highest:.4f} at thresh {best[0]:.3g}, box_thresh {best[1]:.3g}"
+    if chosen is None or (chosen.hmean == highest and _place(chosen) == best):
+        return f"{what}: best {at}"
+    return (
+        f"{what}: highest {at};\n"
+        f"chosen {chosen.hmean:.4f} at thresh {chosen.thresh:.3g}, box_thresh {chosen.box_thresh:.3g}"
+    )
+
+
+def _place(point: LandscapePoint) -> Place:
+    return (round(point.thresh, 6), round(point.box_thresh, 6))  # so that .1 + .2 and .3 are one
+
+
 def _best_by_place(points: Sequence[LandscapePoint]) -> dict[Place, float]:
-    # Rounded, so that .1 + .2 and .3 are one place.
     places: dict[Place, float] = {}
     for point in points:
-        place = (round(point.thresh, 6), round(point.box_thresh, 6))
+        place = _place(point)
         places[place] = max(point.hmean, places.get(place, point.hmean))
     return places
 

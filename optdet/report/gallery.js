@@ -27,12 +27,16 @@ function overlay(image, side) {
   return svg;
 }
 
+function scores(side, moved, shown) {
+  return make("span", { class: `scores ${shown}` }, `H ${four(side.hmean)}${moved}  P ${four(side.precision)}  R ${four(side.recall)}`,
+    make("span", { class: "counts" }, side.errors.join(", ") || "no errors"));
+}
+
 function card(image) {
   const change = image.before ? image.now.hmean - image.before.hmean : null;
   const moved = change === null || Math.abs(change) < 5e-5 ? "" : ` (${change > 0 ? "+" : "−"}${Math.abs(change).toFixed(4)})`;
-  const caption = make("figcaption", {},
-    make("strong", {}, image.name), make("br"), `H ${four(image.now.hmean)}${moved}  P ${four(image.now.precision)}  R ${four(image.now.recall)}`,
-    make("span", { class: "counts" }, image.now.errors.join(", ") || "no errors"));
+  const caption = make("figcaption", {}, make("strong", {}, image.name), scores(image.now, moved, image.before ? "now" : ""));
+  if (image.before) caption.append(scores(image.before, " before", "before"));
   const view = make("div", { class: "view", tabindex: "0", role: "button", "aria-label": `${image.name}: larger or smaller` },
     make("img", { src: image.image, alt: image.name, loading: "lazy", decoding: "async", width: image.width, height: image.height }));
   if (image.map) view.append(make("img", { class: "map", src: image.map, alt: "probability map", loading: "lazy", decoding: "async" }));
@@ -55,6 +59,11 @@ function card(image) {
   return [figure, outline];
 }
 
+// A browser prints those images alone that it has: one that waits for the reader to scroll is white on paper.
+function loadImages() {
+  for (const image of document.querySelectorAll("#gallery img")) image.loading = "eager";
+}
+
 function gallery(images, before) {
   const place = document.getElementById("gallery"), controls = document.getElementById("gallery-controls");
   if (!place) return;
@@ -64,7 +73,7 @@ function gallery(images, before) {
     for (const { isIntersecting, target } of entries) if (isIntersecting) { near.unobserve(target); outlines.get(target)(); }
   }, { rootMargin: "900px" });
   for (const figure of outlines.keys()) near.observe(figure);
-  addEventListener("beforeprint", () => outlines.forEach((outline) => outline()));
+  addEventListener("beforeprint", () => { loadImages(); outlines.forEach((outline) => outline()); });
   const toggle = (name, label, on) => make("label", { class: "layer" },
     make("input", { type: "checkbox", checked: on, "data-layer": name, onchange: (event) => place.classList.toggle(`no-${name}`, !event.target.checked) }),
     make("i", { class: `swatch ${name}` }), label);
@@ -81,6 +90,6 @@ function gallery(images, before) {
   const words = toggle("words", "ground truth", true);
   controls.append(make("label", {}, "show ", choose), map, words, ...LAYERS.filter(([name]) => there.has(name)).map(([name, label]) => toggle(name, label, true)));
   if (before) {
-    controls.append(make("label", { class: "layer" }, make("input", { type: "checkbox", id: "before", onchange: (event) => place.classList.toggle("show-before", event.target.checked) }), `before (${before})`));
+    controls.append(make("label", { class: "layer" }, make("input", { type: "checkbox", id: "before", onchange: (event) => place.classList.toggle("show-before", event.target.checked) }), `before (${before}), on the maps of now`));
   }
 }

@@ -128,7 +128,7 @@ function drawTheRest(places, data) {
   const idle = window.requestIdleCallback || setTimeout;
   idle(() => {
     const next = places.find((node) => !("queued" in node.dataset));
-    if (next) enqueue(next, data).then(() => drawTheRest(places, data));
+    if (next) enqueue(next, data).then(() => drawTheRest(places, data)); else loadImages();
   });
 }
 

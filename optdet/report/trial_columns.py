@@ -1,7 +1,7 @@
 """The trials of a study as columns of plain values: what the page's charts and its table are drawn from.
 
 Columns have one entry a trial, in order of number. Values, precision, recall and thresholds are 0..1 but
-``unclip_ratio``; what a trial does not have is None. Floats are rounded to six significant digits, which no
+``unclip_ratio``; what a trial does not have is None. Floats are rounded to nine significant digits, which no
 picture can show and no table prints.
 """
 
@@ -115,10 +115,10 @@ def _attributes(trials: Sequence[FrozenTrial], name: str) -> Column:
 
 
 def rounded(value: Any) -> float | None:
-    """To six significant digits; None for what is not finite."""
+    """To nine significant digits; None for what is not finite."""
     if value is None or isinstance(value, str) or not math.isfinite(value):
         return None
-    return float(f"{float(value):.6g}")
+    return float(f"{float(value):.9g}")
 
 
 def curves(trials: Sequence[FrozenTrial]) -> list[dict[str, Any]]:

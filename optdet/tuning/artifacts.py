@@ -63,7 +63,8 @@ def make_pictures(shown: Illustrated, n_overlays: int) -> list[Path]:
     folder = shown.run_dir / "artifacts"
     curve = _curve(folder, shown.history)
     landscape = folder / "landscape.png"
-    draw_tried(shown.tried, landscape)
+    chosen_ones = [entry for entry in shown.tried if entry.thresholds == shown.thresholds]
+    draw_tried(shown.tried, landscape, chosen_ones[0] if chosen_ones else None)
     table = folder / "images.csv"
     _write_table(table, shown.evaluation)
     overlays = [_overlay(shown, index, folder) for index in chosen(shown.evaluation, n_overlays)]

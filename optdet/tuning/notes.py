@@ -35,10 +35,10 @@ def write_study_note(storage: RDBStorage, study: optuna.Study, config: StudyConf
         f"- **search**: {config.sampler.name} sampler, {config.pruner.name} pruner, {config.trials} trials, "
         f"seed {config.seed}",
         "",
-        "Each complete trial carries its learning curve, the landscape of its thresholds, a table of images "
-        "and validation images with ground truth, detections and the probability map, under *Artifacts*: "
-        "`optdet dashboard` shows them, and `optuna-dashboard` with `--artifact-dir`, the folder `artifacts` "
-        "of the study's root.",
+        "A pruned trial carries its learning curve, a complete one that and the landscape of its thresholds, "
+        "a table of images and validation images with ground truth, detections and the probability map, "
+        "under *Artifacts*: `optdet dashboard` shows them, and `optuna-dashboard` with `--artifact-dir`, the "
+        "folder `artifacts` of the study's root.",
         "",
         "## Space",
         "```yaml",

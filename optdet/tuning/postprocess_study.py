@@ -211,5 +211,5 @@ def _pictures(report: PostprocessReport, there: frozenset[str], folder: Path) ->
     path = folder / f"landscape-{len(report.tuned.tried)}-points.png"
     if path.name in there:
         return []
-    draw_tried(report.tuned.tried, path)
+    draw_tried(report.tuned.tried, path, report.tuned.chosen)
     return [path]

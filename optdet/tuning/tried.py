@@ -58,18 +58,26 @@ class Tuned:
         return max(self.tried, key=lambda entry: entry.scores.hmean)
 
 
-def draw_tried(tried: Sequence[Tried], path: Path) -> None:
+def draw_tried(tried: Sequence[Tried], path: Path, chosen: Tried | None = None) -> None:
     """A PNG of H-mean over thresh and box_thresh: 0.16 s, 60 kB, where a whole landscape takes 0.7 s.
 
-    Of quads or of polygons, whichever have the highest score: the two have lattices of their own.
+    Of quads or of polygons, as the ``chosen`` ones are, else whichever have the highest score: the two have
+    lattices of their own.
     """
     # Not above: most who need the records draw nothing.
     from optdet.drawing.landscape import LandscapePoint, draw_landscape
 
-    is_polygon = bool(tried) and max(tried, key=lambda entry: entry.scores.hmean).thresholds.use_polygon
-    points = [
-        LandscapePoint(entry.thresholds.thresh, entry.thresholds.box_thresh, entry.scores.hmean)
-        for entry in tried
-        if entry.thresholds.use_polygon == is_polygon
-    ]
-    draw_landscape(points, path, outlines="polygons" if is_polygon else "quads")
+    def point(entry: Tried) -> LandscapePoint:
+        return LandscapePoint(entry.thresholds.thresh, entry.thresholds.box_thresh, entry.scores.hmean)
+
+    if not tried:
+        draw_landscape([], path)
+        return
+    shown = chosen or max(tried, key=lambda entry: entry.scores.hmean)
+    is_polygon = shown.thresholds.use_polygon
+    draw_landscape(
+        [point(entry) for entry in tried if entry.thresholds.use_polygon == is_polygon],
+        path,
+        outlines="polygons" if is_polygon else "quads",
+        chosen=None if chosen is None else point(chosen),
+    )

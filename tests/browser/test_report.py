@@ -98,6 +98,20 @@ def test_every_chart_is_drawn_and_nothing_is_wider_than_the_window(
     picture(page, f"report-{width}-{'dark' if dark else 'light'}")
 
 
+def test_who_prints_without_scrolling_gets_every_image(open_page, report):
+    page = open_page(report.as_uri(), offline=True)
+    page.wait_for_selector("html[data-ready]")
+    all_there = (
+        "[...document.querySelectorAll('#gallery img')]"
+        ".every((image) => image.complete && image.naturalWidth > 0)"
+    )
+    assert not page.evaluate(all_there)
+    until = time.monotonic() + 60
+    while not page.evaluate(all_there) and time.monotonic() < until:
+        page.wait_for_timeout(50)
+    assert page.evaluate(all_there)
+
+
 def test_lines_are_chosen_along_an_axis(open_page, report):
     page = opened(open_page, report)
     page.query_selector("[data-chart=parallel]").scroll_into_view_if_needed()
@@ -167,9 +181,14 @@ def test_images_show_the_map_the_other_side_and_the_kinds_that_are_asked_for(ope
     picture(page, "report-maps")
     assert shown("svg.now")
     assert not shown("svg.before")
+    assert shown(".scores.now")
+    assert not shown(".scores.before")
     page.check("#before")
     assert not shown("svg.now")
     assert shown("svg.before")
+    assert shown(".scores.before")
+    assert not shown(".scores.now")
+    assert " before" in first.query_selector(".scores.before").inner_text()
     page.uncheck("#before")
     assert shown("polygon.word")
     page.uncheck("[data-layer=words]")

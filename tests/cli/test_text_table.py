@@ -9,6 +9,7 @@ import pytest
 from pseudo_terminal import Screen, run_script
 from rich.cells import cell_len
 
+from optdet.cli.tables import how_far
 from optdet.cli.text_table import TextTable, flowed, print_line, print_table, wrapped
 
 
@@ -150,3 +151,11 @@ def test_a_line_is_wrapped_on_a_terminal_alone(capsys):
     assert code == 0
     assert written.split("\r\n") == [*wrapped(SAID, 59, "; "), ""]
     assert len(wrapped(SAID, 59, "; ")) == 2
+
+
+@pytest.mark.parametrize(
+    ("finished", "said"), [(2, "mine: 2 of 7"), (7, "mine: 7 of 7"), (9, "mine: 9 of 9")]
+)
+def test_more_trials_than_were_wanted_are_all_of_them(finished, said):
+    shown = {"study": "mine", "finished": finished, "trials_wanted": 7}
+    assert how_far(shown) == f"{said} trials finished"

@@ -39,7 +39,7 @@ def thresholds(thresh):
 
 
 def test_a_trial_has_the_value_that_it_ended_with():
-    assert value_of(a_trial(0, 0.51234567)) == 0.512346
+    assert value_of(a_trial(0, 0.512345678912)) == 0.512345679
     assert value_of(a_trial(0, 0.4, state="PRUNED")) == 0.4
     assert value_of(a_trial(0, None, state="FAIL")) is None
     running = a_trial(0, None, state="RUNNING")
@@ -93,3 +93,8 @@ def test_importances_find_the_axis_that_matters():
     values = trial_columns(trials)["value"]
     assert importances(values[:5], axes(trials[:5], SPACE)) == []
     assert importances([0.5] * 40, axes(trials, SPACE)) == []
+
+
+def test_a_score_is_rounded_once():
+    """The table shows four digits, as every other place does."""
+    assert f"{rounded(0.96295016):.4f}" == f"{0.96295016:.4f}" == "0.9630"
