@@ -22,7 +22,7 @@ def test_quads_and_polygons_are_not_mixed(monkeypatch, tmp_path, quads, polygons
     ]
     draw_tried(tried, tmp_path / "a.png")
     [((points, _), of)] = drawn
-    assert of == {"outlines": shown}
+    assert of == {"outlines": shown, "chosen": None}
     assert [point.hmean for point in points] == [0.9, 0.9]
 
 
