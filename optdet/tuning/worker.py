@@ -32,11 +32,12 @@ from optdet.tuning import attributes as attr
 from optdet.tuning.data_state import require_newest_data, require_same_data
 from optdet.tuning.housekeeping import keep_best, sweep_finished
 from optdet.tuning.interrupts import Interrupts, Stopped
-from optdet.tuning.objective import TrialContext, run_objective
+from optdet.tuning.objective import run_objective
 from optdet.tuning.preflight import check_networks
 from optdet.tuning.progress import Progress, TrialOutcome
 from optdet.tuning.slot_trial import trial_of
 from optdet.tuning.study import OpenStudy
+from optdet.tuning.trial_training import TrialContext
 
 _POLL_S = 1.0
 

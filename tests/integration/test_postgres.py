@@ -28,7 +28,7 @@ WRITES = {
     "bind": ("optdet.store.leases:Leases.bind", 1),
     "suggest": (RDB + "_set_trial_param", 2),
     "start attributes": ("optdet.tuning.trial_attributes:set_user_attributes", 1),
-    "checkpoint": ("optdet.tuning.objective:record_checkpoint", 1),
+    "checkpoint": ("optdet.tuning.trial_training:record_checkpoint", 1),
     "report": (RDB + "set_trial_intermediate_value", 2),
     "progress": ("optdet.store.leases:Leases.progress", 2),
     "inner trials": ("optdet.tuning.objective:save_inner_trials", 1),

@@ -423,6 +423,27 @@ def test_what_fails_after_the_worker_was_asked_to_stop_is_not_the_trials_failure
     assert not (study.places.run_dir(study.name, 0) / "traceback.txt").exists()
 
 
+def test_a_pruned_trial_that_was_cut_off_before_its_end_has_one_curve(make, small, recorder, monkeypatch):
+    monkeypatch.setattr("optuna.Trial.should_prune", lambda trial: True)
+    study = make("cut-off", trials=1, config=small(data={"size": 96}, train={"epochs": 4}), space={})
+
+    def cut_off(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as after_the_curve:
+        after_the_curve.setattr(Worker, "_told", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            run_study(study, recorder())
+    assert study.study.trials[0].state == TrialState.RUNNING
+    run_study(study, recorder())
+    [trial] = study.study.trials
+    assert trial.state == TrialState.PRUNED
+    assert list(trial.intermediate_values) == [1]
+    [curve] = get_all_artifact_meta(trial, storage=study.storage)
+    assert curve.filename == "curve.png"
+    assert (study.places.artifacts_dir / curve.artifact_id).stat().st_size > 0
+
+
 def test_a_pruned_trial_shows_its_curve_and_is_used_at_what_its_best_epoch_was_scored_at(
     make, small, recorder, monkeypatch
 ):
