@@ -11,6 +11,11 @@ _MOST_RUNS = 12
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
+def out_of(done: int, wanted: int, between: str = " of ") -> str:
+    """``7 of 20``; and ``9 of 9`` where 7 were wanted: a study may have more trials than a run asks for."""
+    return f"{done}{between}{max(done, wanted)}"
+
+
 def counted(number: int, noun: str) -> str:
     """``1 trial``, ``2 trials``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

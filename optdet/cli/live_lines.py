@@ -12,7 +12,7 @@ from rich.cells import cell_len, set_cell_size
 
 from optdet.cli.tables import short_value
 from optdet.cli.text_table import flowed
-from optdet.phrases import duration, short_names
+from optdet.phrases import duration, out_of, short_names
 from optdet.tuning.run_watch import RunWatch, WorkerWatch
 
 _GAP = "  "
@@ -63,7 +63,7 @@ def _study_fields(run: RunWatch) -> list[str]:
     states = (("COMPLETE", "complete"), ("PRUNED", "pruned"), ("FAIL", "failed"))
     counts = [f"{standing.n_trials[key]} {name}" for key, name in states if standing.n_trials.get(key)]
     by_state = f"({', '.join(counts)})" if counts else ""
-    fields = [run.study, f"{run.n_finished} of {max(run.n_finished, run.total)} finished", by_state]
+    fields = [run.study, f"{out_of(run.n_finished, run.total)} finished", by_state]
     if run.names_best:
         best = (
             _UNKNOWN
@@ -122,16 +122,17 @@ def _stage(worker: WorkerWatch) -> str:
 
 
 def _loss(worker: WorkerWatch) -> str:
-    return f"loss {_UNKNOWN if worker.loss is None else f'{worker.loss:.3f}'}"
+    # What is not known yet has the width that it will have: else a line would break anew with every epoch.
+    return f"loss {_UNKNOWN if worker.loss is None else f'{worker.loss:.3f}':>5}"
 
 
 def _hmean(worker: WorkerWatch, name: str = "H-mean") -> str:
-    return f"{name} {_UNKNOWN if worker.hmean is None else f'{worker.hmean:.4f}'}"
+    return f"{name} {_UNKNOWN if worker.hmean is None else f'{worker.hmean:.4f}':>6}"
 
 
 def _speed(worker: WorkerWatch) -> str:
     speed = _UNKNOWN if worker.images_per_s is None else f"{worker.images_per_s:.1f}"
-    return f"{speed} images/s"
+    return f"{speed:>4} images/s"
 
 
 def _left(seconds: float | None, *, about: str = "about ") -> str:

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bars
 
 from optdet.cli.tables import short_value
+from optdet.phrases import out_of
 from optdet.training.history import EpochRecord, by_source
 from optdet.tuning.progress import Progress, TrialOutcome
 
@@ -133,7 +134,7 @@ class PlainProgress(Progress):
         best = f", best of {self._best_of} {self._best:.4f}" if named else ""
         return (
             f"trial {outcome.number} {outcome.state}{value}{reason} "
-            f"({outcome.seconds:.0f} s; {n_finished} of {max(n_finished, total)} finished{best})"
+            f"({outcome.seconds:.0f} s; {out_of(n_finished, total)} finished{best})"
         )
 
 

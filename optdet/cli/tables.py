@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from optdet.cli.text_table import TextTable, flowed, print_line, print_table
-from optdet.phrases import numbers, short_names
+from optdet.phrases import numbers, out_of, short_names
 
 if TYPE_CHECKING:
     from optdet.cli.again import Given
@@ -41,16 +41,15 @@ def _finite(value: Any) -> Any:
 def studies_table(rows: list[dict[str, Any]]) -> None:
     table = TextTable(("study", "finished", "complete", "pruned", "failed", "running", "best"))
     for row in rows:
-        finished = f"{row['finished']}/{max(row['finished'], row['trials'])}"
+        finished = out_of(row["finished"], row["trials"], "/")
         counts = [str(row[key] or "") for key in ("complete", "pruned", "failed", "running")]
         table.add_row(row["study"], finished, *counts, _score(row["best"]))
     print_table(table)
 
 
 def how_far(shown: dict[str, Any]) -> str:
-    """``shown`` is that of ``study show --json``. Where more were run than are wanted, of all of them."""
-    finished = shown["finished"]
-    return f"{shown['study']}: {finished} of {max(finished, shown['trials_wanted'])} trials finished"
+    """``shown`` is that of ``study show --json``."""
+    return f"{shown['study']}: {out_of(shown['finished'], shown['trials_wanted'])} trials finished"
 
 
 def study_table(shown: dict[str, Any]) -> None:
@@ -164,10 +163,12 @@ def run_summary(study: OpenStudy, result: RunResult, given: Given) -> None:
         total = max(result.total, result.finished)  # fewer may be asked for than there are
         varies = (bool(study.config.space) and not is_fold_study(study)) or study.config.vary_seed
         more = f"; for more: {given.run_again(study.name, trials=total + 10)}" if varies else ""
-        print_line(f"{study.name} is full: {result.finished} of {total} trials{more}", after="; ")
+        print_line(f"{study.name} is full: {out_of(result.finished, total)} trials{more}", after="; ")
     elif result.reason == "timeout":
         again = given.run_again(study.name)
-        print_line(f"time is up: {result.finished} of {result.total} trials; go on with: {again}", after="; ")
+        print_line(
+            f"time is up: {out_of(result.finished, result.total)} trials; go on with: {again}", after="; "
+        )
     if is_fold_study(study):
         print_line(f"the folds side by side: {given.words_of('folds', study.name)}", after=": ")
         return

@@ -60,8 +60,20 @@ def test_what_is_not_known_yet():
     run.workers[0].trial_started(0, {}, 6, taken_over=False)
     assert view_lines(run, 120)[1:] == [
         "trial 0",
-        "epoch 1/6  --------------------  starting  loss --  H-mean --  -- images/s  -- left",
+        "epoch 1/6  --------------------  starting  loss    --  H-mean     --    -- images/s  -- left",
     ]
+
+
+def test_a_line_does_not_break_anew_when_numbers_are_known():
+    run = RunWatch("receipts", 40, lambda: Standing({}, None, None), names_best=True)
+    worker = run.workers[0]
+    worker.trial_started(0, {"optimizer.lr": 0.001}, 6, taken_over=False)
+    worker.batch(0, 18, None)
+    before = view_lines(run, 80)
+    worker.loss, worker.hmean, worker.images_per_s = 2.345, 0.9123, 25.7
+    after = view_lines(run, 80)
+    assert len(before) == len(after)
+    assert [len(line) for line in before] == [len(line) for line in after]
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])
