@@ -6,6 +6,7 @@
 // Plotly reads tags in its texts: a name is shown as it is written.
 const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
 const four = (value) => value.toFixed(4);
+const CONTOUR = "#d55e00";  // that of the best, whose neighbourhood it bounds: black is lost on a dark page
 const EXCLUDED = "#cfcfcf";  // lighter than any grey among the colours of the heat map
 
 // A loop: a call for each of millions of characters is slow.
@@ -91,7 +92,7 @@ async function sweepCharts(view) {
       traces.push({
         ...places, type: "contour", z: heat.hmean, showscale: false, hoverinfo: "skip", autocontour: false,
         contours: { coloring: "none", start: view.contour, end: view.contour, size: 1 },
-        line: { color: "black", width: 1.5, smoothing: 0 }, showlegend: true,
+        line: { color: CONTOUR, width: 1.5, smoothing: 0 }, showlegend: true,
         name: "best − 1 SE: " + four(view.contour),
       });
     }
