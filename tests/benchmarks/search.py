@@ -109,7 +109,8 @@ def main() -> None:
 
 def make_table(path: Path, config: Config) -> None:
     device = choose_device(config.device)
-    rows = list(np.load(path)["scores"]) if path.exists() else []
+    made_with = repr((config.model_dump(mode="json"), GRID, THRESH, BOX_THRESH, UNCLIP_RATIO))
+    rows = begun_rows(path, made_with) if path.exists() else []
     with tempfile.TemporaryDirectory() as folder:
         sets = open_sets(
             config.data,
@@ -129,7 +130,14 @@ def make_table(path: Path, config: Config) -> None:
                 f"{time.perf_counter() - began:.0f} s",
                 flush=True,
             )
-            np.savez_compressed(path, scores=np.stack(rows))
+            np.savez_compressed(path, scores=np.stack(rows), made_with=made_with)
+
+
+def begun_rows(path: Path, made_with: str) -> list[NDArray[np.float32]]:
+    with np.load(path) as begun:
+        if str(begun["made_with"]) != made_with:
+            raise SystemExit(f"{path}: begun with another config or another grid; name another file")
+        return list(begun["scores"])
 
 
 def trained(config: Config, sets: DataSets, folder: Path, device: torch.device) -> NDArray[np.float32]:
