@@ -1,6 +1,6 @@
 """Nested thresholds against thresholds as ordinary parameters, on trainings that really took place.
 
-    python tests/benchmarks/search.py train TABLE.npz [--config FILE.yaml] [K=V ...]
+    python tests/benchmarks/search.py train TABLE.npz [--config FILE.yaml] [--set K=V ...]
     python tests/benchmarks/search.py compare TABLE.npz [--seeds 200]
 
 ``train`` trains a detector at every point of a grid of learning rate, weight decay and hard negatives, and
@@ -87,7 +87,7 @@ def main() -> None:
     train = commands.add_parser("train")
     train.add_argument("table", type=Path)
     train.add_argument("--config", type=Path, default=shipped_folder("configs") / "quickstart.yaml")
-    train.add_argument("overrides", nargs="*")
+    train.add_argument("--set", dest="overrides", nargs="+", default=(), metavar="K=V")
     compare = commands.add_parser("compare")
     compare.add_argument("table", type=Path)
     compare.add_argument("--seeds", type=int, default=200)
