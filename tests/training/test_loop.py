@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +292,50 @@ def test_validation_holds_each_images_map_and_words(config: Config, sets: DataSe
         assert scorer.detector.letterbox == sets.val.letterboxes[index]
     gt = sets.val.samples[0].words
     assert scorers[0].truth.cleval([word.polygon for word in gt], "competition").hmean > 0.99
+
+
+class Counted:
+    """The same batch three times, and how many steps were gone on from."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self.n_steps = 0
+
+    def __len__(self) -> int:
+        return 3
+
+    def __iter__(self) -> Iterator[Batch]:
+        for _ in range(3):
+            yield self._batch
+            self.n_steps += 1
+
+
+def test_a_step_reads_nothing_back_from_its_device(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On torch's ``meta`` device, whose tensors have shapes and no values, so that a step which would have
+    to wait for one raises: as the last line of an epoch does, which asks for the mean losses.
+    """
+    monkeypatch.setattr(torch, "autocast", lambda *args, **kwargs: nullcontext())  # it knows no such device
+    settings = config.model_dump(mode="json")
+    settings["train"] |= {"ema_decay": 0.9, "clip_norm": 1.0}
+    config, nowhere = Config.model_validate(settings), torch.device("meta")
+    run = set_up(config, tmp_path, nowhere, n_epochs=1)
+    assert run.state.average is not None
+    batches = Counted(batch_of(1, 2))
+    with pytest.raises(NotImplementedError, match="no data"):
+        train_epoch(
+            run.state,
+            batches,  # type: ignore[arg-type]
+            config,
+            epoch=1,
+            accumulate=1,
+            normalize=Normalizer(Preprocessing.of(config), nowhere),
+            device=nowhere,
+            dtype=None,
+            n_sources=2,
+        )
+    assert batches.n_steps == 3
 
 
 class Watched:
