@@ -235,7 +235,7 @@ function buckets(data) {
   const all = data.properties[0].buckets.reduce(([part, whole], { recall }) => [part + recall.part, whole + recall.whole], [0, 0]);
   return shown.map(({ title, buckets: of }) => ({
     traces: [{
-      type: "scatter", mode: "markers", x: of.map((bucket) => plain(bucket.label)), y: of.map((bucket) => bucket.recall.value),
+      type: "scatter", mode: "markers", cliponaxis: false, x: of.map((bucket) => plain(bucket.label)), y: of.map((bucket) => bucket.recall.value),
       customdata: of.map((bucket) => bucket.n_words), marker: { color: blue(), size: 9 }, hovertemplate: "%{x}: recall %{y:.3f}, %{customdata} words<extra></extra>",
       error_y: {
         type: "data", symmetric: false, color: ink(), thickness: 1.3,
