@@ -52,9 +52,10 @@ def run_and_report(study: OpenStudy, given: Given, *, timeout_s: float | None = 
 def run_as_worker(study: OpenStudy, given: Given, *, timeout_s: float | None = None) -> None:
     """The same for one of several workers: whoever started it says what came of all of them."""
     from optdet.cli.progress import PlainProgress
+    from optdet.inference.device import CardLost
     from optdet.tuning.progress import Together
     from optdet.tuning.progress_events import EventWriter
-    from optdet.tuning.workers import INTERRUPTED, end_with_starter
+    from optdet.tuning.workers import INTERRUPTED, START_AGAIN, end_with_starter
 
     end_with_starter()
     try:
@@ -62,6 +63,9 @@ def run_as_worker(study: OpenStudy, given: Given, *, timeout_s: float | None = N
         result = _run(study, Together(lines, EventWriter(sys.stdout.fileno())), given, timeout_s)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
+    except CardLost as lost:
+        typer.echo(str(lost), err=True)
+        raise typer.Exit(START_AGAIN) from None
     _check(study, result, given)
 
 

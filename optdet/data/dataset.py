@@ -112,11 +112,13 @@ class TrainingSet(Dataset[Batch]):
 
 class EpochSampler(Sampler[Draw]):
     """The draws of the epoch that was set last, ``limit`` of them where it is cut short; kept by persistent
-    workers from epoch to epoch."""
+    workers from epoch to epoch. Where ``never_one_of`` so many images of a batch may be drawn alone, one that
+    would be has the epoch's first once more beside it."""
 
-    def __init__(self, parts: Sequence[SourcePart], seed: int) -> None:
+    def __init__(self, parts: Sequence[SourcePart], seed: int, *, never_one_of: int | None = None) -> None:
         self._parts = tuple(parts)
         self._seed = seed
+        self._never_one_of = never_one_of
         self.epoch = 1
         self.limit: int | None = None
 
@@ -128,7 +130,9 @@ class EpochSampler(Sampler[Draw]):
         return len(self._order())
 
     def _order(self) -> NDArray[np.int64]:
-        return epoch_order(self._parts, self._seed, self.epoch, self.limit)
+        order = epoch_order(self._parts, self._seed, self.epoch, self.limit)
+        alone = self._never_one_of is not None and len(order) % self._never_one_of == 1
+        return np.append(order, order[0]) if alone else order
 
 
 class _Carried(Dataset[Batch | OptdetError]):

@@ -33,12 +33,15 @@ def memory_format(device: torch.device) -> torch.memory_format:
 
 
 class Normalizer:
-    """uint8 canvases (B, S, S, 3) to normalised (B, 3, S, S) float32, in the device's memory format."""
+    """uint8 canvases (B, S, S, 3) to normalised (B, 3, S, S) float32, in the device's memory format or, where
+    that is not wanted, plain: a convolution runs in channels last if its images or its weights are."""
 
-    def __init__(self, preprocessing: Preprocessing, device: torch.device) -> None:
+    def __init__(
+        self, preprocessing: Preprocessing, device: torch.device, *, channels_last: bool = True
+    ) -> None:
         self._mean = torch.tensor(preprocessing.mean, device=device) * 255
         self._std = torch.tensor(preprocessing.std, device=device) * 255
-        self._format = memory_format(device)
+        self._format = memory_format(device) if channels_last else torch.contiguous_format
 
     def __call__(self, canvases: torch.Tensor) -> torch.Tensor:
         images = ((canvases.float() - self._mean) / self._std).permute(0, 3, 1, 2)
@@ -61,7 +64,7 @@ class Detector:
     """A model in evaluation mode on a device.
 
     ``n_threads`` are those that its maps are made with on the CPU, whatever another detector has set
-    meanwhile; without it they are torch's.
+    meanwhile; without it they are torch's. ``channels_last`` is the memory format of its images on CUDA.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Detector:
         device: torch.device,
         *,
         amp: bool = True,
+        channels_last: bool = True,
         n_threads: int | None = None,
     ) -> None:
         self.model = model.eval()
@@ -78,7 +82,8 @@ class Detector:
         self.device = device
         self._amp = amp
         self._dtype = amp_dtype(device, amp)
-        self._normalize = Normalizer(preprocessing, device)
+        self._channels_last = channels_last
+        self._normalize = Normalizer(preprocessing, device, channels_last=channels_last)
         self._n_threads = n_threads
 
     def prob_map(self, canvas: NDArray[np.uint8]) -> NDArray[np.float16]:
@@ -118,7 +123,7 @@ class Detector:
         kept = torch.empty(maps.shape, dtype=maps.dtype, pin_memory=True)
         kept.copy_(maps, non_blocking=True)
         event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        event.record()
+        event.record(torch.cuda.current_stream(self.device))
         return _OnTheWay(kept, event)
 
     @torch.inference_mode()
@@ -143,6 +148,7 @@ class Detector:
             replace(self.preprocessing, size=size),
             self.device,
             amp=self._amp,
+            channels_last=self._channels_last,
             n_threads=self._n_threads,
         )
 

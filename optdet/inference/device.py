@@ -12,7 +12,9 @@ from optdet.phrases import counted
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` is CUDA where there is a card, else the CPU."""
+    """``auto`` is CUDA where there is a card, else the CPU. A card that is named by number becomes torch's
+    current one: pinned memory, streams and events are that one's, and would open a context on card 0 too.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -25,7 +27,25 @@ def choose_device(name: str) -> torch.device:
         raise OptdetError("no CUDA device can be used here", where=f"device={name}", fix="device=auto or cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise OptdetError(f"there are {torch.cuda.device_count()} CUDA devices", where=f"device={name}")
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
     return device
+
+
+class CardLost(OptdetError):
+    """A CUDA device that refuses everything that this process asks, as after an illegal access; another
+    process may well use it."""
+
+
+def is_lost(device: torch.device) -> bool:
+    """Whether a device refuses to work for this process for good, asked of it after an error."""
+    if device.type != "cuda":
+        return False
+    try:
+        torch.cuda.synchronize(device)
+    except RuntimeError:
+        return True
+    return False
 
 
 def device_text(device: torch.device) -> str:
@@ -43,7 +63,9 @@ def amp_dtype(device: torch.device, amp: bool) -> torch.dtype | None:
     """bfloat16 where the card has it, else float16; None (float32) on the CPU or without AMP."""
     if not amp or device.type != "cuda":
         return None
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    # Not is_bf16_supported: it says yes of cards that emulate it, whose cuDNN has no convolutions for it.
+    has_it = torch.version.hip is not None or torch.cuda.get_device_capability(device) >= (8, 0)
+    return torch.bfloat16 if has_it else torch.float16
 
 
 def autocast(device: torch.device, dtype: torch.dtype | None) -> AbstractContextManager[object]:

@@ -35,7 +35,8 @@ class _OtherSize(OptdetError):
 
 class Backbone(nn.Module):
     """A timm feature network reduced to the levels of ``STRIDES``; ``channels`` are theirs. ``only_side`` is
-    the side of the images that it was built for, None where it takes any."""
+    the side of the images that it was built for, None where it takes any. ``smallest_batch`` is 1, or 2 for
+    one with a batch norm behind a global pooling, which cannot be trained on a single image."""
 
     def __init__(self, net: nn.Module, *, name: str, side: int | None = None) -> None:
         super().__init__()
@@ -46,7 +47,7 @@ class Backbone(nn.Module):
         channels = net.feature_info.channels()  # type: ignore[union-attr,operator]
         self.channels: tuple[int, ...] = tuple(int(channels[level]) for level in self._levels)
         self._channels_last = str(getattr(net, "output_fmt", None)).endswith("NHWC")
-        _check_features(self, side)
+        self.smallest_batch = 2 if _check_features(self, side) else 1
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """The four levels, fine to coarse."""
@@ -152,15 +153,21 @@ def _levels_of_strides(reductions: Sequence[int], name: str) -> tuple[int, ...]:
     return tuple(deepest[stride] for stride in STRIDES)
 
 
-def _check_features(backbone: Backbone, only_side: int | None) -> None:
+def _check_features(backbone: Backbone, only_side: int | None) -> bool:
     """Runs one image through, in eval mode so that no statistics and no random state move; a small one where
-    the network is to take any size."""
+    the network is to take any size. Whether a batch norm saw a single value of each channel."""
     side = only_side or _PROBE_SIDE
     expected = [
         (channels, side // stride) for channels, stride in zip(backbone.channels, STRIDES, strict=True)
     ]
     training = backbone.training
     backbone.eval()
+    single: list[bool] = []
+    hooks = [
+        module.register_forward_pre_hook(lambda _, given: single.append(given[0][0, 0].numel() == 1))
+        for module in backbone.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+    ]
     try:
         with torch.no_grad():
             features = backbone(torch.zeros(1, 3, side, side))
@@ -171,6 +178,8 @@ def _check_features(backbone: Backbone, only_side: int | None) -> None:
         )
     except Exception as error:  # anything: an assertion on the image size, a window that does not fit
         problem = str(error).partition("\n")[0] or type(error).__name__
+    for hook in hooks:
+        hook.remove()
     backbone.train(training)
     if problem is not None:
         sizes = f"{only_side} pixels" if only_side else "any multiple of 32 pixels"
@@ -179,3 +188,4 @@ def _check_features(backbone: Backbone, only_side: int | None) -> None:
             where="model.backbone",
             fix="take a convolutional network such as resnet50 or efficientnet_b4",
         )
+    return any(single)

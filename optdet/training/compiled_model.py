@@ -20,6 +20,8 @@ class _Kept:
     kind: object
 
 
+_MAX_SHAPES = 64
+
 _kept: list[_Kept] = []
 """At most one: a network of another kind takes its place, and its memory."""
 
@@ -37,6 +39,8 @@ def compiled_model(model: DBNet, kind: object) -> DBNet:
         return kept.requires_grad_(True)
     _kept.clear()
     torch._dynamo.reset()
+    # Beyond torch's own 8 shapes the network would run uncompiled, and a space of batch sizes has more.
+    torch._dynamo.config.recompile_limit = _MAX_SHAPES
     # An epoch's last batch is smaller: two shapes, each compiled once, and none for every size.
     model.compile(dynamic=False)
     _kept.append(_Kept(model, kind))

@@ -91,7 +91,7 @@ def fit(
         try:
             return _fit(config, sets, run_dir, device, callbacks, start, smaller)
         except CardFull as full:
-            smaller = _smaller_batch(full.batching, config, callbacks)
+            smaller = _smaller_batch(full, config, callbacks)
         except LoaderDied as died:
             if not deaths.may_go_on(died):
                 raise TrialFailed(
@@ -108,10 +108,6 @@ def fit(
             some = checkpoint_folder(run_dir).found("last")
             then = "going on from those that are left" if some else "training again from the first epoch"
             callbacks.say(f"{lost}; {then}")
-        except torch.cuda.OutOfMemoryError as error:
-            raise TrialFailed(
-                f"out of GPU memory with one image of {config.data.size} pixels: lower data.size"
-            ) from error
         except RuntimeError as error:
             if not is_of_compiler(error):
                 raise
@@ -122,16 +118,24 @@ def fit(
         free_memory(device)  # here, where the error that held its tensors is gone
 
 
-def _smaller_batch(batching: Batching, config: Config, callbacks: FitCallbacks) -> Batching:
-    smaller = batching.halved()
+def _smaller_batch(full: CardFull, config: Config, callbacks: FitCallbacks) -> Batching:
+    batching, smaller = full.batching, full.batching.halved(full.smallest)
     reason = f"out of GPU memory with {counted(batching.batch_size, 'image')} of {config.data.size} pixels"
     if smaller is None:
-        raise TrialFailed(f"{reason}: lower data.size, or take a smaller model")
+        raise TrialFailed(f"{reason}{_other_words(full)}: lower data.size, or take a smaller model") from full
     callbacks.say(
         f"{reason} a batch; going on with {smaller.batch_size}, {smaller.accumulate} batches an update"
     )
     callbacks.on_smaller_batch(smaller)
     return smaller
+
+
+def _other_words(full: CardFull) -> str:
+    """What was said where it was not that the card is full: with a single image it may be something else."""
+    cause = full.__cause__
+    if cause is None or isinstance(cause, torch.cuda.OutOfMemoryError):
+        return ""
+    return f" ({str(cause).partition(chr(10))[0]})"
 
 
 def _fit(
@@ -146,11 +150,16 @@ def _fit(
     run = set_up(config, run_dir, device, n_epochs=planned_epochs(config, sets.train.parts))
     resume(run, callbacks)
     run.batching = smaller or run.batching
+    _require_enough_images(run)
     if start is not None and not run.history:
         _start_from(run, start, sets, callbacks)
     elif config.train.start is not None and not run.history:
         load_initial(run, Path(config.train.start), callbacks.say)
-    sampler = EpochSampler(sets.train.parts, config.seed)
+    sampler = EpochSampler(
+        sets.train.parts,
+        config.seed,
+        never_one_of=run.batching.batch_size if run.smallest_batch > 1 else None,
+    )
     dataset = TrainingSet(
         sets.train, config.augment, config.target, seed=config.seed, thresh_branch=config.model.thresh_branch
     )
@@ -162,7 +171,7 @@ def _fit(
         workers=workers,
         pin_memory=device.type == "cuda",
     )
-    normalize = Normalizer(Preprocessing.of(config), device)
+    normalize = Normalizer(Preprocessing.of(config), device, channels_last=config.train.channels_last)
     pace = Pace.of(config, sets.train.parts)
     while not _finished(run):
         epoch = run.epoch + 1
@@ -170,7 +179,7 @@ def _fit(
         torch.manual_seed(config.seed + epoch)  # for layers that draw, as dropout does
         forget_peak(device)
         with loader_faults(epoch):
-            with card_faults(run.batching):
+            with card_faults(run.batching, run.smallest_batch):
                 losses = train_epoch(
                     run.state,
                     loader,
@@ -185,10 +194,18 @@ def _fit(
                     n_sources=len(sets.train.parts),
                     on_batch=callbacks.on_batch,
                 )
-            record = _validate(run, sets, epoch, losses)
+                record = _validate(run, sets, epoch, losses)
             save(run, record, callbacks)
             callbacks.on_epoch_end(record)
     return FitResult(tuple(run.history), best_of(run))
+
+
+def _require_enough_images(run: Run) -> None:
+    if run.batching.batch_size < run.smallest_batch:
+        raise TrialFailed(
+            f"{run.config.model.backbone} cannot be trained on one image a step, of which a batch norm would "
+            "see a single value: train.batch_size=2 or more"
+        )
 
 
 def _finished(run: Run) -> bool:
@@ -228,8 +245,13 @@ def _by_source(parts: Sequence[SourcePart], losses: EpochLosses) -> tuple[Source
 
 
 def _score(run: Run, sets: DataSets) -> tuple[float, Thresholds]:
+    train = run.config.train
     detector = Detector(
-        run.validated_model, Preprocessing.of(run.config), run.device, amp=run.config.train.amp
+        run.validated_model,
+        Preprocessing.of(run.config),
+        run.device,
+        amp=train.amp,
+        channels_last=train.channels_last,
     )
     return epoch_score(validation_scorers(detector, sets.val, run.batching.batch_size), run.config)
 
@@ -252,7 +274,8 @@ def _start_from(run: Run, start: SavedCheckpoint, sets: DataSets, callbacks: Fit
     """The weights of another run; scored here, since images, canvas or thresholds may be others."""
     started = time.perf_counter()
     found = load_start(run, start)
-    hmean, thresholds = _score(run, sets)
+    with card_faults(run.batching, run.smallest_batch):
+        hmean, thresholds = _score(run, sets)
     record = replace(
         found,
         hmean=hmean,

@@ -19,6 +19,7 @@ from optdet.inference.detector import Normalizer
 from optdet.inference.preprocessing import Preprocessing
 from optdet.phrases import counted
 from optdet.training.loop import train_epoch
+from optdet.training.memory import is_out_of_memory
 from optdet.training.recovery import free_memory
 from optdet.training.run import Run, set_up
 
@@ -74,20 +75,22 @@ def _searched(config: Config, device: torch.device, limit: int, n_images: int) -
         torch.cuda.reset_peak_memory_stats(device)
         try:
             _step(probe, n)
-        except torch.cuda.OutOfMemoryError:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             return None
         return torch.cuda.max_memory_reserved(device) - before
 
-    return largest_batch(peak_of, limit, n_images)
+    return largest_batch(peak_of, limit, n_images, n_min=probe.smallest_batch)
 
 
-def largest_batch(peak_of: PeakOf, limit: int, n_max: int) -> tuple[int, int]:
-    """The largest n of 1..n_max whose step stays within ``limit``, and its bytes; (0, 0) for none.
+def largest_batch(peak_of: PeakOf, limit: int, n_max: int, *, n_min: int = 1) -> tuple[int, int]:
+    """The largest n of n_min..n_max whose step stays within ``limit``, and its bytes; (0, 0) for none.
 
     Memory grows nearly in proportion to images: the line through what is known says where to look next, and
     halving the range where it does not help.
     """
-    fits = {0: 0}
+    fits = {n_min - 1: 0}
     too_many = n_max + 1
     while max(fits) + 1 < too_many:
         guess = _next_guess(fits, max(fits) + 1, too_many - 1, limit)
@@ -99,7 +102,7 @@ def largest_batch(peak_of: PeakOf, limit: int, n_max: int) -> tuple[int, int]:
         else:
             fits[guess] = peak
     best = max(fits)
-    return best, fits[best]
+    return (best, fits[best]) if best >= n_min else (0, 0)
 
 
 def _next_guess(fits: dict[int, int], low: int, high: int, limit: int) -> int:

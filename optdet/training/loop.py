@@ -79,8 +79,8 @@ def train_epoch(
     n_sources: int = 1,
     on_batch: OnBatch | None = None,
 ) -> EpochLosses:
-    """Forward, backward and, every ``accumulate`` batches, update over one epoch (from 1). With several
-    sources their losses are kept apart, too.
+    """Forward, backward and, every ``accumulate`` batches, update over one epoch (from 1), whose last update
+    may have fewer. With several sources their losses are kept apart, too.
 
     ``pace`` says where the schedule stands, by default after as many of its epochs; ``updates_before`` are
     those of the epochs before. TrialFailed when the loss is not finite.
@@ -102,7 +102,8 @@ def train_epoch(
         with autocast(device, dtype):
             output = state.model(normalize(images))
         losses = loss_fn(output, targets)
-        state.scaler.scale(losses.total / accumulate).backward()  # type: ignore[no-untyped-call]
+        n_together = min(accumulate, n_batches - index // accumulate * accumulate)
+        state.scaler.scale(losses.total / n_together).backward()  # type: ignore[no-untyped-call]
         if (index + 1) % accumulate == 0 or index + 1 == n_batches:
             _update(state, config.train.clip_norm)
         sums += torch.stack([losses.total.detach(), losses.prob, losses.thresh, losses.binary])

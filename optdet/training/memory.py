@@ -1,4 +1,4 @@
-"""The most memory that was held: of the card, or on the CPU of the process."""
+"""The most memory that was held, of the card or on the CPU of the process; whether a card had too little."""
 
 from __future__ import annotations
 
@@ -9,6 +9,17 @@ import torch
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
+_FULL = (
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    # Of a convolution each of whose algorithms found no room for its workspace.
+    "unable to find an engine to execute this computation",
+)
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether a card had too little memory, of which not only torch's own error tells."""
+    return isinstance(error, torch.cuda.OutOfMemoryError) or any(text in str(error) for text in _FULL)
 
 
 def forget_peak(device: torch.device) -> None:

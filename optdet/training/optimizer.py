@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -20,6 +21,21 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig, device: torch.dev
         weight_decay=config.weight_decay,
         fused=device.type == "cuda",
     )
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """The state of an optimizer that may have worked on another device. How a step is computed stays this
+    one's own, and moments lie in memory as their weights do: a fused step goes through both in that order.
+    """
+    groups = [
+        {**group, "fused": own["fused"]}
+        for group, own in zip(saved["param_groups"], optimizer.param_groups, strict=True)
+    ]
+    optimizer.load_state_dict({**saved, "param_groups": groups})
+    for weights, state in optimizer.state.items():
+        for name, moments in state.items():
+            if moments.shape == weights.shape and moments.stride() != weights.stride():
+                state[name] = torch.empty_like(weights).copy_(moments)
 
 
 def learning_rate(config: SchedulerConfig, base_lr: float, progress: float, epochs: float) -> float:

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from optdet.errors import OptdetError
+from optdet.training.memory import is_out_of_memory
 
 _MAX_LOADER_DEATHS = 3
 """In one epoch: where the system takes them again and again, more tries only take more time."""
@@ -27,22 +28,23 @@ class Batching:
     batch_size: int
     accumulate: int
 
-    def halved(self) -> Batching | None:
+    def halved(self, smallest: int = 1) -> Batching | None:
         """At most half the images a step, and more steps an update, so that it has as many images as before;
-        None for steps of one image.
+        None where that would be fewer than ``smallest`` a step.
         """
         an_update = self.batch_size * self.accumulate
-        for batch_size in range(self.batch_size // 2, 0, -1):
+        for batch_size in range(self.batch_size // 2, smallest - 1, -1):
             if an_update % batch_size == 0:
                 return Batching(batch_size, an_update // batch_size)
         return None
 
 
 class CardFull(Exception):
-    """Training ran out of GPU memory with this batching."""
+    """Training ran out of GPU memory with this batching; a step needs at least ``smallest`` images."""
 
-    def __init__(self, batching: Batching) -> None:
+    def __init__(self, batching: Batching, smallest: int) -> None:
         self.batching = batching
+        self.smallest = smallest
         super().__init__(f"{batching}")
 
 
@@ -74,12 +76,14 @@ class LoaderDeaths:
 
 
 @contextmanager
-def card_faults(batching: Batching) -> Iterator[None]:
-    """CardFull for torch's own error."""
+def card_faults(batching: Batching, smallest: int) -> Iterator[None]:
+    """CardFull for the errors that torch has for it."""
     try:
         yield
-    except torch.cuda.OutOfMemoryError as error:
-        raise CardFull(batching) from error
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise CardFull(batching, smallest) from error
 
 
 @contextmanager

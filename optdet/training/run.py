@@ -29,7 +29,7 @@ from optdet.training.checkpoints import CheckpointFolder, SavedCheckpoint
 from optdet.training.compiled_model import compiled_model
 from optdet.training.history import EpochRecord, kept_epoch
 from optdet.training.loop import TrainingState
-from optdet.training.optimizer import build_optimizer
+from optdet.training.optimizer import build_optimizer, load_optimizer
 from optdet.training.recovery import Batching, CheckpointsLost, checkpoint_faults
 from optdet.validation import validate
 
@@ -67,6 +67,11 @@ class Run:
         """The epoch whose weights are kept, or were ``before`` so many epochs."""
         history = self.history[: len(self.history) - before]
         return kept_epoch(history, self.config.train.checkpoint)
+
+    @property
+    def smallest_batch(self) -> int:
+        """Images that a step needs."""
+        return self.state.model.backbone.smallest_batch
 
     @property
     def validated_model(self) -> DBNet:
@@ -156,8 +161,9 @@ def resume(run: Run, callbacks: FitCallbacks) -> None:
         )
     state = run.state
     state.model.load_state_dict(payload["model"])
-    state.optimizer.load_state_dict(payload["optimizer"])
-    state.scaler.load_state_dict(payload["scaler"])
+    load_optimizer(state.optimizer, payload["optimizer"])
+    if payload["scaler"]:  # a run in another precision, as on a newer card, has none
+        state.scaler.load_state_dict(payload["scaler"])
     if state.average is not None:
         state.average.model.load_state_dict(payload["average"])
         state.average.n_updates = payload["n_average_updates"]

@@ -23,6 +23,7 @@ from optdet.drawing.typeface import font_note
 from optdet.errors import OptdetError, TrialFailed
 from optdet.evaluation.compiling import make_compiled
 from optdet.inference.cache_listing import evict, list_cache
+from optdet.inference.device import CardLost, is_lost
 from optdet.phrases import counted
 from optdet.store.heartbeat import Heartbeat
 from optdet.store.leases import Full, Leases, Slot, SlotLost, Wait
@@ -79,7 +80,8 @@ class Worker:
         """Trials until ``total`` are finished, over all workers; OptdetError for unusable data or models.
 
         A database that goes away is to a trial what the death of its worker is: it goes on from its last
-        checkpoint, once the database is back. So is a full disk (DiskUnusable), which ends this run.
+        checkpoint, once the database is back. So are a full disk (DiskUnusable) and a card that refuses all
+        work (CardLost), which end this run.
         """
         leases = Leases(self.study.storage, self.study.study_id, self.study.uuid)
         while True:
@@ -179,6 +181,7 @@ class Worker:
 
     def _run_slot(self, leases: Leases, slot: Slot) -> TrialOutcome | None:
         """The trial of a slot, told; None where the slot was lost to another worker."""
+        keep_slot = False
         try:
             with self.interrupts.allowed(), Heartbeat(leases, slot) as heartbeat:
                 trial, slot = trial_of(self.study.study, leases, slot)
@@ -189,8 +192,12 @@ class Worker:
         except SlotLost:
             self.progress.say("this trial was taken over by another worker; going on with the next")
             return None
+        except CardLost:
+            keep_slot = True  # as of a process that was killed: whoever goes on counts it as such
+            raise
         finally:
-            leases.release(slot)
+            if not keep_slot:
+                leases.release(slot)
 
     def _run_trial(
         self, leases: Leases, slot: Slot, trial: optuna.Trial, heartbeat: Heartbeat
@@ -221,6 +228,12 @@ class Worker:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(traceback.format_exc(), encoding="utf-8")
             reason = f"{type(error).__name__}: {error} (see {path})"
+            if is_lost(self.device):
+                raise CardLost(
+                    f"the GPU does nothing more for this process: {reason}",
+                    where=f"trial {trial.number}",
+                    fix="run the study again; the trial goes on",
+                ) from error
             return self._tell_failed(trial, heartbeat, reason, started)
         return self._told(trial, heartbeat, TrialState.COMPLETE, result.value, started=started)
 

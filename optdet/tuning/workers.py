@@ -24,6 +24,8 @@ from typing import IO
 from optdet.errors import OptdetError
 
 INTERRUPTED = 130
+START_AGAIN = 75
+"""How a worker ends that a new process may succeed: EX_TEMPFAIL of sysexits.h."""
 _MAX_DEATHS_A_WORKER = 3
 _POLL_S = 0.2
 _LEAVE_S = 15.0  # an interrupted worker saves and releases within ten
@@ -83,9 +85,9 @@ def run_workers(
 ) -> WorkersEnded:
     """Run ``command`` once with each environment until all have ended; with ``--worker K`` added to it.
 
-    One that is killed from outside is started again (a trial that it had goes on in whichever worker is
-    first), up to a few times in all. ``hear`` is given each line of a worker's standard output, with the
-    worker's number, and None when that one has ended.
+    One that is killed from outside, or ends with START_AGAIN, is started again (a trial that it had goes on
+    in whichever worker is first), up to a few times in all. ``hear`` is given each line of a worker's
+    standard output, with the worker's number, and None when that one has ended.
     """
     crew = _Crew(command, environs, say, hear)
     with crew.signals():
@@ -214,15 +216,15 @@ class _Crew:
         self._heard(number, None)
         if process.stdin is not None:
             process.stdin.close()
-        if code < 0 and not self._interrupted:
+        if (code < 0 or code == START_AGAIN) and not self._interrupted:
             self._n_deaths += 1
-            name = signal.Signals(-code).name
+            cause = "its GPU" if code == START_AGAIN else signal.Signals(-code).name
             if self._n_deaths <= _MAX_DEATHS_A_WORKER * len(self._environs):
-                self._say(f"[{number}] was ended by {name}; starting it again, its trial goes on")
+                self._say(f"[{number}] was ended by {cause}; starting it again, its trial goes on")
                 self._start(number)
             else:
                 others = self._n_deaths - 1
-                errors.append(f"worker {number} was ended by {name}, after {others} others: given up")
+                errors.append(f"worker {number} was ended by {cause}, after {others} others: given up")
         elif code not in (0, INTERRUPTED):
             errors.append(self._errors.get(number, f"worker {number} ended with code {code}"))
 

@@ -10,11 +10,17 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from typing import Any
 
 import pytest
+import typer
 from PIL import Image
 
+from optdet.cli import running
+from optdet.cli.again import Given
+from optdet.inference.device import CardLost
 from optdet.store.engine import close_storage, open_storage
+from optdet.tuning import workers
 
 REAL = """\
 data:
@@ -349,3 +355,19 @@ def test_an_interrupt_before_the_command_begins(optdet, tmp_path, monkeypatch):
     monkeypatch.setattr("optdet.cli.app.app", interrupted)
     ran = optdet("study", "run", cwd=tmp_path)
     assert (ran.code, ran.out, ran.err) == (130, "", "interrupted\n")
+
+
+def test_a_worker_whose_gpu_is_lost_ends_so_that_it_is_started_again(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def lose(*_: object) -> None:
+        raise CardLost("the GPU does nothing more", where="trial 3", fix="run the study again")
+
+    monkeypatch.setattr(running, "_run", lose)
+    monkeypatch.setattr(running, "_best_of", lambda *_: None)
+    monkeypatch.setattr(workers, "end_with_starter", lambda: None)  # nobody started this process
+    nothing: Any = None
+    with pytest.raises(typer.Exit) as ended:
+        running.run_as_worker(nothing, Given())
+    assert ended.value.exit_code == workers.START_AGAIN
+    assert capfd.readouterr().err == "trial 3: the GPU does nothing more; run the study again\n"

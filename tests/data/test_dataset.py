@@ -124,6 +124,21 @@ def test_the_last_batch_is_kept_though_smaller(images: ImageSet) -> None:
     assert len(loader) == 3
 
 
+@pytest.mark.parametrize(("batch_size", "expected"), [(2, [2, 2, 2]), (4, [4, 2]), (3, [3, 2]), (9, [5])])
+def test_an_image_that_would_be_alone_has_the_epochs_first_beside_it(
+    images: ImageSet, batch_size: int, expected: list[int]
+) -> None:
+    sampler = EpochSampler(images.parts, 3, never_one_of=batch_size)
+    loader = training_loader(
+        training_set(images), sampler, batch_size=batch_size, workers=0, pin_memory=False
+    )
+    assert [len(batch.images) for batch in loader] == expected
+    assert len(loader) == len(expected)
+    order = [draw.index for draw in sampler]
+    assert sorted(order[:N]) == list(range(N))
+    assert order[N:] == order[: sum(expected) - N]
+
+
 def test_a_batch_holds_the_samples_of_the_epochs_order(images: ImageSet) -> None:
     order = epoch_order(images.parts, 3, 2)
     samples = [training_set(images)[Draw(2, int(index))] for index in order[:2]]

@@ -94,6 +94,43 @@ def test_memory_formats() -> None:
     assert memory_format(torch.device("cuda")) == torch.channels_last
 
 
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_channels_last_can_be_left(
+    config: Config, monkeypatch: pytest.MonkeyPatch, channels_last: bool
+) -> None:
+    """Else cuDNN would turn the weights in every step: it takes the format that images or weights have."""
+    monkeypatch.setattr("optdet.inference.detector.memory_format", lambda _: torch.channels_last)
+    normalize = Normalizer(Preprocessing.of(config), CPU, channels_last=channels_last)
+    images = normalize(torch.from_numpy(np.stack([canvas(0), canvas(1)])))
+    assert images.is_contiguous(memory_format=torch.channels_last) == channels_last
+    assert images.is_contiguous() != channels_last
+
+
+def test_maps_on_the_way_are_waited_for_on_their_own_cards_stream(
+    detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event takes the stream of torch's current card by itself, which may be another. Here with pinned
+    memory and streams replaced, since they need a card.
+    """
+    recorded: list[object] = []
+
+    class Event:
+        def record(self, stream: object = "of the current card") -> None:
+            recorded.append(stream)
+
+        def synchronize(self) -> None:
+            pass
+
+    empty = torch.empty
+    monkeypatch.setattr(torch, "empty", lambda size, dtype, pin_memory: empty(size, dtype=dtype))
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: ("of", device))
+    begun = detector._begin(np.stack([canvas(0), canvas(1)]))
+    assert recorded == [("of", CPU)]
+    assert len(list(begun.arrived())) == 2
+
+
 # --- the key -----------------------------------------------------------------------------------------------
 
 

@@ -143,3 +143,21 @@ def test_maps_that_do_not_divide_evenly_are_an_error() -> None:
     for image_size in (None, 192):
         with pytest.raises(OptdetError, match="its maps do not divide evenly"):
             build_backbone("inception_v3", image_size=image_size)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("resnet18", 1), ("test_efficientnet", 1), ("seresnet18", 1), ("skresnet18", 2)]
+)
+def test_the_smallest_batch_is_two_where_a_batch_norm_sees_one_value_of_an_image(
+    name: str, expected: int
+) -> None:
+    backbone = build_backbone(name)
+    assert backbone.smallest_batch == expected
+    assert not any(module._forward_pre_hooks for module in backbone.modules())
+    images = torch.rand(1, 3, 64, 64)
+    if expected == 1:
+        backbone(images)
+    else:
+        with pytest.raises(ValueError, match="more than 1 value per channel"):
+            backbone(images)
+        backbone(images.expand(2, -1, -1, -1))

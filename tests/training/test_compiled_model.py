@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
+from torch._dynamo.testing import CompileCounterWithBackend
 
 from optdet.config import Config
 from optdet.data.sets import DataSets
@@ -51,6 +53,17 @@ def test_another_kind_is_compiled_anew(config: Config) -> None:
     other = model(config, 1)
     assert compiled_model(other, "other kind") is other
     assert compiled_model(model(config, 1), "kind") is not first
+
+
+def test_the_batch_sizes_of_a_search_are_all_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond a number of shapes torch would run the network as it is, and say nothing."""
+    counter = CompileCounterWithBackend("eager")
+    whole = nn.Module.compile
+    monkeypatch.setattr(nn.Module, "compile", lambda self, **how: whole(self, backend=counter, **how))
+    network = compiled_model(nn.Conv2d(3, 4, 3), "kind")  # type: ignore[arg-type]
+    for n_images in range(1, 13):
+        network(torch.rand(n_images, 3, 8, 8))
+    assert counter.frame_count == 12
 
 
 @pytest.mark.slow

@@ -614,3 +614,15 @@ def test_what_a_callback_raises_leaves_fit_as_it_is(config: Config, sets: DataSe
     # The epoch is on disk by then: what is started again hears of it, and is stopped again.
     with pytest.raises(Pruned, match="1"):
         fit(config, sets, tmp_path, device=CPU, callbacks=FitCallbacks(on_epoch_end=prune))
+
+
+def test_a_run_goes_on_in_another_precision(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on an older card, whose float16 needs a scale that the checkpoint of a newer one does not have."""
+    log = Log(N_EVENTS // 2)
+    with pytest.raises(Killed):
+        run(log)
+    scaler = torch.amp.GradScaler
+    monkeypatch.setattr(torch.amp, "GradScaler", lambda device, enabled: scaler(device, init_scale=8.0))
+    again = Log()
+    assert [record.epoch for record in run(again).history] == [1, 2, 3]
+    assert "going on after epoch 1 of 3" in again.said

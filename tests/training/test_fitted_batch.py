@@ -52,6 +52,17 @@ def test_no_image_fits() -> None:
     assert largest_batch(Card(100, 10, 50), 50, 8) == (0, 0)
 
 
+@given(st.integers(1, 500), st.integers(1, 90), st.integers(1, 3000), st.integers(2, 200))
+def test_a_network_that_needs_two_images_is_never_tried_with_one(
+    model: int, image: int, limit: int, n_max: int
+) -> None:
+    card = Card(model, image, room=limit + 200)
+    batch_size, _ = largest_batch(card, limit, n_max, n_min=2)
+    expected = min(n_max, (limit - model) // image)
+    assert batch_size == (expected if expected >= 2 else 0)
+    assert min(card.asked) == 2
+
+
 def test_on_the_cpu_auto_is_the_default(config: Config) -> None:
     fitted = fitted_batch(config, CPU, 100)
     assert fitted == FittedBatch(Config().train.images_a_step)

@@ -148,6 +148,13 @@ def test_what_is_left_at_the_end_is_an_update_too(n_batches: int, accumulate: in
     assert all(parameter.grad is None for parameter in state.model.parameters())
 
 
+def test_an_update_of_fewer_batches_is_their_mean_too() -> None:
+    start = weights(PlainNet())
+    alone = trained([batch_of(1)], train__accumulate=8)
+    torch.testing.assert_close(alone, trained([batch_of(1)]))
+    assert (alone - start).abs().max() > 1e-2
+
+
 def test_gradients_are_clipped_by_their_norm() -> None:
     start = weights(PlainNet())
     free = trained([batch_of(1)], train__clip_norm=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 
@@ -9,9 +10,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from optdet.config import OptimizerConfig, SchedulerConfig
-from optdet.training.optimizer import build_optimizer, learning_rate
+from optdet.training.optimizer import build_optimizer, learning_rate, load_optimizer
 
 CPU = torch.device("cpu")
 BASE = 3e-4
@@ -114,3 +116,35 @@ def test_every_setting_reaches_the_optimizer() -> None:
     assert (group["lr"], group["weight_decay"], group["betas"]) == (0.02, 0.03, (0.8, 0.95))
     assert len(group["params"]) == 2
     assert not group["fused"]
+
+
+def convolution(layout: torch.memory_format) -> nn.Conv2d:
+    torch.manual_seed(0)
+    return nn.Conv2d(4, 4, 3).to(memory_format=layout)  # type: ignore[call-overload]
+
+
+def stepped(model: nn.Module, optimizer: torch.optim.Optimizer, n: int) -> None:
+    images = torch.linspace(-1, 1, 2 * 4 * 6 * 6).view(2, 4, 6, 6)
+    for _ in range(n):
+        optimizer.zero_grad()
+        model(images).square().mean().backward()
+        optimizer.step()
+
+
+@pytest.mark.parametrize("to_card", [True, False])
+def test_a_run_that_moves_between_card_and_cpu_steps_on_in_its_new_places_way(to_card: bool) -> None:
+    """A fused step walks through weights and moments as they lie in memory, which differs between the two."""
+    formats = [torch.contiguous_format, torch.channels_last]
+    before, after = formats if to_card else reversed(formats)
+    model = convolution(before)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, fused=not to_card)
+    stepped(model, optimizer, 3)
+    moved = convolution(after)
+    moved.load_state_dict(model.state_dict())
+    other = torch.optim.AdamW(moved.parameters(), lr=0.01, fused=to_card)
+    load_optimizer(other, copy.deepcopy(optimizer.state_dict()))
+    assert other.param_groups[0]["fused"] == to_card
+    assert other.state[moved.weight]["exp_avg"].stride() == moved.weight.stride()
+    stepped(model, optimizer, 2)
+    stepped(moved, other, 2)
+    torch.testing.assert_close(moved.weight, model.weight, rtol=0, atol=1e-6)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,17 @@ import pytest
 import torch
 
 from optdet.config import Config
-from optdet.data.sets import DataSets
+from optdet.data.sets import DataSets, ImageSet
 from optdet.errors import TrialFailed
+from optdet.evaluation.scorer import ImageScorer
+from optdet.inference.detector import Detector
 from optdet.model.checkpoint_file import load_checkpoint
 from optdet.model.dbnet import DBNet
+from optdet.training import fit as fit_module
 from optdet.training.callbacks import FitCallbacks
 from optdet.training.fit import FitResult, fit
 from optdet.training.history import EpochRecord
+from optdet.training.memory import is_out_of_memory
 from optdet.training.recovery import Batching, LoaderDeaths, LoaderDied
 
 CPU = torch.device("cpu")
@@ -72,15 +76,19 @@ def outcome(result: FitResult) -> tuple[Any, ...]:
     return history, best["epoch"], best["thresholds"], weights.tolist()
 
 
+FULL = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+NO_WORKSPACE = RuntimeError("GET was unable to find an engine to execute this computation")
+
+
 @pytest.fixture
-def card(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+def card(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """``card(n)``: from now on n images of a batch fit."""
     forward = DBNet.forward
 
-    def holds(n_images: int) -> None:
+    def holds(n_images: int, error: RuntimeError = FULL) -> None:
         def limited(model: DBNet, images: torch.Tensor) -> Any:
             if model.training and len(images) > n_images:
-                raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+                raise error
             return forward(model, images)
 
         monkeypatch.setattr(DBNet, "forward", limited)
@@ -88,12 +96,13 @@ def card(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return holds
 
 
+@pytest.mark.parametrize("error", [FULL, NO_WORKSPACE])
 def test_a_full_card_halves_the_batch_and_doubles_the_steps_of_an_update(
-    config: Config, sets: DataSets, tmp_path: Path, card: Callable[[int], None]
+    config: Config, sets: DataSets, tmp_path: Path, card: Callable[..., None], error: RuntimeError
 ) -> None:
     """The run is that which would have been asked for with such batches, to the last bit."""
     expected = fit(batched(config, 1, 4), sets, tmp_path / "asked", device=CPU)
-    card(1)
+    card(1, error)
     log = Log()
     result = fit(batched(config, 4, 1), sets, tmp_path / "met", device=CPU, callbacks=log.callbacks())
     assert outcome(result) == outcome(expected)
@@ -121,6 +130,29 @@ def test_a_smaller_batch_keeps_the_images_of_an_update(
     assert Batching(batch_size, accumulate).halved() == expected
 
 
+def test_a_smaller_batch_has_what_the_network_needs() -> None:
+    assert Batching(4, 1).halved(2) == Batching(2, 2)
+    assert Batching(2, 2).halved(2) is None
+    assert Batching(9, 1).halved(2) == Batching(3, 3)
+    assert Batching(3, 1).halved(2) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "is_full"),
+    [
+        (FULL, True),
+        (NO_WORKSPACE, True),
+        (torch.AcceleratorError("CUDA error: out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), False),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), False),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+    ],
+)
+def test_which_errors_say_that_a_card_is_full(error: RuntimeError, is_full: bool) -> None:
+    assert is_out_of_memory(error) == is_full
+
+
 def test_a_card_that_fills_up_in_the_midst_costs_its_epoch_alone(
     config: Config, sets: DataSets, tmp_path: Path, card: Callable[[int], None]
 ) -> None:
@@ -145,22 +177,48 @@ def test_a_card_too_small_for_one_image_fails_the_trial(
 ) -> None:
     card(0)
     with pytest.raises(TrialFailed, match=r"out of GPU memory with 1 image of 64 pixels: lower data\.size"):
-        fit(config, sets, tmp_path, device=CPU)
+        fit(config, sets, tmp_path / "full", device=CPU)
+    card(0, NO_WORKSPACE)  # of one image it may say something else, too
+    with pytest.raises(
+        TrialFailed, match=r"with 1 image of 64 pixels \(GET was unable .* computation\): lower"
+    ):
+        fit(config, sets, tmp_path / "no workspace", device=CPU)
 
 
-def test_a_card_too_small_to_validate_fails_the_trial_at_once(
-    config: Config, sets: DataSets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("n_fit", [1, 0])
+def test_a_card_too_small_to_validate_takes_smaller_batches_too(
+    config: Config, sets: DataSets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_fit: int
 ) -> None:
-    """Where images are taken one by one, smaller batches would not help."""
+    """On a card an epoch is judged in batches of training's size."""
+    validated = fit_module.validation_scorers
 
-    def full(*_: Any) -> None:
-        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+    def limited(detector: Detector, images: ImageSet, batch_size: int) -> Iterator[ImageScorer]:
+        if batch_size > n_fit:
+            raise FULL
+        return validated(detector, images, batch_size)
 
-    monkeypatch.setattr("optdet.training.fit.validation_scorers", full)
+    monkeypatch.setattr(fit_module, "validation_scorers", limited)
     log = Log()
-    with pytest.raises(TrialFailed, match=r"out of GPU memory with one image of 64 pixels: lower data\.size"):
-        fit(config, sets, tmp_path, device=CPU, callbacks=log.callbacks())
-    assert log.smaller == []
+    if n_fit == 0:
+        with pytest.raises(
+            TrialFailed, match=r"out of GPU memory with 1 image of 64 pixels: lower data\.size"
+        ):
+            fit(config, sets, tmp_path, device=CPU, callbacks=log.callbacks())
+    else:
+        assert len(fit(config, sets, tmp_path, device=CPU, callbacks=log.callbacks()).history) == 3
+    assert log.smaller == [Batching(1, 2)]
+
+
+def test_a_network_that_cannot_learn_from_one_image_never_gets_one_alone(
+    config: Config, sets: DataSets, tmp_path: Path
+) -> None:
+    """One with a batch norm behind a global pooling: four images in batches of three."""
+    network = config.model_copy(update={"model": config.model.model_copy(update={"backbone": "skresnet18"})})
+    assert len(fit(batched(network, 3, 1), sets, tmp_path / "three", device=CPU).history) == 3
+    with pytest.raises(
+        TrialFailed, match=r"skresnet18 cannot be trained on one image .* train\.batch_size=2"
+    ):
+        fit(batched(network, 1, 1), sets, tmp_path / "one", device=CPU)
 
 
 @pytest.mark.gpu

@@ -19,6 +19,7 @@ from optdet.config import PostprocessConfig
 from optdet.config_io import differences
 from optdet.errors import OptdetError, TrialFailed
 from optdet.evaluation.scorer import macro_hmean
+from optdet.inference.device import CardLost
 from optdet.store import engine
 from optdet.store.engine import close_storage
 from optdet.store.heartbeat import Heartbeat
@@ -295,6 +296,33 @@ def test_a_trial_that_kills_its_workers_is_given_up(make, small, recorder, n_tak
         assert heard.outcomes[-1].state == "complete"
     else:
         assert heard.started == [(0, True)]
+
+
+def test_a_gpu_that_refuses_all_work_ends_the_run_and_the_trial_goes_on(make, small, recorder, monkeypatch):
+    """As after an illegal access: whatever this process asks of the card fails from then on."""
+    study = make("lost-gpu", trials=2, config=small(train={"epochs": 2}))
+    lost = []
+
+    def break_down(_record):
+        lost.append(True)
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(worker, "is_lost", lambda device: bool(lost))
+    heard = recorder()
+    heard.epoch = break_down
+    text = r"trial 0: the GPU does nothing more for this process: AcceleratorError: CUDA error: an illegal .*"
+    with pytest.raises(CardLost, match=text):
+        run_study(study, heard)
+    assert heard.outcomes == []
+    [trial] = study.study.trials
+    assert (trial.state, list(trial.intermediate_values)) == (TrialState.RUNNING, [1])
+    leases = Leases(study.storage, study.study_id, study.uuid)
+    assert [slot.trial_number for slot in leases.live()] == [0]  # counted as a death, once this process ends
+    leases.release_all()
+    lost.clear()
+    again = recorder()
+    assert run_study(study, again).reason == "full"
+    assert (again.started[0], again.resumed_after) == ((0, True), [1])
 
 
 class Stopping:

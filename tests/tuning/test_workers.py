@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from optdet.errors import OptdetError
-from optdet.tuning.workers import WorkersEnded, environments, n_workers, run_workers
+from optdet.tuning.workers import START_AGAIN, WorkersEnded, environments, n_workers, run_workers
 
 
 @pytest.mark.parametrize(("wanted", "gpus", "expected"), [("3", 0, 3), ("auto", 0, 1), ("auto", 4, 4)])
@@ -83,6 +83,19 @@ def test_a_killed_worker_is_started_again(tmp_path: Path) -> None:
     )
     assert (ended.errors, ended.n_deaths) == ((), 1)
     assert said == ["[2] was ended by SIGKILL; starting it again, its trial goes on"]
+
+
+def test_a_worker_whose_gpu_refuses_to_work_is_started_again(tmp_path: Path) -> None:
+    mark = tmp_path / "lost"
+    ended, said = crew(
+        f"""
+        if sys.argv[2] == "2" and not os.path.exists({str(mark)!r}):
+            open({str(mark)!r}, "w").close()
+            sys.exit({START_AGAIN})
+        """
+    )
+    assert (ended.errors, ended.n_deaths) == ((), 1)
+    assert said == ["[2] was ended by its GPU; starting it again, its trial goes on"]
 
 
 def test_workers_that_always_die_are_given_up() -> None:
