@@ -17,7 +17,7 @@ from typing import Any, Literal
 from optdet.data.alignment import Grey
 from optdet.data.looks import Look
 from optdet.data.near_copies import OnPair, find_near_copies
-from optdet.digest import file_sha256
+from optdet.digest import digests_of_equal_sizes
 from optdet.phrases import counted
 
 Role = Literal["train", "val", "other"]
@@ -123,7 +123,7 @@ def find_duplicates(sources: Sequence[SourceImages], *, on_pair: OnPair | None =
     for source in sources:
         looks += source.looks if source.looks is not None else [None] * len(source.paths)
     resolved = [path.resolve() for path in paths]
-    digests = _byte_digests(resolved)
+    digests = digests_of_equal_sizes(resolved)
     keys: list[tuple[Callable[[int], object], Kind]] = [
         (lambda index: resolved[index], "same file"),
         (lambda index: digests.get(resolved[index]), "same bytes"),
@@ -172,20 +172,15 @@ def _near_pairs(
             pictures.setdefault(look.pixels, look.thumbnail)
     members = list(groups.values())
     copies = find_near_copies(
-        [paths[group[0].index] for group in members], list(pictures.values()), on_pair=on_pair
+        [paths[group[0].index] for group in members],
+        list(pictures.values()),
+        [(group[0].source, group[0].fold) for group in members],
+        on_pair=on_pair,
     )
     for copy in copies:
         for one, other in product(members[copy.first], members[copy.second]):
             first, second = sorted((one.index, other.index))
             yield first, second, copy.likeness
-
-
-def _byte_digests(paths: Sequence[Path]) -> dict[Path, str]:
-    """SHA-256 of the files that another one has the size of: the others are read by nobody."""
-    by_size: defaultdict[int, set[Path]] = defaultdict(set)
-    for path in paths:
-        by_size[path.stat().st_size].add(path)
-    return {path: file_sha256(path) for same in by_size.values() if len(same) > 1 for path in same}
 
 
 def _overlaps(

@@ -15,6 +15,7 @@ from pathlib import Path
 from optdet.data.files import read_text
 from optdet.data.names import NameIndex
 from optdet.data.source import Source
+from optdet.digest import digests_of_equal_sizes
 from optdet.errors import OptdetError
 from optdet.phrases import counted
 from optdet.structures import Sample
@@ -89,6 +90,13 @@ def _require_agreement(first: GroupRow, row: GroupRow) -> None:
             where=row.where,
             fix="leave one of the two rows",
         )
+
+
+def with_equal_files(samples: Sequence[Sample], named: Mapping[str, str]) -> dict[str, str]:
+    """Groups with images whose files are equal, byte by byte, put together: no pixel is read for it."""
+    digests = digests_of_equal_sizes(sample.image_path for sample in samples)
+    keys = [digests.get(sample.image_path, str(sample.image_path)) for sample in samples]
+    return with_twins(samples, keys, named, digests)[0]
 
 
 def with_twins(

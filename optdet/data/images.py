@@ -175,6 +175,8 @@ def _as_rgb(image: Image.Image) -> Image.Image:
 def _from_deep_grey(image: Image.Image) -> Image.Image:
     """Pillow clips values over 255 to white, which would leave a white page of a 16-bit scan."""
     values = np.asarray(image, dtype=np.float64)
-    top = 255.0 if values.max(initial=0.0) <= 255.0 and image.mode == "F" else 65535.0
+    # Nothing says on which scale numbers with a point are.
+    scales = (1.0, 255.0) if image.mode == "F" else ()
+    top = next((top for top in scales if values.max(initial=0.0) <= top), 65535.0)
     grey = np.clip(np.rint(values * (255.0 / top)), 0, 255).astype(np.uint8)
     return Image.fromarray(grey).convert("RGB")

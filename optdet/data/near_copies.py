@@ -13,7 +13,8 @@ mirrored, or written on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -72,12 +73,18 @@ def thumbnail(image: NDArray[np.uint8]) -> Grey:
 
 
 def find_near_copies(
-    paths: Sequence[Path], thumbnails: Sequence[Grey], *, on_pair: OnPair | None = None
+    paths: Sequence[Path],
+    thumbnails: Sequence[Grey],
+    homes: Sequence[Hashable] | None = None,
+    *,
+    on_pair: OnPair | None = None,
 ) -> list[NearCopy]:
-    """All pairs that are near copies, ordered by index; each file of a proposed pair is read again."""
+    """All pairs that are near copies, ordered by index; each file of a proposed pair is read again. ``homes``
+    as for ``propose``.
+    """
     proposed = [
         (first, second, map_)
-        for first, second in propose(thumbnails)
+        for first, second in propose(thumbnails, homes)
         if (map_ := _coarse_map(thumbnails[first], thumbnails[second])) is not None
     ]
     read = lru_cache(maxsize=256)(_read_detail)
@@ -94,13 +101,20 @@ def find_near_copies(
     return found
 
 
-def propose(thumbnails: Sequence[Grey]) -> list[tuple[int, int]]:
-    """Pairs worth a closer look: of each image the few most similar ones, by correlation of 16 x 16 grids."""
+def propose(thumbnails: Sequence[Grey], homes: Sequence[Hashable] | None = None) -> list[tuple[int, int]]:
+    """Pairs worth a closer look: of each image the few most similar ones, by correlation of 16 x 16 grids.
+
+    With ``homes``, the source or fold of each image, the few of each home: an image's copies in its own must
+    not hide those in another.
+    """
     n_images = len(thumbnails)
     if n_images < 2:
         return []
     views = np.stack([_grids(picture) for picture in thumbnails], axis=1)
     aspects = np.array([picture.shape[1] / picture.shape[0] for picture in thumbnails])
+    members: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for index, home in enumerate(homes or [None] * n_images):
+        members[home].append(index)
     pairs: set[tuple[int, int]] = set()
     for start in range(0, n_images, _ROWS_AT_ONCE):
         rows = slice(start, min(start + _ROWS_AT_ONCE, n_images))
@@ -108,11 +122,13 @@ def propose(thumbnails: Sequence[Grey]) -> list[tuple[int, int]]:
         stretch = aspects[rows, None] / aspects[None]
         similar[np.maximum(stretch, 1 / stretch) > _LARGEST_STRETCH] = -1.0
         similar[np.arange(rows.stop - start), np.arange(start, rows.stop)] = -1.0
-        n_near = min(_NEIGHBOURS, n_images - 1)
-        nearest = np.argpartition(-similar, n_near - 1, axis=1)[:, :n_near]
-        near, place = np.nonzero(np.take_along_axis(similar, nearest, axis=1) >= _LEAST_PROPOSED)
-        for row, column in zip(near + start, nearest[near, place], strict=True):
-            pairs.add((int(min(row, column)), int(max(row, column))))
+        for columns in members.values():
+            of_home = similar[:, columns]
+            n_near = min(_NEIGHBOURS, len(columns))
+            nearest = np.argpartition(-of_home, n_near - 1, axis=1)[:, :n_near]
+            near, place = np.nonzero(np.take_along_axis(of_home, nearest, axis=1) >= _LEAST_PROPOSED)
+            for row, column in zip(near + start, np.array(columns)[nearest[near, place]], strict=True):
+                pairs.add((int(min(row, column)), int(max(row, column))))
     return sorted(pairs)
 
 

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from optdet.config import Config, DataConfig, SourceConfig
 from optdet.data.choice import choose_sources
 from optdet.data.files import require_folder
+from optdet.data.groups import with_equal_files
 from optdet.data.holdout import Holdout, hold_out
-from optdet.data.label_ufo import write_ufo
+from optdet.data.label_ufo import encode_ufo
 from optdet.data.scaffold import ProjectFile, shipped_files
 from optdet.data.source import Source
 from optdet.data.survey import Survey, survey
@@ -78,11 +78,13 @@ def plan_project(folder: Path, data: Path, *, name: str, size: int) -> DataProje
     require_folder(data, what="data folder")
     choice = choose_sources(data)
     surveys = [survey(source, size=size) for source in choice.train]
-    held = hold_out(choice.train[0].samples) if choice.val is None else None
-    lines = _survey_lines(choice.train, surveys, held)
+    first = choice.train[0]
+    groups = {} if choice.val is not None else with_equal_files(first.samples, first.groups)
+    held = hold_out(first.samples, groups) if choice.val is None else None
+    lines = _survey_lines(choice.train, surveys, held, grouped=bool(groups))
     if choice.val is not None:
         lines += _source_lines("val", choice.val, survey(choice.val, size=size))
-    split = _split_files(name, choice.train[0], held) if held else ()
+    split = _split_files(name, first, held, groups) if held else ()
     train, val = _source_configs(folder, name, choice.train, choice.val)
     settings = (_config_file(name, size, train, val), _study_file(name))
     _check_files(settings, Config(data=DataConfig(train=train, val=val, size=size)).data)
@@ -90,7 +92,7 @@ def plan_project(folder: Path, data: Path, *, name: str, size: int) -> DataProje
         name=name,
         lines=(*choice.notes, *lines),
         files=(*split, *settings),
-        typical=typical_sample(choice.train[0], surveys[0]),
+        typical=typical_sample(first, surveys[0]),
     )
 
 
@@ -125,14 +127,17 @@ def _check_settings(name: str, size: int) -> None:
         )
 
 
-def _survey_lines(train: Sequence[Source], surveys: Sequence[Survey], held: Holdout | None) -> list[str]:
+def _survey_lines(
+    train: Sequence[Source], surveys: Sequence[Survey], held: Holdout | None, *, grouped: bool
+) -> list[str]:
     lines: list[str] = []
     for number, (source, surveyed) in enumerate(zip(train, surveys, strict=True)):
         lines += _source_lines("train" if number or held is None else "train and val", source, surveyed)
     if held is not None:
+        together = ", groups and equal files together" if grouped else ""
         lines.append(
             f"no images to validate on were found: {train[0].label_file.path} is parted by a hash of the "
-            f"names, {len(held.train)} images to train and {len(held.val)} to validate"
+            f"names{together}, {len(held.train)} images to train and {len(held.val)} to validate"
         )
     return lines
 
@@ -142,22 +147,20 @@ def _source_lines(title: str, source: Source, surveyed: Survey) -> list[str]:
     return [head, *(f"  {line}" for line in surveyed.lines())]
 
 
-def _split_files(name: str, source: Source, held: Holdout) -> tuple[ProjectFile, ...]:
+def _split_files(
+    name: str, source: Source, held: Holdout, groups: Mapping[str, str]
+) -> tuple[ProjectFile, ...]:
     parts = {"train": held.train, "val": held.val}
-    return tuple(ProjectFile(_split_place(name, part), _ufo(source, parts[part])) for part in parts)
+    return tuple(ProjectFile(_split_place(name, part), _ufo(source, parts[part], groups)) for part in parts)
 
 
 def _split_place(name: str, part: str) -> str:
     return f"data/{name}-{part}.json"
 
 
-def _ufo(source: Source, samples: Sequence[Sample]) -> bytes:
-    """A label file as bytes, by the one writer that there is."""
+def _ufo(source: Source, samples: Sequence[Sample], groups: Mapping[str, str]) -> bytes:
     words = {sample.name: sample.words for sample in samples}
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "labels.json"
-        write_ufo(path, words, sizes=source.label_file.sizes)
-        return path.read_bytes()
+    return encode_ufo(words, sizes=source.label_file.sizes, groups=groups)
 
 
 def _source_configs(

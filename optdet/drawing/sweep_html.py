@@ -103,7 +103,7 @@ def sweep_data(view: SweepView) -> dict[str, Any]:
     columns, rows = cell_edges(view.thresh), cell_edges(view.box_thresh)
     scores = {name: _whole(getattr(view, name)) for name in ("hmean", "precision", "recall")}
     scores["n_detections"] = view.n_detections.astype(np.int64)
-    best = max(float(view.hmean.max()), view.best().hmean)
+    best = view.highest()
     return {
         "thresh": _rounded(view.thresh),
         "box_thresh": _rounded(view.box_thresh),

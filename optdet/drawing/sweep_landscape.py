@@ -91,7 +91,7 @@ def _draw_heat(axes: Axes, view: SweepView, scale: Normalize) -> None:
 def _draw_contours(axes: Axes, view: SweepView, hmean: FloatArray) -> None:
     """Lines of equal H-mean below the best, and what they mean beneath the panel."""
     unit = _STEP if view.standard_error is None else view.standard_error
-    best = max(float(hmean.max()), view.best().hmean)
+    best = view.highest()
     handles = []
     for depth, dashes in zip(_DEPTHS, _DASHES, strict=True):
         level = best - depth * unit

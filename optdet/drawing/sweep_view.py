@@ -106,6 +106,12 @@ class SweepView:
         scores = (float(array[k, u, b]) for array in (self.precision, self.recall, self.hmean))
         return NamedPoint("best", *place, *scores)
 
+    def highest(self) -> float:
+        """The best H-mean that may be chosen, which distances from the best are counted from."""
+        allowed = self.meets_constraint()
+        of_lattice = self.hmean[allowed] if allowed.any() else self.hmean
+        return max(float(of_lattice.max()), self.best().hmean)
+
     def with_best(self) -> tuple[NamedPoint, ...]:
         """The named points, the best among them in any case."""
         if any(point.name == "best" for point in self.named):
@@ -113,10 +119,7 @@ class SweepView:
         return (*self.named, self.best())
 
     def reached_bounds(self) -> tuple[ReachedBound, ...]:
-        """The bounds of the lattice that the best lies within one step of: there may be better beyond them.
-
-        An axis of one value was not swept and has no bounds.
-        """
+        """Bounds of the lattice that the best lies within one step of: there may be better beyond them."""
         best = self.best()
         return tuple(
             ReachedBound(name, side, float(axis[0] if side == "low" else axis[-1]))
@@ -125,7 +128,6 @@ class SweepView:
                 ("box_thresh", self.box_thresh, best.box_thresh),
                 ("unclip_ratio", self.unclip_ratio, best.unclip_ratio),
             )
-            if len(axis) > 1
             for side in _sides_near(axis, value)
         )
 
@@ -143,10 +145,16 @@ class ReachedBound:
 
 
 def _sides_near(axis: FloatArray, value: float) -> list[Literal["low", "high"]]:
+    """Ends that the value is within one step of: as :mod:`optdet.evaluation.selection` says it, of three or
+    four values the ends themselves, and of one or two none.
+    """
+    if len(axis) < 3:
+        return []
+    margin = 1 if len(axis) > 4 else 0
     sides: list[Literal["low", "high"]] = []
-    if value <= axis[1] + _EQUAL:
+    if value <= axis[margin] + _EQUAL:
         sides.append("low")
-    if value >= axis[-2] - _EQUAL:
+    if value >= axis[-1 - margin] - _EQUAL:
         sides.append("high")
     return sides
 

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from optdet.metrics.overlaps import Shapes, ious_of, pairs_that_may_reach
+from optdet.metrics.overlaps import DECIMALS, Shapes, ious_of, pairs_that_may_reach
 from optdet.metrics.rings import Index, read_polygons
 from optdet.structures import FloatArray
 
@@ -73,7 +73,8 @@ def _overlapping(one: list[FloatArray], two: list[FloatArray]) -> tuple[Index, I
     """Pairs with an IoU above one half: indices of both, and the IoUs."""
     first, second = Shapes.of(one), Shapes.of(two)
     found = pairs_that_may_reach(first, second, MIN_IOU)
-    ious = ious_of(first, second, found)
+    # Else the last bits, which depend on which of the two comes first, would decide at exactly one half.
+    ious = np.round(ious_of(first, second, found), DECIMALS)
     above = ious > MIN_IOU
     rows, columns = found.pairs[above].T
     return rows, columns, ious[above]

@@ -94,7 +94,8 @@ def ring_box(points: Any, start: int, size: int) -> tuple[float, float, float, f
 
 @compiled
 def clipping_room(starts: Any, word_starts: Any) -> tuple[Any, Any]:
-    """Room (2, n) for the x and the y of any of the rings ``starts`` (D + 1,) while a word cuts it."""
+    """Room (2, n) for the x and the y of the rings ``starts`` (D + 1,) while a word cuts them: for all but
+    those that zigzag around it, of which each side of the word may cut every turn anew."""
     longest, longest_word = 0, 0
     for d in range(len(starts) - 1):
         longest = max(longest, starts[d + 1] - starts[d])
@@ -108,7 +109,8 @@ def clipping_room(starts: Any, word_starts: Any) -> tuple[Any, Any]:
 def shared_area(
     ring: Any, start: int, size: int, word: Any, first: int, n: int, turn: int, px: Any, py: Any
 ) -> float:
-    """Area of a simple ring inside a convex word; px and py (2, room) hold the ring as it is cut."""
+    """Area of a simple ring inside a convex word, NaN where it has more corners on the way than there is room
+    for; px and py (2, room) hold the ring as it is cut."""
     ox, oy = ring[start, 0], ring[start, 1]
     for i in range(size):
         px[0, i], py[0, i] = ring[start + i, 0] - ox, ring[start + i, 1] - oy
@@ -121,6 +123,8 @@ def shared_area(
         x1, y1 = px[here, m - 1], py[here, m - 1]
         s1 = turn * _side(ax, ay, bx, by, x1, y1)
         for i in range(m):
+            if kept + 2 > px.shape[1]:
+                return np.nan
             x2, y2 = px[here, i], py[here, i]
             s2 = turn * _side(ax, ay, bx, by, x2, y2)
             if (s1 >= 0) != (s2 >= 0):

@@ -164,7 +164,8 @@ class IoUTruth:
         on_ignored = self.ignored[words]
         limits = np.where(on_ignored, IGNORED_SHARE, MIN_IOU)
         shares = _shares(shared, self.areas[words], areas, on_ignored)
-        asked = np.flatnonzero(~(np.abs(shares - limits) >= _SLACK))  # NaN too
+        # One whose outline crosses itself shares NaN, also where its two halves leave it no area.
+        asked = np.flatnonzero(np.isnan(shared) | ~(np.abs(shares - limits) >= _SLACK))
         if len(asked):
             met, which = np.unique(detections[asked], return_inverse=True)
             shapes = regions(rings.subset(met))[which]

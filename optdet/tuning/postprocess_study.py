@@ -182,7 +182,7 @@ def images_sha256(scorers: Sequence[ImageScorer]) -> str:
     """Of the images' names, places, maps and words: all that a score is made of."""
     digest = hashlib.sha256()
     for scorer in scorers:
-        words = [(word.polygon.tolist(), word.ignored) for word in scorer.words]
+        words = [(word.polygon.tolist(), word.ignored, word.text) for word in scorer.words]
         digest.update(repr((scorer.name, scorer.detector.letterbox, words)).encode())
         digest.update(scorer.detector.half_map.tobytes())
     return digest.hexdigest()

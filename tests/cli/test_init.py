@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -30,8 +31,10 @@ def invoke(*arguments):
 
 def make_images(folder, names=NAMES):
     folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        Image.new("RGB", (120, 80), "white").save(folder / name)
+    for number, name in enumerate(names):  # no two are one image
+        image = Image.new("RGB", (120, 80), "white")
+        image.paste((0, 0, 0), (110, 8 * number, 118, 8 * number + 6))
+        image.save(folder / name)
 
 
 def make_labels(path, names, words=(WORD, WORD)):
@@ -149,6 +152,26 @@ def test_one_source_is_split_by_a_hash_of_the_names(data, project):
     assert (project / "data" / "scans-val.json").read_bytes() == before
 
 
+def test_groups_and_equal_files_stay_on_one_side_and_are_kept(data, project):
+    make_labels(data / "labels.json", NAMES)
+    path = data / "labels.json"
+    labels = json.loads(path.read_text())
+    for number, name in enumerate(NAMES[:6]):
+        labels["images"][name]["group"] = f"receipt {number // 2}"
+    path.write_text(json.dumps(labels))
+    images = next(iter(data.rglob(NAMES[6]))).parent
+    shutil.copyfile(images / NAMES[6], images / NAMES[7])
+    result = invoke("--data", data, "--name", "scans")
+    assert "parted by a hash of the names, groups and equal files together," in result.stdout
+    sides = {}
+    for side in ("train", "val"):
+        for name, entry in json.loads((project / f"data/scans-{side}.json").read_text())["images"].items():
+            sides.setdefault(entry.get("group", name), set()).add(side)
+    assert all(len(found) == 1 for found in sides.values())
+    assert {f"receipt {number}" for number in range(3)} < sides.keys()
+    assert len(sides) == 6  # three receipts, the equal files, and two that are alone
+
+
 def test_icdar_text_per_image_keeps_texts_and_ignored_words(data, project):
     for name in NAMES:
         path = data / "gt" / f"gt_{name[:-4]}.txt"
@@ -197,8 +220,10 @@ def test_several_sources_stay_several(tmp_path, project):
 
 def test_images_in_sub_folders_get_their_own_words(tmp_path, project):
     shops = [f"shop{number}/scan.jpg" for number in range(4)]
-    for name in shops:
-        make_images((tmp_path / "data" / "train" / name).parent, ["scan.jpg"])
+    make_images(tmp_path / "scans", [f"{number}.jpg" for number in range(4)])
+    for number, name in enumerate(shops):
+        (tmp_path / "data" / "train" / name).parent.mkdir(parents=True)
+        shutil.move(tmp_path / "scans" / f"{number}.jpg", tmp_path / "data" / "train" / name)
     lines = [f"{name}\t{json.dumps([{**WORD, 'transcription': name}])}\n" for name in shops]
     (tmp_path / "data" / "train" / "Label.txt").write_text("".join(lines))
     invoke("--data", tmp_path / "data")

@@ -59,3 +59,26 @@ def test_the_parts_are_the_same_on_every_machine():
 def test_one_image_with_words_cannot_be_parted():
     with pytest.raises(OptdetError, match=r"1 images with readable words cannot be parted"):
         hold_out([sample("1.jpg"), sample("2.jpg", readable=False)])
+
+
+@given(st.lists(st.integers(0, 12), min_size=2, max_size=60), st.randoms())
+def test_images_of_a_group_stay_together(numbers, random):
+    samples = [sample(f"{n}.jpg") for n in range(len(numbers))]
+    groups = {f"{n}.jpg": f"g{number}" for n, number in enumerate(numbers) if number < 10}
+    if len({groups.get(s.name, s.name) for s in samples}) < 2:
+        with pytest.raises(OptdetError, match="1 groups of images with readable words cannot be parted"):
+            hold_out(samples, groups)
+        return
+    parts = hold_out(samples, groups)
+    train, val = ({groups.get(s.name, s.name) for s in part} for part in (parts.train, parts.val))
+    assert train
+    assert val
+    assert not train & val
+    random.shuffle(samples)
+    assert {s.name for s in hold_out(samples, groups).val} == {s.name for s in parts.val}
+
+
+def test_of_groups_as_many_as_come_nearest_to_a_fifth():
+    samples = [sample(f"{n}.jpg") for n in range(40)]
+    groups = {s.name: f"g{n // 4}" for n, s in enumerate(samples)}
+    assert len(hold_out(samples, groups).val) == 8

@@ -80,6 +80,12 @@ def test_modes_become_rgb(tmp_path: Path) -> None:
         path = tmp_path / f"{name}.png"
         Image.fromarray(array).save(path)
         np.testing.assert_array_equal(read_image(path), np.full((4, 5, 3), expected))
+    for name, highest in [("unit", 1.0), ("bytes", 255.0), ("deep", 65535.0)]:
+        path = tmp_path / f"{name}.tif"
+        values = np.full((4, 5), highest * 200 / 255, np.float32)
+        values[0, 0] = highest
+        Image.fromarray(values).save(path)
+        np.testing.assert_array_equal(read_image(path)[1:], np.full((3, 5, 3), 200))
     for mode in ("1", "P", "LA", "CMYK"):
         path = tmp_path / f"{mode}.tiff"
         Image.new("RGB", (5, 4), "white").convert(mode).save(path)

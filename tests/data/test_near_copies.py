@@ -65,6 +65,18 @@ def test_a_changed_copy_is_found_among_other_receipts(
     assert found([*receipts, *copies], tmp_path) == [(0, N), (1, N + 1)]
 
 
+def test_copies_in_an_images_own_set_do_not_hide_those_in_another(receipts: list[np.ndarray]) -> None:
+    """Six recompressed here and six cropped there: the nearest of each are those beside it."""
+    here = [jpeg(receipts[0], quality) for quality in (90, 80, 70, 60, 50, 40)]
+    there = [cropped(image, 0.03) for image in here]
+    thumbnails = [thumbnail(image) for image in (*here, *there)]
+    homes = ["train"] * 6 + ["val"] * 6
+    across = [(first, second) for first, second in propose(thumbnails, homes) if first < 6 <= second]
+    assert {first for first, _ in across} == set(range(6))
+    assert {second for _, second in across} == set(range(6, 12))
+    assert not [pair for pair in propose(thumbnails) if pair[0] < 6 <= pair[1]], "none was hidden"
+
+
 def test_receipts_of_one_layout_are_no_copies(receipts: list[np.ndarray], tmp_path: Path) -> None:
     """The same receipt with some of its words replaced, as two purchases in a shop."""
     other = receipts[0].copy()

@@ -52,14 +52,36 @@ def test_a_bound_is_reached_within_one_step(
     assert [str(bound) for bound in hill(best).reached_bounds()] == expected
 
 
-def test_an_axis_of_one_value_has_no_bounds(hill: Hill) -> None:
+@pytest.mark.parametrize(
+    ("values", "best", "expected"),
+    [
+        ([2], 0, []),
+        ([1, 2], 0, []),
+        ([1, 2, 3], 1, []),
+        ([1, 2, 3], 0, ["unclip_ratio ≥ 1.25"]),
+        ([0, 1, 2, 3], 2, []),
+        ([0, 1, 2, 3], 3, ["unclip_ratio ≤ 1.75"]),
+        ([0, 1, 2, 3, 4], 3, ["unclip_ratio ≤ 2"]),
+    ],
+)
+def test_short_axes_have_the_bounds_that_the_choice_says_they_have(
+    hill: Hill, values: list[int], best: int, expected: list[str]
+) -> None:
     view = hill()
-    one = dataclasses.replace(
-        view,
-        unclip_ratio=view.unclip_ratio[2:3],
-        **{n: getattr(view, n)[:, 2:3] for n in ("hmean", "precision", "recall", "n_detections")},
+    ratios = view.unclip_ratio[values]
+    short = dataclasses.replace(
+        hill((0.4, float(ratios[best]), 0.6)),
+        unclip_ratio=ratios,
+        **{n: getattr(view, n)[:, values] for n in ("precision", "recall", "n_detections")},
+        hmean=hill((0.4, float(ratios[best]), 0.6)).hmean[:, values],
     )
-    assert one.reached_bounds() == ()
+    assert [str(bound) for bound in short.reached_bounds()] == expected
+
+
+def test_distances_from_the_best_are_from_what_may_be_chosen(hill: Hill) -> None:
+    view = hill(constraint=SweepConstraint("precision", 0.955))
+    assert view.highest() == view.best().hmean < hill().highest() == pytest.approx(0.95)
+    assert hill(constraint=SweepConstraint("recall", 2.0)).highest() == pytest.approx(0.95)
 
 
 def test_the_front_is_what_nothing_beats() -> None:

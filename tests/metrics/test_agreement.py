@@ -53,3 +53,9 @@ def test_either_may_come_first_and_order_does_not_matter(a, b):
     assert agreement(b, a) == pytest.approx(value, abs=1e-12)
     assert agreement(a[::-1], b) == pytest.approx(value, abs=1e-12)
     assert agreement(a, a[::-1]) == 1
+
+
+def test_at_exactly_one_half_either_may_come_first_too():
+    one = [np.array([[69.0, 21], [84, 21], [84, 23], [69, 23]])]
+    other = [np.array([[71.0, 20], [84, 20], [82, 23], [70, 24]])]
+    assert agreement(one, other) == agreement(other, one) == 0

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import shapely
 
+from optdet.metrics.cleval import cleval
 from optdet.metrics.cleval_pairs import find_pairs
 from optdet.metrics.cleval_truth import prepare_truth
-from optdet.metrics.clipping import convex_turns, is_simple
+from optdet.metrics.clipping import all_convex_turns, convex_turns, is_simple, shared_area
+from optdet.metrics.iou import iou_matrix
 from optdet.metrics.rings import Rings, points_inside, regions, shared_areas, stack_rings
 
 
@@ -135,3 +137,36 @@ def test_simple_and_convex_are_what_shapely_says():
             assert shape.convex_hull.area == shape.area
     assert n_simple > 1500
     assert n_convex > 1000
+
+
+def zigzag(n_word_points, n_turns):
+    """A word of many corners and a detection that goes up and down past all of it, turn after turn."""
+    angles = np.linspace(0, 2 * np.pi, n_word_points, endpoint=False)
+    word = np.round(4000 + 1000 * np.stack([np.cos(angles), np.sin(angles)], axis=1))
+    outline = [(-500, 0)]
+    for turn in range(n_turns):
+        side = -1 if turn % 2 else 1
+        outline += [(0, -3000 - 8 * turn), (side * (500 + 4 * turn), 0)]
+    return word, np.array([*outline, (0, 300)]) + 4000.0
+
+
+@pytest.mark.parametrize(("n_word_points", "n_turns"), [(40, 20), (14, 200)])
+def test_an_outline_that_zigzags_around_a_word_stays_within_its_room(n_word_points, n_turns):
+    """Cut by each side of the word in turn, it has ever more corners."""
+    word, outline = zigzag(n_word_points, n_turns)
+    region = shapely.Polygon(outline)
+    assert region.is_valid
+    shared = region.intersection(shapely.Polygon(word)).area
+    assert iou_matrix([word], [outline])[0, 0] == pytest.approx(
+        shared / (region.area + shapely.area(shapely.Polygon(word)) - shared)
+    )
+    room = 2 * len(outline) + n_word_points + 8
+    px, py = (np.full((2, room + 1000), 7.0) for _ in range(2))
+    turn = all_convex_turns(word, np.array([0, len(word)]))[0]
+    cut = shared_area(outline, 0, len(outline), word, 0, len(word), turn, px[:, :room], py[:, :room])
+    assert np.isnan(cut), "there is room enough: the test shows nothing"
+    assert (px[:, room:] == 7).all()
+    assert (py[:, room:] == 7).all()
+    if shared / region.area < 0.3:
+        found = cleval([word], [outline], profile="competition")
+        assert (found.num_char_tp, found.num_char_det) == (0, found.num_char_fp)

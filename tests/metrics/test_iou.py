@@ -134,3 +134,11 @@ def test_words_at_almost_exactly_one_half():
         exact = iou_matrix([word], [half])[0, 0]
         assert exact == pytest.approx(0.5, abs=1e-12)
         assert match_iou([word], [half]).n_matched == (exact > 0.5)
+
+
+def test_a_detection_that_crosses_itself_is_no_false_positive_on_an_ignored_word():
+    """Corners in the order of a Z leave two halves whose areas cancel each other."""
+    ignored = rectangle(0, 0, 100, 50)
+    crossing, nearly = [10, 10, 60, 30, 60, 10, 10, 30], [10, 10, 60, 30, 60, 10, 10, 31]
+    for detection in (crossing, nearly):
+        assert match_iou([ignored], [detection], ignored=[True]) == IoUCounts(0, 0, 0)

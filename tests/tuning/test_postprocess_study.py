@@ -185,6 +185,13 @@ def moved_word(scorers):
     return [ImageScorer(first.name, first.detector, words), *scorers[1:]]
 
 
+def other_text(scorers):
+    """CLEval's `official` profile counts characters of the text."""
+    first = scorers[0]
+    words = (Word(first.words[0].polygon, text="another"), *first.words[1:])
+    return [ImageScorer(first.name, first.detector, words), *scorers[1:]]
+
+
 def other_map(scorers):
     first = scorers[0]
     prob_map = first.detector.half_map.copy()
@@ -206,8 +213,9 @@ def other_map(scorers):
         {"scorers": make_scorers(2)},
         {"scorers": moved_word(make_scorers())},
         {"scorers": other_map(make_scorers())},
+        {"scorers": other_text(make_scorers())},
     ],
-    ids=["seed", "method", "space", "candidates", "current", "fewer images", "a word", "a pixel"],
+    ids=["seed", "method", "space", "candidates", "current", "fewer images", "a word", "a pixel", "a text"],
 )
 @pytest.mark.thin(2)
 def test_another_search_is_another_study(database, scorers, change):
