@@ -106,21 +106,6 @@ def read_transaction(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def named_lock(storage: RDBStorage, name: str) -> Iterator[None]:
-    """One worker at a time for a name, over many transactions of Optuna's: it writes while this is held.
-
-    For SQLite it is a file beside the database that all names share: SQLite's own lock is the writer's.
-    """
-    file = file_of(storage.engine.url)
-    if file is not None:
-        with FileLock(f"{file}.names.lock"):
-            yield
-        return
-    with write_transaction(storage.engine, name):
-        yield
-
-
-@contextmanager
 def database_errors(url: URL) -> Iterator[None]:
     """Turn what a driver raises into one line without the SQL; a broken constraint is a defect of ours."""
     try:

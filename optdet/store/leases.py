@@ -26,7 +26,7 @@ from sqlalchemy.engine import Connection
 
 from optdet.store.engine import read_transaction, write_transaction
 from optdet.store.owners import Owner
-from optdet.store.study_trials import StudyTrials, read_study_trials, retire_study
+from optdet.store.study_trials import StudyTrials, is_there, read_study_trials, retire_study
 from optdet.store.tables import SLOTS
 
 EXPIRY_S = 60.0
@@ -132,7 +132,7 @@ class Leases:
         """Tie the slot to the trial that Optuna gave for it; SlotLost where it expired in between."""
         with self._transaction() as connection:
             bound = connection.execute(
-                update(SLOTS).where(self._is_ours(slot)).values(trial_number=trial_number)
+                update(SLOTS).where(self._is_held(slot)).values(trial_number=trial_number)
             )
             if bound.rowcount == 0:
                 raise SlotLost(f"slot {slot.slot_id} expired before trial {trial_number} was bound to it")
@@ -156,15 +156,21 @@ class Leases:
                 raise SlotLost(f"slot {slot.slot_id} was taken over")
             return
         with self._transaction() as connection:
-            ours = connection.execute(update(SLOTS).where(self._is_ours(slot)).values(n_takeovers=0))
+            ours = connection.execute(update(SLOTS).where(self._is_held(slot)).values(n_takeovers=0))
             if ours.rowcount == 0:
                 raise SlotLost(f"slot {slot.slot_id} was taken over")
 
     def holds(self, slot: Slot) -> bool:
-        """Whether the slot is still ours, asked of the database: a beat notices only seconds later."""
+        """Whether the slot is still ours, and its study there, asked of the database: a beat notices only
+        seconds later."""
         with read_transaction(self.storage.engine) as connection:
-            found = connection.execute(select(SLOTS.c.slot_id).where(self._is_ours(slot))).first()
+            found = connection.execute(select(SLOTS.c.slot_id).where(self._is_held(slot))).first()
         return found is not None
+
+    def require_study(self) -> None:
+        """OptdetError where it was deleted meanwhile."""
+        with read_transaction(self.storage.engine) as connection:
+            read_study_trials(connection, self.study_id, self.study_uuid)
 
     def live(self) -> list[LiveSlot]:
         """Every slot of the study, by trial number, those about to be bound last; the dead are marked."""
@@ -198,9 +204,9 @@ class Leases:
         )
 
     def beat(self, connection: Connection, slot: Slot) -> bool:
-        """Renew the slot; False where it is no longer ours."""
+        """Renew the slot; False where it is no longer ours, or its study was deleted."""
         now, _ = _clock(connection)
-        return connection.execute(update(SLOTS).where(self._is_ours(slot)).values(beat=now)).rowcount > 0
+        return connection.execute(update(SLOTS).where(self._is_held(slot)).values(beat=now)).rowcount > 0
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
@@ -226,6 +232,10 @@ class Leases:
 
     def _is_ours(self, slot: Slot) -> ColumnElement[bool]:
         return and_(SLOTS.c.slot_id == slot.slot_id, self._is_owned())
+
+    def _is_held(self, slot: Slot) -> ColumnElement[bool]:
+        """Ours, and of a study that is there: one that was deleted in the dashboard leaves its slots."""
+        return and_(self._is_ours(slot), is_there(self.study_id, self.study_uuid))
 
     def _is_owned(self) -> ColumnElement[bool]:
         return and_(*(SLOTS.c[name] == value for name, value in asdict(self.owner).items()))

@@ -35,6 +35,8 @@ def raise_outages(engine: Engine, where: str) -> None:
     @event.listens_for(engine, "handle_error")
     def _failed(context: ExceptionContext) -> None:
         error = context.original_exception
+        if not isinstance(error, Exception):  # an interrupt, which costs a connection: no database is away
+            return
         if disk_fault(error) is not None:
             raise unusable(error, first_line(error), where) from error
         if context.is_pre_ping or not _is_outage(context):  # a stale connection is replaced by a new one

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from sqlalchemy import text
+from sqlalchemy import ColumnElement, column, exists, select, table, text
 from sqlalchemy.engine import Connection
 
 from optdet.errors import OptdetError
@@ -32,11 +32,7 @@ def read_study_trials(connection: Connection, study_id: int, study_uuid: str) ->
 
     The UUID is expected among the study's user attributes, as a plain string under any key.
     """
-    same_study = connection.scalar(
-        text("SELECT COUNT(*) FROM study_user_attributes WHERE study_id = :study AND value_json = :uuid"),
-        {"study": study_id, "uuid": json.dumps(study_uuid)},
-    )
-    if not same_study:
+    if not connection.scalar(select(is_there(study_id, study_uuid))):
         raise OptdetError("this study was deleted", where=study_uuid, fix="see `optdet study list`")
     unfinished = connection.execute(
         text(
@@ -54,6 +50,12 @@ def read_study_trials(connection: Connection, study_id: int, study_uuid: str) ->
         waiting=frozenset(number for number, state in unfinished if state == "WAITING"),
         n_finished=int(n_finished or 0),
     )
+
+
+def is_there(study_id: int, study_uuid: str) -> ColumnElement[bool]:
+    """Whether the study of that UUID is still the one with that id: of a deleted one another may get it."""
+    stored = table("study_user_attributes", column("study_id"), column("value_json"))
+    return exists().where(stored.c.study_id == study_id, stored.c.value_json == json.dumps(study_uuid))
 
 
 def retire_study(connection: Connection, study_id: int, study_uuid: str) -> None:

@@ -10,8 +10,11 @@ from sqlalchemy import and_, bindparam, delete, text
 from optdet.store.engine import write_transaction
 from optdet.store.tables import CHECKPOINTS, INNER_TRIALS
 
-# What Optuna notes of a trial while it runs: the pictures attached to it, and where a pruner has compared it.
-_OF_THE_RUN = ("artifacts:", "completed_rung_")
+PRUNED_AT = "optdet:pruned_at"
+"""A system attribute: the epoch after which the pruner has ended the trial."""
+
+# What is noted of a trial while it runs: the pictures attached to it, and where a pruner has compared it.
+_OF_THE_RUN = ("artifacts:", "completed_rung_", PRUNED_AT)
 
 
 def blank_trial(

@@ -11,22 +11,32 @@ from dataclasses import asdict
 from pathlib import Path
 
 import optuna
-from optuna.artifacts import ArtifactMeta, FileSystemArtifactStore, get_all_artifact_meta
+from optuna.artifacts import ArtifactMeta, FileSystemArtifactStore
 from optuna.storages import RDBStorage
 
 from optdet.atomic import atomic_file
 from optdet.errors import OptdetError
 from optdet.store.attribute_rows import replace_study_attributes, set_system_attributes
 from optdet.store.places import Places
-from optdet.store.references import references_of, references_of_others
-from optdet.tuning import attributes as attr
+from optdet.tuning.named_files import other_references, own_references
 
 _BYTES = "application/octet-stream"
 _PREFIX = "artifacts:"
 
 
 def attached_names(storage: RDBStorage, owner: optuna.Study | optuna.Trial) -> frozenset[str]:
-    return frozenset(meta.filename for meta in get_all_artifact_meta(owner, storage=storage))
+    return frozenset(meta.filename for meta in attached(storage, owner))
+
+
+def attached(storage: RDBStorage, owner: optuna.Study | optuna.Trial) -> list[ArtifactMeta]:
+    """As Optuna's ``get_all_artifact_meta``, which takes no notice that the dashboard leaves a null of a file
+    that was deleted there."""
+    if isinstance(owner, optuna.Trial):
+        stored = storage.get_trial_system_attrs(owner._trial_id)
+    else:
+        stored = storage.get_study_system_attrs(owner._study_id)
+    described = [json.loads(value) for name, value in stored.items() if name.startswith(_PREFIX)]
+    return [ArtifactMeta(**meta) for meta in described if meta is not None]
 
 
 def attach(
@@ -39,7 +49,7 @@ def attach(
     was killed in between, they are copied when it goes on.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    there = {meta.filename: meta for meta in get_all_artifact_meta(owner, storage=storage)}
+    there = {meta.filename: meta for meta in attached(storage, owner)}
     new = {path.name: _described(path.name) for path in paths if path.name not in there}
     _register(storage, owner, list(new.values()))
     store = FileSystemArtifactStore(str(folder))
@@ -73,7 +83,7 @@ def attach_anew(
             study._study_id,
             _PREFIX,
             _attributes([meta]),
-            replaces=lambda stored: json.loads(stored)["filename"] == meta.filename,
+            replaces=lambda stored: (json.loads(stored) or {}).get("filename") == meta.filename,
         )
         # Until then nobody named the file: a `study clean` at this moment has removed it.
         _complete(FileSystemArtifactStore(str(folder)), folder / meta.artifact_id, path)
@@ -84,18 +94,14 @@ def attach_anew(
 
 def _contents(storage: RDBStorage, study: optuna.Study, folder: Path, name: str) -> list[bytes]:
     """The file that is attached under a name, if it is there."""
-    paths = [
-        folder / meta.artifact_id
-        for meta in get_all_artifact_meta(study, storage=storage)
-        if meta.filename == name
-    ]
+    paths = [folder / meta.artifact_id for meta in attached(storage, study) if meta.filename == name]
     return [path.read_bytes() for path in paths if path.is_file()] if len(paths) == 1 else []
 
 
 def _remove_unnamed(storage: RDBStorage, places: Places, artifact_ids: Sequence[str]) -> None:
     """A copy of a study, also one in another database, shows the same files."""
-    known = references_of(storage, map_key=attr.MAP_KEY)
-    for others in references_of_others(places.root, storage, map_key=attr.MAP_KEY).values():
+    known = own_references(storage)
+    for others in other_references(places.root, storage).values():
         known |= others
     for artifact_id in artifact_ids:
         if artifact_id not in known.artifacts:
@@ -131,7 +137,7 @@ def _attributes(artifacts: Sequence[ArtifactMeta]) -> dict[str, str]:
     return {f"{_PREFIX}{meta.artifact_id}": json.dumps(asdict(meta)) for meta in artifacts}
 
 
-def _complete(store: FileSystemArtifactStore, attached: Path, path: Path) -> None:
-    if not attached.exists() or attached.stat().st_size < path.stat().st_size:
+def _complete(store: FileSystemArtifactStore, kept: Path, path: Path) -> None:
+    if not kept.exists() or kept.stat().st_size < path.stat().st_size:
         with path.open("rb") as file:
-            store.write(attached.name, file)
+            store.write(kept.name, file)

@@ -22,18 +22,21 @@ from optdet.atomic import SUFFIX
 from optdet.config import CacheConfig
 from optdet.in_use import last_written, remove_unused
 from optdet.inference.cache_listing import CacheEntry, evict, list_cache
-from optdet.store.engine import named_lock, sqlite_file
+from optdet.store.engine import sqlite_file
+from optdet.store.name_lock import named_lock
 from optdet.store.owners import process_started
 from optdet.store.places import LOGS, Places
-from optdet.store.references import NOTHING, References, references_of, references_of_others
+from optdet.store.references import NOTHING, References
 from optdet.store.registry import forget_study, stored_studies
 from optdet.store.study_trials import RETIRED
 from optdet.tuning import attributes as attr
 from optdet.tuning.background import read_run, run_folders
 from optdet.tuning.links import write_links
+from optdet.tuning.named_files import other_references, own_references
 from optdet.tuning.ranking import best_trials
 from optdet.tuning.removal import n_bytes, remove, remove_empty
-from optdet.tuning.study import Database, OpenStudy, all_studies, load_study, outer_studies
+from optdet.tuning.staging import is_staged_for_nobody, staged_name
+from optdet.tuning.study import Database, OpenStudy, all_studies, load_study, made_as, outer_studies
 
 MAPS, RUNS, PICTURES, OLD_LOGS, UNFINISHED, BEYOND, ROWS = (
     "maps of trials that are not among the best",
@@ -77,12 +80,14 @@ def clean(
     may serve a database that an earlier optdet did not note.
     """
     places = database.places
+    if name is not None:
+        name = load_study(database, name).name  # that of its files, whatever it was renamed to
     entries = list_cache(places.cache_dir)
     runs, pictures = _run_dirs(places, name), _pictures(places) if name is None else []
     logs = _ended_logs(places, name)
     unfinished = [path for path in _unfinished(places, name) if _is_abandoned(path)]
-    own = references_of(database.storage, map_key=attr.MAP_KEY)
-    known = references_of_others(places.root, database.storage, map_key=attr.MAP_KEY)
+    own = own_references(database.storage)
+    known = other_references(places.root, database.storage)
     others = reduce(or_, known.values(), NOTHING)
     runs = [path for path in runs if not _is_known(path, own | others)]
     pictures = [path for path in pictures if path.name not in (own | others).artifacts]
@@ -132,7 +137,7 @@ def _study_dirs(places: Places, name: str | None) -> list[Path]:
     if not places.runs_dir.is_dir():
         return []
     studies = places.runs_dir.iterdir() if name is None else [places.runs_of(name)]
-    return [study for study in sorted(studies) if study.is_dir()]
+    return [study for study in sorted(studies) if study.is_dir() and not study.name.startswith(".")]
 
 
 def _run_dirs(places: Places, name: str | None) -> list[Path]:
@@ -178,6 +183,7 @@ def _unfinished(places: Places, name: str | None) -> Iterator[Path]:
     for folder in (places.runs_dir, places.cache_dir, places.data_dir, places.artifacts_dir):
         yield from folder.rglob(f".*{SUFFIX}")
     yield from places.root.glob(".smoke-*")
+    yield from (copy for copy in places.runs_dir.glob(staged_name("*")) if is_staged_for_nobody(copy))
 
 
 def _is_abandoned(path: Path) -> bool:
@@ -229,7 +235,7 @@ def _drop_rows(database: Database, *, dry_run: bool) -> list[Waste]:
     stored = stored_studies(database.storage)  # before the studies: a new one has none yet
     rows = all_studies(database)
     known = {str(row.attributes.get(attr.UUID, "")).removeprefix(RETIRED) for row in rows}
-    names = {row.name for row in rows}
+    names = {row.name for row in rows} | {made_as(row) for row in rows}
     inner = []
     for row in rows:
         of = _TRIAL.fullmatch(str(row.attributes.get(attr.INNER_OF, "")))

@@ -24,6 +24,7 @@ from optdet.tuning import attributes as attr
 from optdet.tuning.dashboard_kept import KeptAnswer, settled_state
 from optdet.tuning.dashboard_large import lighter
 from optdet.tuning.links import write_links
+from optdet.tuning.named_files import is_shared
 
 Pages = Callable[[dict[str, Any], Any], Iterable[bytes]]
 """A WSGI application."""
@@ -45,7 +46,7 @@ def viewing_storage(url: str) -> RDBStorage:
 
 def dashboard_pages(storage: RDBStorage, artifacts_dir: Path) -> Pages:
     """The dashboard of a database with the files of a folder."""
-    pages: Pages = optuna_dashboard.wsgi(storage, FileSystemArtifactStore(str(artifacts_dir)))
+    pages: Pages = optuna_dashboard.wsgi(storage, _SharedFiles(storage, artifacts_dir))
     study_pages = _StudyPages(pages, storage)
 
     def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -63,6 +64,19 @@ def dashboard_pages(storage: RDBStorage, artifacts_dir: Path) -> Pages:
         return answered
 
     return answer
+
+
+class _SharedFiles(FileSystemArtifactStore):
+    """Files of studies; one that a copy of its study shows too stays when one of the two is deleted."""
+
+    def __init__(self, storage: RDBStorage, folder: Path) -> None:
+        super().__init__(str(folder))
+        self._storage = storage
+        self._root = folder.parent
+
+    def remove(self, artifact_id: str) -> None:
+        if not is_shared(self._storage, self._root, artifact_id):
+            super().remove(artifact_id)
 
 
 @dataclass(frozen=True, slots=True)

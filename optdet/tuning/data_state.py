@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from optdet.config import DataConfig
 from optdet.data.fingerprints import DataChanged, DataState, what_changed
 from optdet.phrases import numbers
-from optdet.store.engine import named_lock
+from optdet.store.name_lock import named_lock
 from optdet.store.trial_restart import blank_trial
 from optdet.tuning import attributes as attr
 from optdet.tuning.removal import remove

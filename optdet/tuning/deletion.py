@@ -20,15 +20,16 @@ import optuna
 
 from optdet.errors import OptdetError
 from optdet.inference.map_cache import maps_dir, read_note
-from optdet.store.engine import named_lock
 from optdet.store.leases import Leases, LiveSlot
+from optdet.store.name_lock import named_lock
 from optdet.store.places import LOGS
-from optdet.store.references import NOTHING, References, references_of, references_of_others
+from optdet.store.references import NOTHING, References
 from optdet.store.registry import forget_study
 from optdet.store.study_trials import RETIRED
 from optdet.tuning import attributes as attr
 from optdet.tuning.background import processes, runs_in
 from optdet.tuning.links import write_links
+from optdet.tuning.named_files import other_references, own_references
 from optdet.tuning.removal import n_bytes, remove, remove_empty
 from optdet.tuning.study import Database, all_studies
 
@@ -55,12 +56,13 @@ def find_doomed(database: Database, name: str) -> Doomed:
             where=database.shown,
             fix="delete it with the program that made it, or in the dashboard",
         )
+    made_as = _made_as(study)
     inner = [
-        row.name for row in all_studies(database) if _is_trial_of(row.attributes.get(attr.INNER_OF), name)
+        row.name for row in all_studies(database) if _is_trial_of(row.attributes.get(attr.INNER_OF), made_as)
     ]
     others = _others(database)
     files = list(_files(database, study, reduce(or_, others.values(), NOTHING)))
-    kept_by = [other for other, references in others.items() if name in references.trials]
+    kept_by = [other for other, references in others.items() if made_as in references.trials]
     return Doomed(
         name=name,
         n_trials=len(study.get_trials(deepcopy=False)),
@@ -79,7 +81,8 @@ def delete_study(database: Database, name: str) -> Doomed:
     study = optuna.load_study(storage=database.storage, study_name=name)
     uuid = study.user_attrs.get(attr.UUID)
     if uuid is not None and not uuid.startswith(RETIRED):
-        at_work = [run for run in runs_in(database.places, name, uuid) if run.is_here and run.works]
+        runs = runs_in(database.places, _made_as(study), uuid)
+        at_work = [run for run in runs if run.is_here and run.works]
         if at_work:
             raise OptdetError(
                 f"{name} is run in the background by {processes(at_work)}",
@@ -92,7 +95,7 @@ def delete_study(database: Database, name: str) -> Doomed:
     doomed = find_doomed(database, name)  # not before: until then workers could add to it
     for path in doomed.files:
         remove(path)
-    remove_empty([database.places.runs_of(name)])
+    remove_empty([database.places.runs_of(_made_as(study))])
     for inner in doomed.inner:
         with named_lock(database.storage, f"optdet:inner:{inner}"), contextlib.suppress(KeyError):
             optuna.delete_study(study_name=inner, storage=database.storage)
@@ -103,9 +106,14 @@ def delete_study(database: Database, name: str) -> Doomed:
     return doomed
 
 
+def _made_as(study: optuna.Study) -> str:
+    """The name that its files and inner studies have: it may have been renamed in the dashboard."""
+    return str(study.user_attrs.get(attr.DEFINITION, {}).get("name", study.study_name))
+
+
 def _others(database: Database) -> dict[str, References]:
     """What other databases of the root name."""
-    return references_of_others(database.places.root, database.storage, map_key=attr.MAP_KEY)
+    return other_references(database.places.root, database.storage)
 
 
 def _is_trial_of(of: str | None, name: str) -> bool:
@@ -116,23 +124,24 @@ def _is_trial_of(of: str | None, name: str) -> bool:
 
 def _files(database: Database, study: optuna.Study, others: References) -> Iterator[Path]:
     """Run folders, artifacts and maps of a study that nobody else names."""
-    places, name = database.places, study.study_name
+    places, name = database.places, _made_as(study)
+    names = {name, study.study_name}
     runs = places.runs_of(name)
     known = others.trials.get(name)
     kept = set() if known is None else {LOGS, *(places.run_dir(name, number).name for number in known)}
     for path in sorted(runs.iterdir()) if runs.is_dir() else []:
         if path.name not in kept:
             yield path
-    own = references_of(database.storage, map_key=attr.MAP_KEY)
+    own = own_references(database.storage)
     for artifact, owners in sorted(own.artifacts.items()):
         path = places.artifacts_dir / artifact
-        if owners == {name} and artifact not in others.artifacts and _is_inside(path, places.artifacts_dir):
+        if owners <= names and artifact not in others.artifacts and _is_inside(path, places.artifacts_dir):
             yield path
     for path in sorted(maps_dir(places.cache_dir).glob("*")):
         note = read_note(path)
         noted = note is not None and _is_trial_of(note.title, name)
-        is_own = own.maps.get(path.name, frozenset({name} if noted else ())) == {name}
-        if is_own and path.name not in others.maps:
+        owners = own.maps.get(path.name, frozenset({name} if noted else ()))
+        if owners and owners <= names and path.name not in others.maps:
             yield path
 
 

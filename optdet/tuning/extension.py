@@ -76,7 +76,7 @@ def extend_trial(
     queued = max(
         other.number
         for other in trials
-        if other.user_attrs.get(attr.EXTENDED_FROM) == trial.number and other.state == TrialState.WAITING
+        if other.user_attrs.get(attr.EXTENDED_FROM) == trial.number  # a worker may have begun it by now
     )
     total = sum(other.state != TrialState.FAIL for other in trials)
     return Extension(queued, best.epoch, config.train.epochs, max(total, study.config.trials))

@@ -13,8 +13,8 @@ from optdet.atomic import remove_unfinished
 from optdet.inference.map_cache import MapCache
 from optdet.metrics.scores import PRH
 from optdet.search_space import Dimension
-from optdet.store.engine import named_lock
 from optdet.store.finished_trials import add_finished_trials
+from optdet.store.name_lock import named_lock
 from optdet.store.registry import load_inner_trials
 from optdet.store.study_index import list_studies, study_names
 from optdet.structures import Thresholds
@@ -23,6 +23,7 @@ from optdet.tuning import attributes as attr
 from optdet.tuning.fold_members import varies_fold
 from optdet.tuning.graphs import show_best, show_tried
 from optdet.tuning.links import write_links
+from optdet.tuning.named_files import own_references
 from optdet.tuning.notes import write_search_note
 from optdet.tuning.ranking import ranked_trials
 from optdet.tuning.space import distributions, is_inside, space_of
@@ -45,9 +46,15 @@ def keep_best(study: OpenStudy) -> None:
     keep = study.config.keep
     ranked = ranked_trials(study)
     kept = {trial.user_attrs.get(attr.MAP_KEY) for trial in ranked[: keep.maps]}
+    others = own_references(study.storage).maps if len(ranked) > keep.maps else {}
     for trial in ranked:
         key = trial.user_attrs.get(attr.MAP_KEY)
-        if key is not None and key not in kept:
+        # A copy of the study has the same maps, and maybe another best trial.
+        if (
+            key is not None
+            and key not in kept
+            and others.get(key, frozenset()) <= {study.name, study.study.study_name}
+        ):
             MapCache.of(study.places.cache_dir, key).remove()
     rows = list_studies(study.storage, attributes=(attr.READY, attr.INNER_OF_UUID))
     ready = {

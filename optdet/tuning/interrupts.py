@@ -23,6 +23,8 @@ _ONE_PRESS_S = 1.0  # signals this close to the first are one; a later one does 
 _RACE = "ignored due to race condition"  # Python's words for a signal whose handler was changed meanwhile
 _DATABASE = ("sqlalchemy", "sqlite3", "optuna.storages", "optdet.store.")
 """Modules that are on the stack as long as a transaction is open; their names begin so."""
+_WAITING = "optdet.store.name_lock"
+"""Of these the one that waits for others, for as long as they like."""
 
 
 class Stopped(Exception):
@@ -104,7 +106,8 @@ def _ignore(_number: int, _frame: FrameType | None) -> None:
 def in_database(frame: FrameType | None) -> bool:
     """Whether a transaction may be open where the program stands."""
     while frame is not None:
-        if str(frame.f_globals.get("__name__", "")).startswith(_DATABASE):
+        name = str(frame.f_globals.get("__name__", ""))
+        if name.startswith(_DATABASE) and name != _WAITING:
             return True
         frame = frame.f_back
     return False

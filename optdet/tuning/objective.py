@@ -31,9 +31,11 @@ from optdet.study_config import StudyConfig
 from optdet.training.budget import planned_epochs
 from optdet.training.checkpoints import CheckpointFolder, SavedCheckpoint
 from optdet.training.fit import FitResult, fit
+from optdet.tuning import attributes as attr
 from optdet.tuning.artifacts import Illustrated, attach_artifacts, attach_curve
 from optdet.tuning.data_state import begun_again
 from optdet.tuning.extension import starting_point
+from optdet.tuning.removal import remove
 from optdet.tuning.sampler import derived_seed
 from optdet.tuning.space import suggest
 from optdet.tuning.task import TuningTask
@@ -67,8 +69,11 @@ def run_objective(context: TrialContext, trial: optuna.Trial, *, taken_over: boo
     if again is not None:
         say("begins again, it had other images or labels")
         trial = again
-    set_attributes(study.storage, trial, start_attributes(config, sets, context.device))
     run_dir = study.places.run_dir(study.name, trial.number)
+    if attr.DATA_FINGERPRINT not in trial.user_attrs:  # it has not begun: what is there is not its own
+        context.heartbeat.confirm()
+        remove(run_dir)
+    set_attributes(study.storage, trial, start_attributes(config, sets, context.device))
     remove_unfinished(run_dir)  # this worker holds the trial's lease: nobody else writes there
     training = TrialTraining(context, trial, config, n_epochs=n_epochs)
     try:

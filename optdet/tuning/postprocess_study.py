@@ -15,10 +15,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import time
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,13 +29,14 @@ from optuna.trial import TrialState
 from optdet.errors import OptdetError
 from optdet.evaluation.scorer import ImageScorer
 from optdet.phrases import counted
-from optdet.store.engine import named_lock
 from optdet.store.heartbeat import Heartbeat
 from optdet.store.leases import Full, Leases, SlotLost, Wait
+from optdet.store.name_lock import named_lock
 from optdet.tuning import attributes as attr
 from optdet.tuning.attachments import attach, attached_names
 from optdet.tuning.graphs import show_report
 from optdet.tuning.housekeeping import fill_inner_study
+from optdet.tuning.interrupts import Interrupts, Stopped
 from optdet.tuning.links import write_links
 from optdet.tuning.notes import write_search_note
 from optdet.tuning.postprocess import PostprocessReport
@@ -139,6 +139,15 @@ class PostprocessStudy:
             )
         elif n_finished:
             self.say(f"{study.study_name} goes on after {n_finished} of {total} trials")
+        interrupts = Interrupts()
+        with interrupts.handled(), suppress(Stopped):
+            self._run_trials(study, interrupts, on_trial)
+        if interrupts.received:
+            raise KeyboardInterrupt
+
+    def _run_trials(self, study: optuna.Study, interrupts: Interrupts, on_trial: OnTrial | None) -> None:
+        """As a worker does: an interrupt is heard where no slot changes hands. Stopped by one."""
+        search, total = self._search, self._search.n_trials
         leases = Leases(self.database.storage, study._study_id, study.user_attrs[attr.UUID])
         waited = False
         while not isinstance(slot := leases.reserve(total), Full):
@@ -146,10 +155,14 @@ class PostprocessStudy:
                 if not waited:
                     self.say(f"waiting: other processes have what is left ({counted(slot.live, 'trial')})")
                 waited = True
-                time.sleep(_POLL_S)
+                interrupts.stop.wait(_POLL_S)
+                if interrupts.stop.is_set():
+                    raise Stopped
                 continue
             try:
-                with Heartbeat(leases, slot) as heartbeat:
+                if interrupts.stop.is_set():
+                    raise Stopped
+                with interrupts.allowed(), Heartbeat(leases, slot) as heartbeat:
                     trial, slot = trial_of(study, leases, slot)
                     value = search.score(trial)
                     heartbeat.confirm()

@@ -76,6 +76,7 @@ class GridSampler(BaseSampler):
     """Every point of a grid once, in an order shuffled by the seed; what is left over is drawn again.
 
     A point counts as taken by complete, pruned, running and waiting trials, so a failed one is given again.
+    Whoever asks for a trial draws all its parameters before the next one is asked for.
     """
 
     def __init__(self, space: Mapping[str, Dimension], seed: int) -> None:
@@ -99,21 +100,25 @@ class GridSampler(BaseSampler):
 
     def _point(self, study: Study, trial: FrozenTrial) -> tuple[Any, ...]:
         # From the storage: with hyperband Optuna hands over a study that shows one bracket's trials only.
-        # Numbers below this trial's only: a later one must not change what a restarted trial is given.
+        # Later trials too: where this one lost its worker before it had its point, another may have it.
         trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
         taken = {
             tuple(_params(other).get(name) for name in self._names)
             for other in trials
-            if other.number < trial.number and other.state != TrialState.FAIL
+            if other.number != trial.number and other.state != TrialState.FAIL
         }
-        free = [point for point in self._points if point not in taken]
-        points = free or self._points[trial.number % len(self._points) :]
-        return points[0]
+        given = _params(trial)  # of one that is queued with some, or was cut off between two
+        agreeing = [point for point in self._points if self._agrees(point, given)] or self._points
+        free = (point for point in agreeing if point not in taken)
+        return next(free, agreeing[trial.number % len(agreeing)])
+
+    def _agrees(self, point: tuple[Any, ...], given: Mapping[str, Any]) -> bool:
+        return all(given.get(name, value) == value for name, value in zip(self._names, point, strict=True))
 
 
 def _params(trial: FrozenTrial) -> Mapping[str, Any]:
     """Those of a queued trial that nobody has begun, or only just, stand among its system attributes."""
-    return trial.params or trial.system_attrs.get("fixed_params", {})
+    return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
 
 
 def count_grid(space: Mapping[str, Dimension]) -> int:

@@ -106,15 +106,17 @@ def require_whole(stored: Mapping[str, Any], name: str) -> None:
 
 
 def find_study(database: Database, name: str | None) -> str:
-    """A study's name: the given one if it exists, else the newest unfinished, else the newest."""
+    """A study's name: the given one if it exists, else the newest unfinished, else the newest. One that was
+    renamed in the dashboard is found by both its names."""
     rows = outer_studies(database)
     if name is not None:
-        known = [row.name for row in list_studies(database.storage)]
+        known = {row.name: row.name for row in list_studies(database.storage)}
+        known = {made_as(row): row.name for row in rows} | known
         if name not in known:
             near = difflib.get_close_matches(name, [row.name for row in rows], n=1)
             fix = f"did you mean {near[0]}?" if near else "see `optdet study list`"
             raise OptdetError(f"no study named {name!r}", where=database.shown, fix=fix)
-        return name
+        return known[name]
     if not rows:
         raise OptdetError("no study there yet", where=database.shown, fix="make one: optdet study create")
     unfinished = [row for row in rows if row.n_finished < n_wanted(row)]
@@ -134,6 +136,11 @@ def outer_studies(database: Database) -> list[StudyRow]:
 
 def all_studies(database: Database) -> list[StudyRow]:
     return list_studies(database.storage, attributes=(attr.INNER_OF, attr.DEFINITION, attr.READY, attr.UUID))
+
+
+def made_as(row: StudyRow) -> str:
+    """The name that a study was made with, which its files have; the same as long as nobody renamed it."""
+    return str(row.attributes.get(attr.DEFINITION, {}).get("name", row.name))
 
 
 def n_wanted(row: StudyRow) -> int:

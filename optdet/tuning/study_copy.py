@@ -15,14 +15,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import filelock
 import optuna
 from optuna.storages import RDBStorage
 
 from optdet.atomic import SUFFIX, atomic_file
 from optdet.errors import OptdetError
-from optdet.store.engine import named_lock
 from optdet.store.leases import Leases
+from optdet.store.name_lock import named_lock
 from optdet.store.places import LOGS, Places, valid_study_name
 from optdet.store.registry import forget_study
 from optdet.store.root_users import note_database
@@ -30,6 +29,7 @@ from optdet.store.study_index import StudyRow, list_studies
 from optdet.store.study_rows import StudyRows, read_rows, write_rows
 from optdet.tuning import attributes as attr
 from optdet.tuning.links import write_links
+from optdet.tuning.staging import staged_name, staging_lock
 from optdet.tuning.study import Database, OpenStudy
 from optdet.tuning.submission_copy import copy_submissions
 
@@ -51,11 +51,11 @@ def copy_study(study: OpenStudy, target: Database, name: str | None = None) -> C
     run the study, and where it is worked on meanwhile."""
     name, new_uuid = valid_study_name(name or study.name), str(uuid.uuid4())
     _refuse_workers(study)
-    staged = target.places.root / "runs" / f".{name}.copying"
+    staged = target.places.runs_dir / staged_name(name)
     staged.parent.mkdir(parents=True, exist_ok=True)
     for database in (study.database, target):
         note_database(database.places.root, database.storage)
-    with filelock.FileLock(f"{staged}.lock"):
+    with staging_lock(staged):
         with named_lock(target.storage, f"optdet:create:{name}"):
             _clear_or_refuse(target, name, staged)
         rows = _read(study)
@@ -114,13 +114,18 @@ def _clear_or_refuse(target: Database, name: str, staged: Path) -> None:
 
 def _read(study: OpenStudy) -> list[StudyRows]:
     """The study's rows, then those of its inner studies."""
-    inner = _inner_studies(_all_studies(study.storage), study.name)
+    inner = [
+        row
+        for row in _inner_studies(_all_studies(study.storage), study.name)
+        # What another study of its name left, which was deleted in the dashboard, is not its own.
+        if row.attributes.get(attr.INNER_OF_UUID, study.uuid) == study.uuid
+    ]
     wanted: dict[int, tuple[str, str | None]] = {study.study_id: (study.name, study.uuid)}
     return read_rows(study.storage, wanted | {row.study_id: (row.name, None) for row in inner})
 
 
 def _all_studies(storage: RDBStorage) -> list[StudyRow]:
-    names = (attr.INNER_OF, attr.READY, attr.UUID, attr.COPIED_FROM)
+    names = (attr.INNER_OF, attr.INNER_OF_UUID, attr.READY, attr.UUID, attr.COPIED_FROM)
     return list_studies(storage, attributes=names)
 
 

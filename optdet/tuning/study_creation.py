@@ -20,9 +20,8 @@ from optuna.exceptions import DuplicatedStudyError
 from optdet.config import Config
 from optdet.config_io import fingerprint
 from optdet.errors import OptdetError
-from optdet.store.engine import named_lock
+from optdet.store.name_lock import named_lock
 from optdet.store.places import valid_study_name
-from optdet.store.references import references_of_others
 from optdet.store.root_users import note_database
 from optdet.store.study_index import list_studies
 from optdet.study_config import StudyConfig
@@ -36,6 +35,7 @@ from optdet.tuning.definition import (
     links_of_queue,
     with_queue_of,
 )
+from optdet.tuning.named_files import other_references, own_references
 from optdet.tuning.study import Database, TrialOrigin, outer_studies, require_whole
 from optdet.validation import validate
 
@@ -87,12 +87,18 @@ def create_study(
 
 
 def _refuse_files_of_another(database: Database, name: str) -> None:
-    """A new study must not work in the run folders that another database names: they would be one study's."""
-    taken = {row.name for row in list_studies(database.storage)}
-    if name in taken or not database.places.runs_of(name).exists():
+    """A new study must not work in the run folders that another one names: they would be one study's."""
+    if name in {row.name for row in list_studies(database.storage)}:
         return
-    others = references_of_others(database.places.root, database.storage, map_key=attr.MAP_KEY)
-    for other, references in others.items():
+    if name in own_references(database.storage).trials:
+        raise OptdetError(
+            f"a study that was made as {name!r} and renamed has its files there",
+            where=str(database.places.runs_of(name)),
+            fix=f"give this one another name, as --name {name}-2",
+        )
+    if not database.places.runs_of(name).exists():
+        return
+    for other, references in other_references(database.places.root, database.storage).items():
         if name in references.trials:
             raise OptdetError(
                 f"{other} has a study named {name!r} whose files are here",

@@ -20,6 +20,7 @@ from optdet.training.history import EpochRecord
 from optdet.training.recovery import Batching
 from optdet.tuning import attributes as attr
 from optdet.tuning.progress import Progress
+from optdet.tuning.pruning import prunes
 from optdet.tuning.study import OpenStudy
 from optdet.tuning.trial_attributes import set_attributes, source_attribute
 
@@ -90,7 +91,7 @@ class TrialTraining:
         # After the last epoch pruning saves seconds of tuning, and loses a value. And what somebody asked to
         # go on is not stopped where it was stopped before.
         may_end = record.epoch < self._n_epochs and attr.EXTENDED_FROM not in self._trial.user_attrs
-        if may_end and self._trial.should_prune():
+        if may_end and prunes(self._context.study.storage, self._trial, record.epoch):
             raise optuna.TrialPruned
 
     def _report(self, record: EpochRecord) -> None:

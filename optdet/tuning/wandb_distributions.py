@@ -199,7 +199,8 @@ def _quantised(
     low: float, high: float, quantum: float, where: str, notes: Sequence[str] = ()
 ) -> ReadParameter:
     """Multiples of ``quantum``: W&B rounds what it draws, so the ends are those that the ends round to."""
-    ends = [_shortened(round(end / quantum) * quantum) for end in (low, high)]
+    ends = [round(end / quantum) * quantum for end in (low, high)]
+    ends = [end if float(end).is_integer() else _shortened(end) for end in ends]
     said = [] if ends == [low, high] else [f"multiples of {quantum:g}"]
     return _range(ends[0], ends[1], where, step=quantum, notes=[*notes, *said])
 

@@ -13,6 +13,7 @@ from threading import Event
 
 import optuna
 import torch
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from optdet.config import Config, DataConfig
@@ -27,6 +28,7 @@ from optdet.inference.device import CardLost, is_lost
 from optdet.phrases import counted
 from optdet.store.heartbeat import Heartbeat
 from optdet.store.leases import Full, Leases, Slot, SlotLost, Wait
+from optdet.store.name_lock import named_lock
 from optdet.store.outage import DatabaseAway, database_wait_s
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
@@ -37,6 +39,7 @@ from optdet.tuning.objective import run_objective
 from optdet.tuning.preflight import check_networks
 from optdet.tuning.progress import Progress, TrialOutcome
 from optdet.tuning.slot_trial import trial_of
+from optdet.tuning.space import suggest
 from optdet.tuning.study import OpenStudy
 from optdet.tuning.trial_training import TrialContext
 
@@ -90,6 +93,9 @@ class Worker:
                     return self._work(leases)
             except DatabaseAway as away:
                 self._wait_for_database(leases, away)
+            except KeyError:  # Optuna's, of a study or a trial that is gone
+                leases.require_study()
+                raise
 
     def _work(self, leases: Leases) -> RunResult:
         study = self.study
@@ -184,7 +190,7 @@ class Worker:
         keep_slot = False
         try:
             with self.interrupts.allowed(), Heartbeat(leases, slot) as heartbeat:
-                trial, slot = trial_of(self.study.study, leases, slot)
+                trial, slot = self._trial_of(leases, slot)
                 if slot.n_takeovers > self.study.config.max_takeovers:
                     reason = f"its worker died {slot.n_takeovers} times without finishing an epoch"
                     return self._tell_failed(trial, heartbeat, reason, time.monotonic())
@@ -192,12 +198,25 @@ class Worker:
         except SlotLost:
             self.progress.say("this trial was taken over by another worker; going on with the next")
             return None
+        except UpdateFinishedTrialError:
+            self.progress.say("this trial was ended by somebody else; going on with the next")
+            return None
         except CardLost:
             keep_slot = True  # as of a process that was killed: whoever goes on counts it as such
             raise
         finally:
             if not keep_slot:
                 leases.release(slot)
+
+    def _trial_of(self, leases: Leases, slot: Slot) -> tuple[optuna.Trial, Slot]:
+        """On a grid with its parameters, one trial at a time: each takes the first point that none has."""
+        study = self.study
+        if study.config.sampler.name != "grid":
+            return trial_of(study.study, leases, slot)
+        with named_lock(study.storage, f"optdet:grid:{study.uuid}"):
+            trial, slot = trial_of(study.study, leases, slot)
+            suggest(trial, study.config.space)
+        return trial, slot
 
     def _run_trial(
         self, leases: Leases, slot: Slot, trial: optuna.Trial, heartbeat: Heartbeat
@@ -217,7 +236,15 @@ class Worker:
             return self._told(trial, heartbeat, TrialState.PRUNED, None, started=started)
         except TrialFailed as failure:
             return self._tell_failed(trial, heartbeat, failure.reason, started)
-        except (SlotLost, Stopped, DatabaseAway, DiskUnusable, DataChanged, KeyboardInterrupt):
+        except (
+            SlotLost,
+            Stopped,
+            UpdateFinishedTrialError,
+            DatabaseAway,
+            DiskUnusable,
+            DataChanged,
+            KeyboardInterrupt,
+        ):
             raise
         except OptdetError as error:
             return self._tell_failed(trial, heartbeat, str(error), started)
@@ -247,6 +274,7 @@ class Worker:
         started: float,
     ) -> TrialOutcome:
         heartbeat.confirm()  # before tell: a finished trial's slot is cleared by anyone
+        self._require_running(trial)
         frozen = self.study.study.tell(trial, value, state=state)
         folder = CheckpointFolder(self.study.places.run_dir(self.study.name, trial.number) / "checkpoints")
         folder.keep_final()
@@ -260,9 +288,16 @@ class Worker:
         self, trial: optuna.Trial, heartbeat: Heartbeat, reason: str, started: float
     ) -> TrialOutcome:
         self._confirm_failure(heartbeat)
+        self._require_running(trial)
         trial.set_user_attr(attr.FAILURE, reason)
         self.study.study.tell(trial, state=TrialState.FAIL)
         return TrialOutcome(trial.number, "failed", None, time.monotonic() - started, reason)
+
+    def _require_running(self, trial: optuna.Trial) -> None:
+        """UpdateFinishedTrialError for one that somebody else has ended, as the dashboard can."""
+        state = self.study.storage.get_trial(trial._trial_id).state
+        if state.is_finished():
+            raise UpdateFinishedTrialError(f"trial {trial.number} is {state.name.lower()} already")
 
     def _confirm_failure(self, heartbeat: Heartbeat) -> None:
         """SlotLost or Stopped where what went wrong is not the trial's own: files vanish, and trials end,

@@ -125,3 +125,14 @@ def test_how_long_a_worker_waits(monkeypatch, given, seconds):
         OptdetError, match="OPTDET_DATABASE_WAIT: 'soon' is not a time; write 600s, 10m or 1h"
     ):
         database_wait_s()
+
+
+def test_an_interrupt_is_no_outage(storage, monkeypatch):
+    """It costs a connection, too."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(storage.engine.dialect, "do_execute", interrupted)
+    with pytest.raises(KeyboardInterrupt), storage.engine.connect() as connection:
+        connection.execute(text("SELECT 1"))

@@ -165,3 +165,16 @@ def test_a_checkpoint_that_is_gone(prunable, recorder):
     progress = recorder()
     run_study(study, progress, total=queued.total)
     assert progress.outcomes[0].reason == "the checkpoint of trial 0, from which it starts, is gone"
+
+
+def test_a_worker_that_takes_the_new_trial_at_once_changes_nothing(pruned, monkeypatch):
+    enqueue = optuna.Study.enqueue_trial
+
+    def taken(study, *given, **more):
+        enqueue(study, *given, **more)
+        study.ask()
+
+    monkeypatch.setattr(optuna.Study, "enqueue_trial", taken)
+    before = len(pruned.study.trials)
+    assert extend_trial(pruned, find_trial(pruned, 0)).number == before
+    pruned.study.tell(before, state=optuna.trial.TrialState.FAIL)

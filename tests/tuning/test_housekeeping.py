@@ -212,3 +212,14 @@ def test_a_finished_study_was_tidied(finished):
     inner = inner_of(finished, best.number)
     stored = load_inner_trials(finished.storage, finished.uuid, best.number)
     assert max(trial.value for trial in inner.trials) == max(row.scores.hmean for row in stored)
+
+
+def test_maps_that_a_copy_of_the_study_has_too_stay(study):
+    """Of which another trial may be the best."""
+    shared = key(study, 0)
+    copied = optuna.create_study(storage=study.storage, study_name=f"{study.name}-copied")
+    copied.add_trial(create_trial(state=TrialState.FAIL, user_attrs={attr.MAP_KEY: shared}))
+    keep_best(study)
+    left = {path.name for path in (study.places.cache_dir / "maps").iterdir()}
+    assert {shared, key(study, 1), key(study, 3)} <= left
+    assert not {key(study, 2), key(study, 4)} & left

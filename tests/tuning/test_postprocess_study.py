@@ -3,6 +3,8 @@ with another search."""
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from dataclasses import replace
 from wsgiref.util import setup_testing_defaults
@@ -23,6 +25,7 @@ from optdet.evaluation.scorer import ImageScorer, macro_scores
 from optdet.geometry.letterbox import Letterbox
 from optdet.search_space import Choice, FloatRange, ThresholdSpace
 from optdet.store.engine import close_storage
+from optdet.store.leases import Leases
 from optdet.structures import Thresholds, Word
 from optdet.tuning import attributes as attr
 from optdet.tuning.postprocess import tune_postprocess
@@ -82,11 +85,12 @@ def kept(
     candidates=None,
     current=CURRENT,
     say=lambda said: None,
+    on_trial=None,
 ):
     """One run of the tuning: what it found, and its study."""
     study = PostprocessStudy(database, "maps", say=say)
     task = TuningTask(scorers, tune, current, seed=seed, metric=metric, candidates=candidates or {})
-    return study.tune(task), newest(database)
+    return study.tune(task, on_trial=on_trial), newest(database)
 
 
 def newest(database):
@@ -394,3 +398,20 @@ def test_the_dashboard_shows_it_and_studies_of_people_do_not_meet_it(database, s
     assert answer["status"].startswith("200")
     for shown in ('"name"', "inside", "part_hmeans", "Thresholds of maps", "landscape-"):
         assert shown in body
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_a_search_that_goes_on(database, scorers, number):
+    def interrupt(done, _total):
+        if done == 3:
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(KeyboardInterrupt):
+        kept(database, scorers, TPE, on_trial=interrupt)
+    [name] = [row.name for row in all_studies(database)]
+    begun = optuna.load_study(study_name=name, storage=database.storage)
+    assert 3 <= len(begun.trials) < TPE.trials
+    assert Leases(database.storage, begun._study_id, begun.user_attrs[attr.UUID]).live() == []
+    _, study = kept(database, scorers, TPE)
+    assert study.study_name == name
+    assert {trial.state.name for trial in study.trials} == {"COMPLETE"}

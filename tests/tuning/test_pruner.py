@@ -5,8 +5,10 @@ from __future__ import annotations
 import optuna
 import pytest
 
+from optdet.store.engine import close_storage, open_storage
 from optdet.study_config import PrunerConfig
 from optdet.tuning.pruner import build_pruner
+from optdet.tuning.pruning import prunes
 
 EPOCHS = 8
 
@@ -81,3 +83,38 @@ def test_hyperband_with_fewer_epochs_than_its_minimum_prunes_nothing():
 
 def test_none():
     assert pruned_at(study_with(PrunerConfig(name="none"), 0.9, 0.9), 0.0) is None
+
+
+def test_an_epoch_that_is_looked_at_again_after_a_kill_is_decided_as_before(tmp_path):
+    """Hyperband notes a rung before it answers, and would go by the next one."""
+    storage = open_storage(tmp_path / "optdet.db")
+    config = PrunerConfig(name="hyperband", min_epochs=1, eta=2)
+
+    def study_of(name):
+        study = optuna.create_study(
+            storage=storage, study_name=name, direction="maximize", pruner=build_pruner(config, EPOCHS)
+        )
+        for value in (0.9, 0.8, 0.7, 0.6):
+            trial = study.ask()
+            for epoch in range(1, EPOCHS + 1):
+                trial.report(value, epoch)
+                prunes(storage, trial, epoch)
+            study.tell(trial, value)
+        return study
+
+    def asked(study, ask):
+        """What ``ask`` says of a trial's epochs, twice of each, as after a kill."""
+        trial = study.ask()
+        answers = []
+        for epoch in range(1, EPOCHS + 1):
+            trial.report(0.1, epoch)
+            answers.append(tuple(ask(optuna.Trial(study, trial._trial_id), epoch) for _ in range(2)))
+        return answers
+
+    plain = asked(study_of("study"), lambda trial, _epoch: trial.should_prune())
+    assert (True, False) in plain, "Optuna answers alike: the test shows nothing"
+    optuna.delete_study(study_name="study", storage=storage)
+    ours = asked(study_of("study"), lambda trial, epoch: prunes(storage, trial, epoch))
+    assert all(first == second for first, second in ours)
+    assert any(first for first, _ in ours)
+    close_storage(storage)

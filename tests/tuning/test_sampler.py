@@ -148,11 +148,38 @@ def test_points_of_failed_trials_are_given_again(define):
     assert trials[1].params == trials[2].params
 
 
-def test_a_restarted_trial_is_given_its_point_whatever_came_after_it(define):
+def test_a_trial_that_was_cut_off_without_its_point_takes_none_that_a_later_one_has(define):
     source = Restarted(define("grid", space=GRID, sampler={"name": "grid"}, trials=6))
     cut_off = source.study.ask()
-    expected = suggest(source.study.ask(), source.config.space)  # nothing was drawn before it
-    assert suggest(optuna.Trial(source.study, cut_off._trial_id), source.config.space) == expected
+    later = [suggest(source.study.ask(), source.config.space) for _ in range(5)]
+    own = suggest(optuna.Trial(source.study, cut_off._trial_id), source.config.space)
+    assert len({tuple(params.values()) for params in (*later, own)}) == 6
+
+
+def test_a_trial_that_was_cut_off_between_two_parameters_keeps_the_first(define):
+    source = Restarted(define("grid", space=GRID, sampler={"name": "grid"}, trials=6))
+    cut_off = source.study.ask()
+    begun = suggest(cut_off, dict(itertools.islice(source.config.space.items(), 1)))
+    later = [suggest(source.study.ask(), source.config.space) for _ in range(5)]
+    own = suggest(optuna.Trial(source.study, cut_off._trial_id), source.config.space)
+    assert begun.items() <= own.items()
+    assert len({tuple(params.values()) for params in later}) == 5
+
+
+def test_a_queued_trial_with_some_of_a_points_values_gets_a_point_that_none_has(define):
+    source = Restarted(define("grid", space=GRID, sampler={"name": "grid"}, trials=6))
+    name, value = next(
+        (name, dimension.choices[0])
+        for name, dimension in source.config.space.items()
+        if dimension.type == "categorical"
+    )
+    taken = []
+    while not any(params[name] == value for params in taken):
+        taken.append(suggest(source.study.ask(), source.config.space))
+    source.study.enqueue_trial({name: value})
+    own = suggest(source.study.ask(), source.config.space)
+    assert own[name] == value
+    assert own not in taken
 
 
 def test_more_trials_than_points_repeat_some(define):

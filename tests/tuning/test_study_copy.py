@@ -35,6 +35,7 @@ from optdet.store.submissions import (
 from optdet.structures import SubmissionSource, Thresholds
 from optdet.tuning import attributes as attr
 from optdet.tuning import study_copy as module
+from optdet.tuning.cleaning import UNFINISHED, clean
 from optdet.tuning.housekeeping import inner_study_name, save_inner_study
 from optdet.tuning.run import run_study
 from optdet.tuning.space import distributions, suggest
@@ -341,3 +342,38 @@ def test_a_copy_that_is_cut_short_is_made_again(original, target, monkeypatch, n
     copy_study(original, target)
     check_copy(load_study(target, "mine"), original)
     assert len(optuna.get_all_study_names(target.storage)) == 3
+
+
+def test_cleaning_leaves_the_files_of_a_copy_in_work_and_takes_those_of_one_that_was_killed(
+    original, tmp_path, monkeypatch
+):
+    target = open_database(str(tmp_path / "there" / "optdet.db"), create=True)
+    artifacts = module._copy_artifacts
+    cleaned = []
+
+    def clean_meanwhile(*given):
+        cleaned.append(clean(target))
+        artifacts(*given)
+
+    monkeypatch.setattr(module, "_copy_artifacts", clean_meanwhile)
+    copy_study(original, target)
+    assert cleaned[0].waste == ()
+    assert (target.places.run_dir("mine", 0) / "checkpoints" / "best.pt").read_bytes() == b"weights"
+    left = target.places.runs_dir / ".other.copying" / "t0000"
+    left.mkdir(parents=True)
+    (left / "best.pt").write_bytes(b"weights")
+    for path in (left / "best.pt", left, left.parent):
+        os.utime(path, (0, 0))
+    [waste] = clean(target).waste
+    assert (waste.what, waste.name) == (UNFINISHED, str(left.parent))
+    close_storage(target.storage)
+
+
+def test_inner_studies_of_a_former_study_of_the_name_are_not_copied(original, tmp_path):
+    stale = optuna.create_study(storage=original.storage, study_name="mine.t0099.postprocess")
+    for key, value in ((attr.INNER_OF, "mine:99"), (attr.INNER_OF_UUID, "of another"), (attr.READY, True)):
+        stale.set_user_attr(key, value)
+    target = open_database(str(tmp_path / "there" / "optdet.db"), create=True)
+    copy_study(original, target)
+    assert "mine.t0099.postprocess" not in optuna.get_all_study_names(storage=target.storage)
+    close_storage(target.storage)
