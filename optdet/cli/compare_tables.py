@@ -64,7 +64,7 @@ def _groups(title: str, groups: Sequence[Group]) -> None:
         if group.low is None or group.high is None or group.score is None:
             continue
         label = f"{group.name} {group.low:.3g}-{group.high:.3g} ({group.n_members})"
-        table.add_row(label, *_cells(group.score))
+        table.add_row(label, *_cells(group.score, can_vary=group.n_members > 1))
     print_table(table)
     typer.echo()
 
@@ -73,7 +73,10 @@ def _difference_table(title: str) -> TextTable:
     return TextTable((title, "A", "B", "B - A", "SE", "95 % interval", "P>0"))
 
 
-def _cells(score: Difference) -> list[str]:
+def _cells(score: Difference, *, can_vary: bool = True) -> list[str]:
+    """``can_vary``: not of a single image or word, of which nothing can be resampled."""
+    if not can_vary:
+        return [f"{score.a:.4f}", f"{score.b:.4f}", f"{score.difference:+.4f}", "--", "--", "--"]
     low, high = score.interval
     interval = f"{low:+.4f} {high:+.4f}"
     return [

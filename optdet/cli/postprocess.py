@@ -56,7 +56,11 @@ def tune(
     ] = None,
     polygons: Annotated[
         bool | None,
-        typer.Option("--polygons/--quads", help="Search polygons too, or quads alone.", show_default="quads"),
+        typer.Option(
+            "--polygons/--quads",
+            help="Search polygons too, or quads alone. Default: as the source.",
+            show_default=False,
+        ),
     ] = None,
     select: Annotated[
         str | None, typer.Option("--select", help="robust or best: what is recommended.")

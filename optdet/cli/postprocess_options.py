@@ -20,8 +20,9 @@ def search_from(
     select: str | None,
     may_keep: bool = False,
 ) -> TuneConfig:
-    """The search of the source's config, with what the options change; quads alone where no config says
-    more. ``may_keep`` allows method none, which keeps the thresholds in use."""
+    """The search of the source's config, with what the options change; where no config says more, of quads
+    alone or, if the thresholds in use are of polygons, of those too. ``may_keep`` allows method none, which
+    keeps the thresholds in use."""
     from optdet.config import TuneConfig
     from optdet.config_io import parse_override, set_dotted
     from optdet.errors import OptdetError
@@ -33,7 +34,9 @@ def search_from(
         if opened.config
         else TuneConfig().model_dump(mode="json")
     )
-    if polygons is not None or opened.config is None:
+    if polygons is None and opened.config is None:
+        polygons = opened.thresholds.use_polygon
+    if polygons is not None:
         tree["space"]["use_polygon"] = {
             "type": "categorical",
             "choices": [False, True] if polygons else [False],

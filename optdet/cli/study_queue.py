@@ -1,4 +1,4 @@
-"""``optdet study enqueue``, and what ``study create --warm-start`` queues."""
+"""``optdet study enqueue`` and ``dequeue``, and what ``study create --warm-start`` queues."""
 
 from __future__ import annotations
 
@@ -113,3 +113,22 @@ def enqueue(
     if outside:
         typer.echo(f"outside of the study's space: {', '.join(outside)}", err=True)
     _say_room(study, Given(storage=storage, root=root), "it")
+
+
+def dequeue(
+    name: options.OneStudy,
+    trial: Annotated[int, typer.Argument(min=0, help="The number of a trial that is queued.")],
+    storage: options.Storage = None,
+    root: options.Root = None,
+) -> None:
+    """Take a queued trial back, before a worker begins it. It stays in the study as a failed one.
+
+    Example:
+
+      optdet study dequeue mine 7
+    """
+    from optdet.tuning.queue import withdraw_trial
+
+    study = open_study(name, storage, root, None)
+    withdraw_trial(study, trial)
+    typer.echo(f"trial {trial} of {study.name} is not queued any more")

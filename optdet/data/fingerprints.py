@@ -87,7 +87,7 @@ def _set_state(samples: Sequence[Sample], digests: Mapping[Path, str]) -> SetSta
         n_images=len(samples),
         n_words=sum(len(sample.words) for sample in samples),
         images=_digest([sample.name, digests[sample.image_path]] for sample in samples),
-        labels=_digest([sample.name, _words(sample)] for sample in samples),
+        labels=labels_digest(samples),
     )
 
 
@@ -100,6 +100,11 @@ def _digest(rows: Iterable[list[Any]]) -> str:
     for row in rows:
         total.update(json.dumps(row).encode() + b"\n")
     return total.hexdigest()
+
+
+def labels_digest(samples: Sequence[Sample]) -> str:
+    """Over the names and words of a set, in the order given."""
+    return _digest([sample.name, _words(sample)] for sample in samples)
 
 
 def words_sha256(sample: Sample) -> str:

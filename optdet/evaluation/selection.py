@@ -219,6 +219,6 @@ def _at_bounds(landscape: Landscape, thresholds: Thresholds) -> tuple[str, ...]:
         margin = 1 if len(axis) > 4 else 0
         if len(axis) > 2 and not axis[margin] < getattr(thresholds, name) < axis[-1 - margin]:
             found.append(name)
-    if thresholds.max_candidates == lattice.max_candidates[-1] > lattice.max_candidates[0]:
+    if len(lattice.max_candidates) > 2 and thresholds.max_candidates == lattice.max_candidates[-1]:
         found.append("max_candidates")
     return tuple(found)

@@ -37,7 +37,9 @@ function usefulRange(data) {
   const sorted = rowsWith(data, "complete").map((i) => data.trials.value[i]).sort((a, b) => a - b);
   if (sorted.length < 3) return undefined;
   const top = sorted[sorted.length - 1], middle = sorted[Math.floor(sorted.length / 2)];
-  const bottom = Math.max(sorted[0], top - 4 * Math.max(top - middle, 0.01));
+  // Of a few trials each is worth seeing.
+  const reach = sorted.length < 10 ? 12 : 4;
+  const bottom = Math.max(sorted[0], top - reach * Math.max(top - middle, 0.01));
   const margin = 0.08 * Math.max(top - bottom, 0.01);
   return [bottom - margin, top + margin];
 }

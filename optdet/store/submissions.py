@@ -112,14 +112,22 @@ def save_submission(storage: RDBStorage, record: SubmissionRecord) -> Submission
     """Remember a file, or that it was written once more; as it is stored then.
 
     What is known of the same bytes stays where the new record knows less: their first time, their other
-    places, and the source whose scores say more.
+    places, and the source whose scores say more. Once a leaderboard has scored them their first place stays
+    the first, by which they are called.
     """
     with _transaction(storage, record.sha256) as connection:
         known = _submission(connection, record.sha256)
         saved = record if known is None else _merged(known, record)
+        if known is not None and _is_scored(connection, record.sha256):
+            saved = replace(saved, paths=tuple(dict.fromkeys((*known.paths[:1], *saved.paths)))[:_MAX_PATHS])
         connection.execute(delete(SUBMISSIONS).where(SUBMISSIONS.c.sha256 == record.sha256))
         connection.execute(insert(SUBMISSIONS).values(_as_row(saved)))
     return saved
+
+
+def _is_scored(connection: Connection, sha256: str) -> bool:
+    found = select(BOARD_SCORES.c.sha256).where(BOARD_SCORES.c.sha256 == sha256).limit(1)
+    return connection.execute(found).first() is not None
 
 
 def _merged(known: SubmissionRecord, new: SubmissionRecord) -> SubmissionRecord:

@@ -93,6 +93,16 @@ def trials_of_other_data(study: OpenStudy) -> list[int]:
     ]
 
 
+def validated_labels(study: OpenStudy, trial: FrozenTrial) -> str | None:
+    """The digest of the labels that a trial was scored on; None where an earlier optdet did not keep it."""
+    if not {attr.DATA_FINGERPRINT, attr.CONFIG} <= trial.user_attrs.keys():
+        return None
+    for state in _states(study.study.user_attrs, _key_of(trial)):
+        if state.fingerprint == _fingerprint(trial) and state.val is not None:
+            return state.val.labels
+    return None
+
+
 def _begun(study: OpenStudy) -> list[FrozenTrial]:
     """The trials that know their data, by number."""
     trials = study.study.get_trials(deepcopy=False)

@@ -198,6 +198,10 @@ def _notes(reports: Sequence[MemberReport], opened: Sequence[_Opened], judge: Ju
     notes = []
     for report, each in zip(reports, opened, strict=True):
         name, n_images = report.member.name, len(judge.samples)
+        if isinstance(report.member.opened, PredictionFile):
+            notes.append(
+                f"{name} is a file, scored as it is: too well where its thresholds were tuned on these images"
+            )
         if each.n_missing:
             notes.append(
                 f"{name}: {each.n_missing} of {n_images} images without a prediction, taken as empty"

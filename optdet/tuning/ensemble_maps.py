@@ -1,9 +1,9 @@
 """How to average: weights of the members, and thresholds of the mean.
 
 Weights are whole numbers of 0 to 2, searched member by member from equal ones on, each set judged by the best
-point of a coarse sweep of its mean maps. Equal weights are kept unless those that were found score higher
-cross-fitted: weights and thresholds chosen on four fifths of the images, scored on the rest. The thresholds
-are then tuned on the mean as on any maps.
+point of a coarse sweep of its mean maps; two members have one at least, else it would be no ensemble. Equal
+weights are kept unless those that were found score higher cross-fitted: weights and thresholds chosen on four
+fifths of the images, scored on the rest. The thresholds are then tuned on the mean as on any maps.
 """
 
 from __future__ import annotations
@@ -162,16 +162,21 @@ def _searched(means: _Means, n_groups: int, judge: Judge, bar: Bar) -> dict[int 
                 on_step(len(known), max(n_least, len(known) + 1))
             return float(known[weights][column])
 
-        found: dict[int | None, Weights] = {None: search_weights(n_groups, partial(score, column=N_PARTS))}
+        sizes = np.bincount([member.group for member in means.members], minlength=n_groups).tolist()
+        found: dict[int | None, Weights] = {None: search_weights(sizes, partial(score, column=N_PARTS))}
         for part in judge.parts:
-            found[part] = search_weights(n_groups, partial(score, column=part))
+            found[part] = search_weights(sizes, partial(score, column=part))
         on_step(len(known), len(known))
     return found
 
 
-def search_weights(n: int, score: Callable[[Weights], float]) -> Weights:
-    """Coordinate search from equal weights: one after the other takes the level that scores best, until none
-    changes. A change has to score higher, and the weights come in their smallest whole numbers."""
+def search_weights(sizes: Sequence[int], score: Callable[[Weights], float]) -> Weights:
+    """Coordinate search from equal weights of groups of so many members: one after the other takes the level
+    that scores best, until none changes. A change has to score higher and to leave two members, and the
+    weights come in their smallest whole numbers.
+    """
+    n = len(sizes)
+    least = min(2, sum(sizes))
     best: Weights = (1,) * n
     best_score = score(best)
     for _ in range(_MAX_ROUNDS):
@@ -179,7 +184,7 @@ def search_weights(n: int, score: Callable[[Weights], float]) -> Weights:
         for place in range(n):
             for level in LEVELS:
                 tried = (*best[:place], level, *best[place + 1 :])
-                if not any(tried):
+                if sum(size for size, weight in zip(sizes, tried, strict=True) if weight) < least:
                     continue
                 tried = whole_weights(tried)
                 found = score(tried)

@@ -46,15 +46,12 @@ def keep_best(study: OpenStudy) -> None:
     keep = study.config.keep
     ranked = ranked_trials(study)
     kept = {trial.user_attrs.get(attr.MAP_KEY) for trial in ranked[: keep.maps]}
-    others = own_references(study.storage).maps if len(ranked) > keep.maps else {}
+    names = {study.name, study.study.study_name}
+    owners = own_references(study.storage).maps if len(ranked) > keep.maps else {}
     for trial in ranked:
         key = trial.user_attrs.get(attr.MAP_KEY)
         # A copy of the study has the same maps, and maybe another best trial.
-        if (
-            key is not None
-            and key not in kept
-            and others.get(key, frozenset()) <= {study.name, study.study.study_name}
-        ):
+        if key is not None and key not in kept and owners.get(key, frozenset()) <= names:
             MapCache.of(study.places.cache_dir, key).remove()
     rows = list_studies(study.storage, attributes=(attr.READY, attr.INNER_OF_UUID))
     ready = {

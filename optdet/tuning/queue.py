@@ -12,6 +12,8 @@ from optdet.config_io import apply_params, parse_override
 from optdet.errors import OptdetError
 from optdet.search_space import Choice
 from optdet.study_config import StudyConfig
+from optdet.tuning import attributes as attr
+from optdet.tuning.results import find_trial
 from optdet.tuning.study import OpenStudy
 
 
@@ -40,6 +42,21 @@ def exact_values(study: StudyConfig, config: Config, names: Iterable[str], where
             choices = ", ".join(repr(choice) for choice in dimension.choices)
             raise OptdetError(f"{name} has no choice {value!r}", where=where, fix=f"choose among {choices}")
     return exact
+
+
+def withdraw_trial(study: OpenStudy, number: int) -> None:
+    """Take a queued trial back: it counts as failed. One that a worker takes at the same moment is left by
+    it. OptdetError for a trial that is not queued.
+    """
+    trial = find_trial(study, number)
+    if trial.state != TrialState.WAITING:
+        raise OptdetError(
+            f"trial {number} is {trial.state.name.lower()}",
+            where=f"study {study.name}",
+            fix="only trials that are queued can be taken back",
+        )
+    study.storage.set_trial_user_attr(trial._trial_id, attr.FAILURE, "taken out of the queue")
+    study.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
 
 def trials_needed(study: OpenStudy) -> int:

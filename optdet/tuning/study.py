@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import optuna
@@ -113,14 +113,23 @@ def find_study(database: Database, name: str | None) -> str:
         known = {row.name: row.name for row in list_studies(database.storage)}
         known = {made_as(row): row.name for row in rows} | known
         if name not in known:
-            near = difflib.get_close_matches(name, [row.name for row in rows], n=1)
-            fix = f"did you mean {near[0]}?" if near else "see `optdet study list`"
-            raise OptdetError(f"no study named {name!r}", where=database.shown, fix=fix)
+            raise _unknown(name, [row.name for row in rows], database.shown)
         return known[name]
     if not rows:
         raise OptdetError("no study there yet", where=database.shown, fix="make one: optdet study create")
     unfinished = [row for row in rows if row.n_finished < n_wanted(row)]
     return (unfinished or rows)[-1].name
+
+
+def _unknown(name: str, known: Sequence[str], where: str) -> OptdetError:
+    of_trial, of_file = name.partition(":")[0], PurePath(name).stem
+    if of_trial in known:
+        return OptdetError("a study is asked for, not one of its trials", where=name, fix=f"write {of_trial}")
+    if of_file in known:
+        return OptdetError("the name of a study is asked for, not a file", where=name, fix=f"write {of_file}")
+    near = difflib.get_close_matches(name, known, n=1)
+    fix = f"did you mean {near[0]}?" if near else "see `optdet study list`"
+    return OptdetError(f"no study named {name!r}", where=where, fix=fix)
 
 
 def outer_studies(database: Database) -> list[StudyRow]:

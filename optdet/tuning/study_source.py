@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from optuna.trial import FrozenTrial
 
+from optdet.data.fingerprints import labels_digest
 from optdet.data.located import locate
 from optdet.data.sets import samples_kept_apart, training_paths, validation_samples
 from optdet.digest import file_sha256
@@ -16,8 +17,9 @@ from optdet.errors import OptdetError
 from optdet.inference.preprocessing import Preprocessing
 from optdet.phrases import numbers
 from optdet.store.registry import checkpoint_of
-from optdet.structures import SubmissionSource
+from optdet.structures import Sample, SubmissionSource
 from optdet.tuning import attributes as attr
+from optdet.tuning.data_state import validated_labels
 from optdet.tuning.detection_source import OpenSource
 from optdet.tuning.fold_members import fold_members, fold_numbers, is_fold_study
 from optdet.tuning.results import best_trial, checkpoint_path, config_of, find_trial, thresholds_of
@@ -91,12 +93,24 @@ def trial_source(study: OpenStudy, trial: FrozenTrial, options: SourceOptions) -
     )
 
     located = partial(locate, config.data, data_root=study.data_root, data_dir=study.places.data_dir)
+    known = validated_labels(study, trial)
+
+    @cache
+    def labelled() -> tuple[Sample, ...]:
+        samples = validation_samples(located())
+        if known is not None and known != labels_digest(samples):
+            options.say(
+                f"the validation labels have changed since {title} was scored: what is stored of it, as its "
+                "cross-fitted score, is of the former ones"
+            )
+        return samples
+
     return OpenSource(
         title,
         maps,
         thresholds_of(trial) or config.postprocess.thresholds(),
         config,
-        labelled=lambda: validation_samples(located()),
+        labelled=labelled,
         trained_on=lambda: training_paths(located()),
         judge=None if config.data.folds is None else lambda: samples_kept_apart(located()),
         origins=(SubmissionSource(title, study.uuid),),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from optdet.data.fingerprints import labels_digest
 from optdet.errors import OptdetError
 from optdet.evaluation.parallel import map_workers
 from optdet.geometry.simplify import simplified
@@ -17,6 +18,7 @@ from optdet.inference.folder import WrittenPredictions, predict_folder
 from optdet.store.submissions import LocalScores
 from optdet.structures import Bar, Detections, OnImage, Sample, Thresholds, Word
 from optdet.tuning import attributes as attr
+from optdet.tuning.data_state import validated_labels
 from optdet.tuning.detection_source import DetectionSource, Judged, OpenSource, origins_of
 from optdet.tuning.local_scores import images_number, local_scores, score_locally
 from optdet.tuning.postprocess import Entry
@@ -67,10 +69,12 @@ class Predicted:
 
 @dataclass(frozen=True, slots=True)
 class KnownTrial:
-    """What is stored of the thresholds of a source that is a study's trial."""
+    """What is stored of the thresholds of a source that is a study's trial; ``labels`` is the digest of those
+    that it was scored on, None where that is not known."""
 
     thresholds: Thresholds | None
     local: LocalScores | None
+    labels: str | None
 
     def crossfit_at(self, thresholds: Thresholds | None) -> float | None:
         """What tuning says of its own choice; None for any other."""
@@ -175,10 +179,10 @@ def known_trial(opened: DetectionSource, options: SourceOptions) -> KnownTrial |
     """What is stored of a source; None for one that is no study's trial."""
     if opened.labelled is None or not _TRIAL.fullmatch(opened.title):
         return None
-    _, trial = find_source(open_database(options.storage, options.root), opened.title)
+    study, trial = find_source(open_database(options.storage, options.root), opened.title)
     scores = trial.user_attrs.get(attr.SCORES)
     local = None if scores is None else LocalScores(scores, trial.user_attrs.get(attr.CROSSFIT))
-    return KnownTrial(thresholds_of(trial), local)
+    return KnownTrial(thresholds_of(trial), local, validated_labels(study, trial))
 
 
 def local_line(local: LocalScores) -> str:
@@ -214,6 +218,8 @@ def _score(
 ) -> LocalScores:
     samples = labelled_samples(opened, wanted.val_images, wanted.val_labels)
     exact = wanted.max_points is None and not wanted.has_val
+    if known is not None and known.labels not in (None, labels_digest(samples)):
+        exact = False  # what was found by tuning on other labels
     crossfit = known.crossfit_at(thresholds) if known is not None and exact else None
     with bar(f"scoring on {len(samples)} labelled images") as on_image:
         local = score_locally(samples, _found(opened, samples, thresholds, wanted, on_image), crossfit)

@@ -103,7 +103,7 @@ class Worker:
             # What would fail every trial stops the run before one begins.
             if study.n_finished() < self.total:
                 self.open_sets(study.config.base_config())
-                check_networks(study.config)
+                self._check_networks()
                 make_compiled(study.places.cache_dir, self.progress.say)
             sweep_finished(study)
             keep_best(study)
@@ -134,6 +134,19 @@ class Worker:
             self.progress.trial_finished(outcome, self.study.n_finished(), self.total)
             if failures >= study.config.max_failures:
                 return RunResult("failures", self.study.n_finished(), self.total, last_failure)
+
+    def _check_networks(self) -> None:
+        try:
+            check_networks(self.study.config)
+        except OptdetError as error:
+            if error.where != "model.pretrained":
+                raise
+            raise OptdetError(
+                error.what,
+                where=error.where,
+                fix=f"{error.fix}; a study keeps its settings, so that is another study: add it to "
+                "`optdet study create`, with --name",
+            ) from error
 
     def _wait_for_database(self, leases: Leases, away: DatabaseAway) -> None:
         """Until it answers again; the last ``away`` where it does not within ``database_wait_s``."""
@@ -274,7 +287,9 @@ class Worker:
         started: float,
     ) -> TrialOutcome:
         heartbeat.confirm()  # before tell: a finished trial's slot is cleared by anyone
-        self._require_running(trial)
+        current = self.study.storage.get_trial(trial._trial_id).state
+        if current.is_finished():  # by somebody in the dashboard; tell has no error of its own for it
+            raise UpdateFinishedTrialError(f"trial {trial.number} is {current.name.lower()} already")
         frozen = self.study.study.tell(trial, value, state=state)
         folder = CheckpointFolder(self.study.places.run_dir(self.study.name, trial.number) / "checkpoints")
         folder.keep_final()
@@ -288,16 +303,9 @@ class Worker:
         self, trial: optuna.Trial, heartbeat: Heartbeat, reason: str, started: float
     ) -> TrialOutcome:
         self._confirm_failure(heartbeat)
-        self._require_running(trial)
         trial.set_user_attr(attr.FAILURE, reason)
         self.study.study.tell(trial, state=TrialState.FAIL)
         return TrialOutcome(trial.number, "failed", None, time.monotonic() - started, reason)
-
-    def _require_running(self, trial: optuna.Trial) -> None:
-        """UpdateFinishedTrialError for one that somebody else has ended, as the dashboard can."""
-        state = self.study.storage.get_trial(trial._trial_id).state
-        if state.is_finished():
-            raise UpdateFinishedTrialError(f"trial {trial.number} is {state.name.lower()} already")
 
     def _confirm_failure(self, heartbeat: Heartbeat) -> None:
         """SlotLost or Stopped where what went wrong is not the trial's own: files vanish, and trials end,

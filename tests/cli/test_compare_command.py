@@ -250,3 +250,15 @@ def test_studies_without_a_common_image(studied, optdet, tmp_path):
     assert ran.code == 0, ran.err
     ran = optdet("compare", "tiny", "other", cwd=folder)
     assert "A and B have no image in common (4 and 4 validation images)" in ran.error
+
+
+def test_of_a_single_image_no_interval_is_shown(tmp_path, optdet):
+    words = {f"{n}.jpg": [Word(polygon) for polygon in BOTH[: 1 + n % 2]] for n in range(3)}
+    write_ufo(tmp_path / "labels.json", words)
+    for name, kept in (("a.csv", 2), ("b.csv", 1)):
+        write_predictions(tmp_path / name, dict.fromkeys(words, BOTH[:kept]))
+    out = optdet("compare", "a.csv", "b.csv", "--labels", "labels.json", cwd=tmp_path).out
+    rows = [
+        line.split() for line in out.splitlines() if line.split()[1:3] in (["1-1", "(2)"], ["2-2", "(1)"])
+    ]
+    assert {row[2]: row[-3:] == ["--", "--", "--"] for row in rows} == {"(1)": True, "(2)": False}

@@ -200,6 +200,13 @@ def test_a_bound_that_is_the_score_itself_allows_it():
     assert Constraint.parse("boxes<=90").allows(np.array([90, 91])).tolist() == [True, False]
 
 
+def test_of_two_max_candidates_neither_is_an_end():
+    lattice = replace(LATTICE, max_candidates=(20, 40))
+    hmean = np.full((19, 2, 2, 19), 0.5)
+    hmean[9, 0, 1, 9] = 0.9
+    assert choose([landscape(hmean, lattice=lattice)], "best").at_bounds == ()
+
+
 def test_the_largest_max_candidates_is_an_end():
     lattice = replace(LATTICE, max_candidates=(10, 20, 40))
     for taken, flagged in ((0, ()), (1, ()), (2, ("max_candidates",))):

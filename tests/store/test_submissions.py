@@ -136,3 +136,13 @@ def test_many_writers_of_one_file(storage, record):
     found = submission_of(storage, record.sha256)
     assert sorted(found.paths) == [f"{number}.csv" for number in range(8)]
     assert kept_content(storage, record.sha256) == b"bytes"
+
+
+def test_a_file_that_a_leaderboard_has_scored_is_called_as_it_was(storage, record):
+    """Whatever else is written with the same bytes later."""
+    save_submission(storage, record)
+    save_submission(storage, replace(record, paths=("second.csv",)))
+    assert submission_of(storage, record.sha256).paths[0] == "second.csv"
+    record_board_score(storage, record.sha256, "public", BoardScore(0.9))
+    saved = save_submission(storage, replace(record, paths=("third.csv",)))
+    assert saved.paths[:2] == ("second.csv", "third.csv")

@@ -12,11 +12,14 @@ from optuna.trial import TrialState
 
 from optdet.errors import OptdetError
 from optdet.tuning import attributes as attr
+from optdet.tuning import worker
 from optdet.tuning.attachments import attach, attach_anew, attached_names
 from optdet.tuning.cleaning import clean
 from optdet.tuning.dashboard_pages import dashboard_pages, viewing_storage
 from optdet.tuning.deletion import delete_study
+from optdet.tuning.objective import Result
 from optdet.tuning.run import run_study
+from optdet.tuning.slot_trial import trial_of
 from optdet.tuning.study import find_study, load_study, open_database
 from optdet.tuning.study_copy import copy_study
 from optdet.tuning.study_creation import create_study
@@ -126,9 +129,13 @@ def test_a_study_that_is_deleted_while_it_trains_ends_its_run_and_touches_no_oth
     assert (trial.state, trial.intermediate_values, trial.user_attrs) == (TrialState.RUNNING, {}, {})
 
 
-def test_a_study_without_another_in_its_place_says_so_too(study, ask, acting):
+def test_a_study_without_another_in_its_place_says_so_too(study, ask, recorder, monkeypatch):
+    def delete(*_):
+        ask("DELETE", f"/api/studies/{study.study_id}")
+
+    monkeypatch.setattr(worker, "trial_of", lambda *given: delete() or trial_of(*given))
     with pytest.raises(OptdetError, match="this study was deleted"):
-        run_study(study, acting(lambda: ask("DELETE", f"/api/studies/{study.study_id}")))
+        run_study(study, recorder())
 
 
 def test_a_trial_that_somebody_ends_is_left_and_the_next_one_runs(study, acting):
@@ -141,6 +148,19 @@ def test_a_trial_that_somebody_ends_is_left_and_the_next_one_runs(study, acting)
     assert "this trial was ended by somebody else; going on with the next" in heard.said
     assert [trial.state.name for trial in study.study.trials] == ["FAIL", "COMPLETE", "COMPLETE"]
     assert attr.FAILURE not in study.study.trials[0].user_attrs
+
+
+def test_one_that_is_ended_between_its_last_step_and_its_end_is_left_too(study, recorder, monkeypatch):
+    def ended(context, trial, **_):
+        study.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        monkeypatch.undo()
+        return Result(0.5, checkpoint=None)
+
+    monkeypatch.setattr(worker, "run_objective", ended)
+    heard = recorder()
+    assert run_study(study, heard, total=1).reason == "full"
+    assert "this trial was ended by somebody else; going on with the next" in heard.said
+    assert [trial.state.name for trial in study.study.trials] == ["FAIL", "COMPLETE"]
 
 
 def test_a_file_that_was_uploaded_and_deleted_again_is_no_ones_concern(study, ask, acting, database):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import optuna
 import pytest
 
 from optdet.config import DataConfig, SourceConfig
 from optdet.data.fingerprints import DataState, SetState
+from optdet.data.located import locate
 from optdet.tuning import attributes as attr
 from optdet.tuning.data_state import (
     DataChanged,
@@ -16,7 +19,12 @@ from optdet.tuning.data_state import (
     require_same_data,
     trials_of_other_data,
 )
+from optdet.tuning.ensemble_scores import no_bar
 from optdet.tuning.run import run_study
+from optdet.tuning.source import SourceOptions, open_source
+from optdet.tuning.study import load_study
+from optdet.tuning.study_creation import create_study
+from optdet.tuning.submission_predict import Wanted, predict_submission
 
 SET = SetState(n_images=5, n_words=61, images="a", labels="b")
 FIRST = DataState("first", train=SET, val=SET)
@@ -90,3 +98,33 @@ def test_a_worker_whose_data_are_no_longer_the_newest_stops_at_its_next_trial(ma
     assert [(outcome.number, outcome.state) for outcome in heard.outcomes] == [(0, "complete")]
     assert [trial.state.name for trial in study.study.trials] == ["COMPLETE", "RUNNING"]
     assert attr.DATA_FINGERPRINT not in study.study.trials[1].user_attrs
+
+
+def test_labels_that_changed_since_a_trial_was_scored_are_said_and_no_stored_score_stands_beside_them(
+    database, define, recorder, tmp_path
+):
+    create_study(database, define("relabelled", trials=1))
+    study = load_study(database, "relabelled")
+    run_study(study, recorder())
+    located = locate(study.config.config.data, data_root=study.data_root, data_dir=study.places.data_dir)
+    labels = Path(located.val.labels)
+    tree = json.loads(labels.read_text())
+    said = []
+    options = SourceOptions(storage=database.url, root=str(database.places.root), say=said.append)
+
+    def crossfit(name):
+        opened = open_source("relabelled:0", options)
+        wanted = Wanted(Path(located.val.images), tmp_path / name)
+        predicted = predict_submission(opened, "relabelled:0", opened.thresholds, wanted, options, bar=no_bar)
+        assert len(predicted.local.hmeans) == 3
+        return predicted.local.crossfit
+
+    stored = study.study.trials[0].user_attrs[attr.CROSSFIT]
+    assert stored is not None
+    assert crossfit("before.csv") == stored
+    assert said == []
+    next(iter(tree["images"].values()))["words"].popitem()
+    labels.write_text(json.dumps(tree))
+    assert crossfit("after.csv") is None
+    [note] = said
+    assert note.startswith("the validation labels have changed since relabelled:0 was scored")

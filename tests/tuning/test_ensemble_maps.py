@@ -36,19 +36,23 @@ def test_the_search_climbs_to_the_top_and_says_weights_in_their_smallest_numbers
         wanted = [weight / sum(target) for weight in target]
         return -sum((a - b) ** 2 for a, b in zip(shares, wanted, strict=True))
 
-    assert search_weights(3, score) == target
+    assert search_weights((1, 1, 1), score) == target
 
 
 def test_what_scores_no_higher_changes_nothing():
     asked = []
-    assert search_weights(4, lambda weights: asked.append(weights) or 0.5) == (1, 1, 1, 1)
+    assert search_weights((1, 1, 1, 1), lambda weights: asked.append(weights) or 0.5) == (1, 1, 1, 1)
     assert (0, 0, 0, 0) not in asked
     assert len(asked) == 1 + 4 * 3  # one round
 
 
-@pytest.mark.parametrize("n", [1, 2])
-def test_one_member_may_be_left(n):
-    assert search_weights(n, lambda weights: float(weights[-1] > 0 and not any(weights[:-1])))[-1] == 1
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [((1,), (1,)), ((1, 1), (1, 2)), ((1, 1, 1), (0, 1, 2)), ((2, 1), (1, 2)), ((1, 2), (0, 1))],
+)
+def test_two_members_are_left(sizes, expected):
+    """Though the last group alone would score best; it may be of several views."""
+    assert search_weights(sizes, lambda weights: weights[-1] / sum(weights)) == expected
 
 
 def averaged(pages, samples):
@@ -70,7 +74,9 @@ def test_an_image_is_scored_by_weights_and_thresholds_that_were_chosen_without_i
     for part in judge.parts:
         others = [sample for sample, of in zip(samples, judge.part_of, strict=True) if of != part]
         means = _Means(averaged(pages, others), Judge(others), SEARCH, CURRENT, 1)
-        weights = search_weights(3, lambda weights, means=means: float(means.coarse_hmeans(weights)[N_PARTS]))
+        weights = search_weights(
+            (1, 1, 1), lambda weights, means=means: float(means.coarse_hmeans(weights)[N_PARTS])
+        )
         chosen = tune_mean(means.members, means.judge, SEARCH, CURRENT, weights=weights)
         for image in np.flatnonzero(judge.part_of == part).tolist():
             found = all_means.detectors(weights)[image].detect(chosen.thresholds)

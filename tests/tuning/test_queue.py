@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from optdet.errors import OptdetError
-from optdet.tuning.queue import enqueue_trial
+from optdet.tuning import attributes as attr
+from optdet.tuning.queue import enqueue_trial, withdraw_trial
+from optdet.tuning.run import run_study
 from optdet.tuning.space import suggest
 
 
@@ -50,3 +52,14 @@ def test_errors_queue_nothing(make, text, message):
     with pytest.raises(OptdetError, match=message):
         enqueue_trial(study, [text])
     assert study.study.get_trials() == []
+
+
+def test_a_queued_trial_is_taken_back_and_a_begun_one_is_not(make, recorder):
+    study = make("taken-back", trials=1, queue=({"optimizer.lr": 0.01},))
+    enqueue_trial(study, ["optimizer.lr=0.5"])
+    withdraw_trial(study, 1)
+    assert run_study(study, recorder()).reason == "full"
+    assert [trial.state.name for trial in study.study.trials] == ["COMPLETE", "FAIL"]
+    assert study.study.trials[1].user_attrs[attr.FAILURE] == "taken out of the queue"
+    with pytest.raises(OptdetError, match="trial 0 is complete; only trials that are queued"):
+        withdraw_trial(study, 0)

@@ -197,6 +197,15 @@ def test_an_unknown_name_is_met_with_a_near_one(database, define):
     assert find_study(database, "receipts") == "receipts"
     inner = optuna.create_study(storage=database.storage, study_name="receits-")
     inner.set_user_attr(attr.INNER_OF, "receipts")
+    for name, said in (
+        ("receipts:1", "receipts:1: a study is asked for, not one of its trials; write receipts"),
+        (
+            "studies/receipts.yaml",
+            "receipts.yaml: the name of a study is asked for, not a file; write receipts",
+        ),
+    ):
+        with pytest.raises(OptdetError, match=said):
+            find_study(database, name)
     with pytest.raises(OptdetError, match=r"no study named 'receits'.*did you mean receipts\?"):
         find_study(database, "receits")
     with pytest.raises(OptdetError, match="see `optdet study list`"):
