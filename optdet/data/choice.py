@@ -14,6 +14,7 @@ from pathlib import Path
 from optdet.data.discovery import MAX_DEPTH, Candidate, Discovery, Split, find_sources, guess_split
 from optdet.data.source import Source, load_source
 from optdet.errors import OptdetError
+from optdet.phrases import counted
 
 _TRAIN_FIRST: tuple[Split | None, ...] = ("train", None, "val", "test")
 _LISTED_PROBLEMS = 3
@@ -118,9 +119,18 @@ def _load(found: Candidate) -> Source:
 def _nothing(folder: Path, discovery: Discovery) -> OptdetError:
     empty = [f"{found.labels} has no words" for found in discovery.candidates]
     seen = [*discovery.problems, *empty][:_LISTED_PROBLEMS]
+    if seen:
+        return OptdetError(
+            f"no labelled images found: {'; '.join(seen)}", where=str(folder), fix="mend that, then again"
+        )
+    others = discovery.other_files
+    there, convert = "", ""
+    if others:
+        there = f"; {counted(len(others), 'file')} there may be labels of another format, as {others[0]}"
+        convert = ", or write the labels in one of these formats"
     return OptdetError(
         "no labelled images found; looked for UFO JSON, ICDAR text or CSV and PaddleOCR label lines that "
-        f"name images, {MAX_DEPTH} folders deep{': ' if seen else ''}{'; '.join(seen)}",
+        f"name images, {MAX_DEPTH} folders deep{there}",
         where=str(folder),
-        fix="name the folder that holds both images and labels",
+        fix=f"name the folder that holds both images and labels{convert}",
     )

@@ -30,6 +30,7 @@ _SPLIT_WORDS: dict[str, Split] = {
 }  # fmt: skip
 _SPLIT_ORDER: dict[Split | None, int] = {"train": 0, "val": 1, "test": 2, None: 3}
 MAX_DEPTH = 4
+_OF_LABELS = (".json", ".xml", ".txt", ".csv", ".jsonl")
 _SNIFFED_BYTES = 2**16
 _SNIFFED_FILES = 20
 
@@ -50,12 +51,14 @@ class Candidate:
 @dataclass(frozen=True, slots=True)
 class Discovery:
     """Candidates, train first; ``problems`` are label files that could not be read or whose images are
-    nowhere; ``unlabelled`` folders hold images, and no label file goes with them.
+    nowhere; ``unlabelled`` folders hold images, and no label file goes with them. ``other_files`` may be
+    labels in a format that is not read.
     """
 
     candidates: tuple[Candidate, ...]
     problems: tuple[str, ...]
     unlabelled: tuple[Path, ...] = ()
+    other_files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +73,15 @@ def find_sources(folder: Path) -> Discovery:
     require_folder(folder, what="data folder")
     image_folders: list[_ImageFolder] = []
     label_paths: list[Path] = []
+    other_files: list[Path] = []
     for path, names in _walk(folder, MAX_DEPTH):
         images = tuple(name for name in names if is_image_name(name))
         if images:
             image_folders.append(_ImageFolder(path, images))
-        label_paths += _label_paths(path, names)
+        found = _label_paths(path, names)
+        label_paths += found
+        others = [path / name for name in names if name.lower().endswith(_OF_LABELS)]
+        other_files += [] if path in found else [file for file in others if file not in found]
     holding = [found.path for found in image_folders]
     image_folders = _with_parents(folder, image_folders)
     candidates: list[Candidate] = []
@@ -87,7 +94,7 @@ def find_sources(folder: Path) -> Discovery:
     candidates.sort(key=lambda found: (_SPLIT_ORDER[found.split], found.labels))
     taken = {found.images for found in candidates if found.n_words}
     unlabelled = tuple(path for path in holding if not taken & {path, *path.parents})
-    return Discovery(tuple(candidates), tuple(problems), unlabelled)
+    return Discovery(tuple(candidates), tuple(problems), unlabelled, tuple(other_files))
 
 
 def _with_parents(root: Path, folders: list[_ImageFolder]) -> list[_ImageFolder]:

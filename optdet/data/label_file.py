@@ -90,6 +90,7 @@ class LabelCollector:
         self._sizes: dict[str, tuple[int, int]] = {}
         self._groups: dict[str, str] = {}
         self._problems: list[Problem] = []
+        self._with_bad_words: set[str] = set()
         self._unsafe: list[Problem] = []
 
     def problem(self, where: str, reason: str, *, file: Path | None = None) -> Problem:
@@ -105,6 +106,11 @@ class LabelCollector:
                 fix="check the format of the file",
             )
         return problem
+
+    def bad_word(self, image: str, where: str, reason: str, *, file: Path | None = None) -> None:
+        """A word of a registered image that cannot be read."""
+        self.problem(where, reason, file=file)
+        self._with_bad_words.add(image)
 
     def image(self, name: str, where: str, *, file: Path | None = None) -> str | None:
         """Register an image; its NFC name, or None (and a problem) when it cannot be used."""
@@ -132,10 +138,12 @@ class LabelCollector:
         self._groups[image] = group
 
     def finish(self, format: LabelFormat, *, names_are_stems: bool = False) -> LabelFile:
+        """Without the images of whose words none can be read: they are no images without words."""
+        unread = {image for image in self._with_bad_words if not self._words[image]}
         return LabelFile(
             path=self.path,
             format=format,
-            words=self._words,
+            words={image: words for image, words in self._words.items() if image not in unread},
             problems=tuple(self._problems),
             unsafe_names=tuple(self._unsafe),
             sizes=self._sizes,

@@ -101,7 +101,7 @@ def _read_rows(labels: LabelCollector, image: str, path: Path, text: str) -> Non
             if isinstance(word, Word):
                 words.append(word)
             else:
-                labels.problem(str(number), word, file=path)
+                labels.bad_word(image, str(number), word, file=path)
     labels.add_words(image, words)
 
 
@@ -127,7 +127,7 @@ def parse_table(path: Path, text: str) -> LabelFile:
         if isinstance(word, Word):
             labels.add_words(image, [word])
         else:
-            labels.problem(str(number), word)
+            labels.bad_word(image, str(number), word)
     return labels.finish("icdar")
 
 

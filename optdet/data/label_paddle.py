@@ -53,4 +53,4 @@ def _read_line(labels: LabelCollector, where: str, line: str) -> None:
             labels.add_words(image, [word])
         else:
             reason = word.reason if isinstance(word, BadWord) else "no list of points"
-            labels.problem(where, f"word {index}: {reason}")
+            labels.bad_word(image, where, f"word {index}: {reason}")

@@ -66,7 +66,7 @@ def _read_image(labels: LabelCollector, image: str, where: str, entry: object) -
             found.append(word)
         else:
             reason = word.reason if isinstance(word, BadWord) else "no list of points"
-            labels.problem(f"{where}/words/{key}", reason)
+            labels.bad_word(image, f"{where}/words/{key}", reason)
     labels.add_words(image, found)
 
 

@@ -112,7 +112,9 @@ def match_names(files: Iterable[str], labelled: Iterable[str], *, by_stem: bool 
     claims: dict[str, list[str]] = {}
     for name in labelled:
         file = index.find(name)
-        if file is None:
+        if file is None and index.fits_several(name):
+            matches.refused.append((name, f"{name} could be any of several images (none is taken)"))
+        elif file is None:
             matches.missing.append(name)
         else:
             claims.setdefault(file, []).append(name)

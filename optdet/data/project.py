@@ -137,7 +137,8 @@ def _survey_lines(
         together = ", groups and equal files together" if grouped else ""
         lines.append(
             f"no images to validate on were found: {train[0].label_file.path} is parted by a hash of the "
-            f"names{together}, {len(held.train)} images to train and {len(held.val)} to validate"
+            f"names{together}, {len(held.train)} images to train and {len(held.val)} to validate; what both "
+            "files hold are copies, so correct labels there"
         )
     return lines
 

@@ -268,8 +268,15 @@ def test_images_without_labels_are_said_first(data, project):
 def test_a_folder_without_labels_says_what_was_looked_for(data, project):
     with pytest.raises(OptdetError, match=r"data: no labelled images found; looked for UFO JSON, ICDAR text"):
         invoke("--data", data)
+    (data / "coco.json").write_text(json.dumps({"images": [], "annotations": []}))
+    (data / "1.xml").write_text("<annotation/>")
+    with pytest.raises(
+        OptdetError,
+        match=r"2 files there may be labels of another format, as .*\.xml.*in one of these formats",
+    ):
+        invoke("--data", data)
     make_labels(data / "test.json", NAMES, words=[])
-    with pytest.raises(OptdetError, match=r"test.json has no words"):
+    with pytest.raises(OptdetError, match=r"no labelled images found: .*test.json has no words"):
         invoke("--data", data)
     make_labels(data / "one.json", NAMES[:1])
     with pytest.raises(OptdetError, match=r"1 images with readable words cannot be parted"):

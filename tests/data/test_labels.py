@@ -449,3 +449,38 @@ def test_a_table_row_that_is_no_csv_is_a_problem_of_its_line(tmp_path: Path) -> 
     labels = read_labels(path)
     assert list(labels.words) == ["b.jpg"]
     assert [problem.where for problem in labels.problems] == ["1"]
+
+
+@pytest.mark.parametrize("kind", ["ufo", "icdar", "table", "paddle"])
+def test_an_image_of_whose_words_none_can_be_read_is_no_image_without_words(tmp_path, kind):
+    """It would be learnt as background."""
+    good, bad = "5,5,60,5,60,25,5,25,total", "10,10,50,30,foo"
+    points, broken = [[5, 5], [60, 5], [60, 25], [5, 25]], [[5, 5], [60, 5]]
+    path = tmp_path / "labels"
+    if kind == "icdar":
+        path.mkdir()
+        for name, rows in (("a", f"{good}\n{bad}"), ("b", bad), ("c", "")):
+            (path / f"{name}.txt").write_text(rows)
+    elif kind == "table":
+        path = tmp_path / "labels.csv"
+        path.write_text(f"a.jpg,{good}\na.jpg,{bad}\nb.jpg,{bad}\n")
+    elif kind == "ufo":
+        path = tmp_path / "labels.json"
+        words = {"a.jpg": [points, broken], "b.jpg": [broken], "c.jpg": []}
+        images = {
+            name: {"words": {str(n): {"points": each} for n, each in enumerate(of)}}
+            for name, of in words.items()
+        }
+        path.write_text(json.dumps({"images": images}))
+    else:
+        path = tmp_path / "labels.txt"
+        rows = (("a.jpg", [points, broken]), ("b.jpg", [broken]), ("c.jpg", []))
+        path.write_text(
+            "".join(
+                f"{n}\t{json.dumps([{'points': p, 'transcription': 't'} for p in of])}\n" for n, of in rows
+            )
+        )
+    labels = read_labels(path)
+    counts = {name.partition(".")[0]: len(words) for name, words in labels.words.items()}
+    assert counts == ({"a": 1} if kind == "table" else {"a": 1, "c": 0})
+    assert len(labels.problems) == 2

@@ -73,3 +73,10 @@ def test_a_name_as_part_of_another_files_name() -> None:
     assert file_stem("a b/page.v2 (1).JPG") == "page_v2__1_"
     assert file_stem("가게-1.png") == "가게-1"
     assert file_stem("../" + "x" * 99) == "x" * 60
+
+
+def test_a_name_that_fits_two_files_is_refused_not_missing() -> None:
+    matches = match_names(["003.jpg", "003.png", "4.jpg"], ["003", "4", "5"], by_stem=True)
+    assert matches.found == {"4.jpg": "4"}
+    assert matches.refused == [("003", "003 could be any of several images (none is taken)")]
+    assert matches.missing == ["5"]

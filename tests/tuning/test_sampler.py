@@ -166,20 +166,16 @@ def test_a_trial_that_was_cut_off_between_two_parameters_keeps_the_first(define)
     assert len({tuple(params.values()) for params in later}) == 5
 
 
-def test_a_queued_trial_with_some_of_a_points_values_gets_a_point_that_none_has(define):
-    source = Restarted(define("grid", space=GRID, sampler={"name": "grid"}, trials=6))
-    name, value = next(
-        (name, dimension.choices[0])
-        for name, dimension in source.config.space.items()
-        if dimension.type == "categorical"
-    )
-    taken = []
-    while not any(params[name] == value for params in taken):
-        taken.append(suggest(source.study.ask(), source.config.space))
-    source.study.enqueue_trial({name: value})
-    own = suggest(source.study.ask(), source.config.space)
-    assert own[name] == value
-    assert own not in taken
+@pytest.mark.parametrize("seed", range(4))
+def test_queued_trials_with_some_of_a_points_values_get_points_that_none_has(define, seed):
+    source = Restarted(define("grid", space=GRID, sampler={"name": "grid"}, trials=6, seed=seed))
+    name = list(GRID)[1]
+    value = grid_values(source.config.space[name])[0]
+    for _ in range(3):
+        source.study.enqueue_trial({name: value})
+    own = [suggest(source.study.ask(), source.config.space) for _ in range(3)]
+    assert {params[name] for params in own} == {value}
+    assert len({tuple(params.values()) for params in own}) == 3
 
 
 def test_more_trials_than_points_repeat_some(define):
