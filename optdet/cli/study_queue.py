@@ -117,7 +117,7 @@ def enqueue(
 
 def dequeue(
     name: options.OneStudy,
-    trial: Annotated[int, typer.Argument(min=0, help="The number of a trial that is queued.")],
+    trial: Annotated[int, typer.Argument(metavar="NUMBER", min=0, help="A trial that is queued.")],
     storage: options.Storage = None,
     root: options.Root = None,
 ) -> None:

@@ -196,12 +196,12 @@ def _trained_on(member: Member, judge: Judge) -> int | None:
 
 def _notes(reports: Sequence[MemberReport], opened: Sequence[_Opened], judge: Judge) -> list[str]:
     notes = []
+    files = [each.member.name for each in reports if isinstance(each.member.opened, PredictionFile)]
+    if files:
+        named = ", ".join(files)
+        notes.append(f"scored as they are, too well if their thresholds were tuned on these images: {named}")
     for report, each in zip(reports, opened, strict=True):
         name, n_images = report.member.name, len(judge.samples)
-        if isinstance(report.member.opened, PredictionFile):
-            notes.append(
-                f"{name} is a file, scored as it is: too well where its thresholds were tuned on these images"
-            )
         if each.n_missing:
             notes.append(
                 f"{name}: {each.n_missing} of {n_images} images without a prediction, taken as empty"

@@ -78,7 +78,7 @@ def _smoke_test(study: OpenStudy, device_name: str | None, trials: int) -> Itera
     ideal, epoch_s, tune_s = _epoch_and_tune(targets, config)
     yield (
         f"tune      {len(ideal.tried)} configurations, best H-mean {tuned.chosen.scores.hmean:.4f} on the "
-        f"network's maps, {ideal.chosen.scores.hmean:.4f} on maps like the targets"
+        f"network's maps, {ideal.chosen.scores.hmean:.4f} on maps like the targets; neither is a forecast"
     )
     n_network, n_targets = (
         _checked(each, which.chosen.thresholds, small.val, study.name)

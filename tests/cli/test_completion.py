@@ -121,7 +121,7 @@ def test_in_bash(words, expected, in_bash):
 
 
 COMMANDS = dict(commands())
-OTHER = {"CONFIG", "FILE", "DIR", "PREDICTIONS", "CHECKPOINT", "KEY", "NAME=VALUE..."}
+OTHER = {"CONFIG", "FILE", "DIR", "PREDICTIONS", "CHECKPOINT", "KEY", "NUMBER", "NAME=VALUE..."}
 """Names of arguments that are no study and no source."""
 
 

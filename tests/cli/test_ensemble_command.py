@@ -139,7 +139,11 @@ def test_other_peoples_files_and_ours(project, optdet):
     files = ("m0.csv", "m1.csv", "m2.json")
     ran = optdet("ensemble", *files, "m0", "--method", "votes", *GIVEN, *SMALL, "--json")
     report = shown(ran)
-    assert report["notes"] == ["m1.csv: 1 of 10 images without a prediction, taken as empty"]
+    tuned = "scored as they are, too well if their thresholds were tuned on these images"
+    assert report["notes"] == [
+        f"{tuned}: m0.csv, m1.csv, m2.json",
+        "m1.csv: 1 of 10 images without a prediction, taken as empty",
+    ]
     assert "note: m1.csv: 1 of 10 images without a prediction, taken as empty" in ran.err
     assert [member["thresholds"] is None for member in report["members"]] == [True, True, True, False]
     assert report["members"][0]["hmean_crossfit"] == report["members"][0]["competition"]["macro"]["hmean"]
