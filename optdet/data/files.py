@@ -54,10 +54,11 @@ def require_path(path: Path, *, what: str) -> Path:
 
 def _missing(path: Path, what: str) -> OptdetError:
     near = nearest_existing(path)
+    begins = "" if path.is_absolute() else f", which begins in {Path.cwd()}"
     return OptdetError(
         f"the {what} does not exist",
         where=str(path),
-        fix=f"did you mean {near}?" if near else "check the path",
+        fix=f"did you mean {near}?" if near else f"check the path{begins}",
     )
 
 

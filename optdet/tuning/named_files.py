@@ -7,6 +7,8 @@ from typing import Final
 
 from optuna.storages import RDBStorage
 
+from optdet.errors import OptdetError
+from optdet.store.places import Places
 from optdet.store.references import (
     ReferenceKeys,
     References,
@@ -27,6 +29,16 @@ def own_references(storage: RDBStorage) -> References:
 def other_references(root: Path, storage: RDBStorage) -> dict[str, References]:
     """Those of each other database that uses a root; OptdetError for one that cannot be read."""
     return references_of_others(root, storage, _KEYS)
+
+
+def refuse_former_name(storage: RDBStorage, places: Places, name: str) -> None:
+    """OptdetError where a study that was renamed has its files under a name that no study has now."""
+    if name in own_references(storage).trials:
+        raise OptdetError(
+            f"a study that was made as {name!r} and renamed has its files there",
+            where=str(places.runs_of(name)),
+            fix=f"give this one another name, as --name {name}-2",
+        )
 
 
 def is_shared(storage: RDBStorage, root: Path, artifact_id: str) -> bool:

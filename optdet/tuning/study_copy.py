@@ -29,6 +29,7 @@ from optdet.store.study_index import StudyRow, list_studies
 from optdet.store.study_rows import StudyRows, read_rows, write_rows
 from optdet.tuning import attributes as attr
 from optdet.tuning.links import write_links
+from optdet.tuning.named_files import refuse_former_name
 from optdet.tuning.staging import staged_name, staging_lock
 from optdet.tuning.study import Database, OpenStudy
 from optdet.tuning.submission_copy import copy_submissions
@@ -109,6 +110,7 @@ def _clear_or_refuse(target: Database, name: str, staged: Path) -> None:
             optuna.delete_study(storage=target.storage, study_name=inner.name)
         forget_study(target.storage, half_uuid)
         optuna.delete_study(storage=target.storage, study_name=name)
+    refuse_former_name(target.storage, target.places, name)
     shutil.rmtree(staged, ignore_errors=True)
 
 

@@ -35,7 +35,7 @@ from optdet.tuning.definition import (
     links_of_queue,
     with_queue_of,
 )
-from optdet.tuning.named_files import other_references, own_references
+from optdet.tuning.named_files import other_references, refuse_former_name
 from optdet.tuning.study import Database, TrialOrigin, outer_studies, require_whole
 from optdet.validation import validate
 
@@ -90,12 +90,7 @@ def _refuse_files_of_another(database: Database, name: str) -> None:
     """A new study must not work in the run folders that another one names: they would be one study's."""
     if name in {row.name for row in list_studies(database.storage)}:
         return
-    if name in own_references(database.storage).trials:
-        raise OptdetError(
-            f"a study that was made as {name!r} and renamed has its files there",
-            where=str(database.places.runs_of(name)),
-            fix=f"give this one another name, as --name {name}-2",
-        )
+    refuse_former_name(database.storage, database.places, name)
     if not database.places.runs_of(name).exists():
         return
     for other, references in other_references(database.places.root, database.storage).items():

@@ -48,7 +48,8 @@ def shown(ran):
 @pytest.mark.parametrize("labels", ["labels.json", "x.json"])
 def test_a_prediction_file_that_is_missing_is_named_before_its_labels(files, optdet, labels):
     error = optdet("analyze", "gone.csv", "--labels", labels).error
-    assert error == "error: gone.csv: the prediction file does not exist; check the path"
+    where = f"check the path, which begins in {files}"
+    assert error == f"error: gone.csv: the prediction file does not exist; {where}"
     error = optdet("analyze", "fuond.csv", "--labels", labels).error
     assert error.endswith(f"did you mean {files / 'found.csv'}?")
 

@@ -104,6 +104,11 @@ def test_a_renamed_study_keeps_its_files_and_both_its_names(study, database, ask
         assert load_study(database, found).places.run_dir("mine", 0) == checkpoint.parent.parent
     with pytest.raises(OptdetError, match=r"made as 'mine' and renamed has its files there"):
         create_study(database, define("mine"))
+    with pytest.raises(OptdetError, match=r"made as 'mine' and renamed has its files there"):
+        copy_study(load_study(database, "better name"), database)
+    assert copy_study(load_study(database, "better name"), database, "copied").n_trials == 1
+    assert delete_study(database, "copied").n_trials == 1
+    assert checkpoint.exists()
     assert delete_study(database, "better name").n_trials == 1
     assert not checkpoint.exists()
     assert list(database.places.artifacts_dir.iterdir()) == []
