@@ -197,7 +197,8 @@ def test_pretrained_weights_that_cannot_be_had_are_said_at_once(tiny, optdet):
     assert ran.returncode == 1
     last = ran.stderr.splitlines()[-1]
     assert last.startswith("error: model.pretrained: the pretrained weights of backbone 'test_efficientnet'")
-    assert last.endswith("set model.pretrained=false, or model.weights=FILE with a local state dict")
+    assert "set model.pretrained=false, or model.weights=FILE with a local state dict; a study keeps" in last
+    assert last.endswith("add it to `optdet study create`, with --name")
     assert "trial 0" not in ran.stderr
 
 
