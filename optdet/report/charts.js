@@ -120,8 +120,19 @@ function curves(data) {
   });
   return {
     traces: traces.sort((a, b) => (a.name === "best") - (b.name === "best")),
-    layout: { xaxis: { title: { text: "epoch" }, dtick: wholeStep(most(data.curves.map((each) => each.epochs.at(-1)))) }, yaxis: { title: { text: "H-mean" }, range: usefulRange(data) } },
+    layout: { xaxis: { title: { text: "epoch" }, dtick: wholeStep(most(data.curves.map((each) => each.epochs.at(-1)))) }, yaxis: { title: { text: "H-mean" }, range: curvesRange(data) } },
   };
+}
+
+// As that of the values, which tuning has raised since, and down to nearly all of the second halves of the curves.
+function curvesRange(data) {
+  const range = usefulRange(data);
+  const complete = data.curves.filter((each) => each.state === "complete");
+  const late = complete.flatMap((each) => each.values.slice(Math.floor(each.values.length / 2))).sort((a, b) => a - b);
+  if (!range || !late.length) return range;
+  const bottom = Math.max(late[complete.length < 10 ? 0 : Math.floor(late.length / 10)], late[late.length - 1] - 0.5);
+  const top = Math.max(range[1], late[late.length - 1]);
+  return [Math.min(range[0], bottom - 0.05 * (top - bottom)), top];
 }
 
 // Between trials, and between epochs, there is nothing: of a few each has a tick.
