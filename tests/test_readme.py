@@ -82,6 +82,7 @@ SMALLER = {
     "optdet study run mine --background": "optdet study run quickstart --background",  # with trials left
     "optdet study log mine --lines 3": "optdet study log quickstart --lines 3",
     "optdet study stop mine": "optdet study stop quickstart",
+    "optdet study dequeue mine 7": "optdet study dequeue mine 1",
     "optdet study create studies/resolution.yaml": (
         f"optdet study create studies/quickstart.yaml --name resolution {SMALL_SYNTHETIC} {QUICK}"
     ),
