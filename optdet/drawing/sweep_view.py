@@ -13,13 +13,15 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from optdet.evaluation.selection import ends_reached
+
 FloatArray = NDArray[np.floating[Any]]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.intp]
 Metric = Literal["precision", "recall", "hmean", "n_detections"]
 
-_EQUAL = 1e-9
-"""Lattice values nearer than this are one value: .1 + .2 and .3."""
+Side = Literal["low", "high"]
+_SIDES: tuple[Side, Side] = ("low", "high")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,8 @@ class SweepView:
                 ("box_thresh", self.box_thresh, best.box_thresh),
                 ("unclip_ratio", self.unclip_ratio, best.unclip_ratio),
             )
-            for side in _sides_near(axis, value)
+            for side, reached in zip(_SIDES, ends_reached(axis, value), strict=True)
+            if reached
         )
 
 
@@ -137,26 +140,11 @@ class ReachedBound:
     """``axis`` ends at ``value`` on its low or high side."""
 
     axis: str
-    side: Literal["low", "high"]
+    side: Side
     value: float
 
     def __str__(self) -> str:
         return f"{self.axis} {'≥' if self.side == 'low' else '≤'} {self.value:g}"
-
-
-def _sides_near(axis: FloatArray, value: float) -> list[Literal["low", "high"]]:
-    """Ends that the value is within one step of: as :mod:`optdet.evaluation.selection` says it, of three or
-    four values the ends themselves, and of one or two none.
-    """
-    if len(axis) < 3:
-        return []
-    margin = 1 if len(axis) > 4 else 0
-    sides: list[Literal["low", "high"]] = []
-    if value <= axis[margin] + _EQUAL:
-        sides.append("low")
-    if value >= axis[-1 - margin] - _EQUAL:
-        sides.append("high")
-    return sides
 
 
 def precision_recall_front(precision: FloatArray, recall: FloatArray) -> IntArray:

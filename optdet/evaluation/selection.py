@@ -31,6 +31,8 @@ _REACH: Final = 2.0
 """Standard deviations beyond which a neighbour has no weight."""
 ROBUST_WITHIN: Final = 0.01
 """Macro H-mean by which ``robust`` may lie below the highest point."""
+_EQUAL: Final = 1e-9
+"""Lattice values nearer than this are one value: .1 + .2 and .3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,20 +207,27 @@ def _at(landscape: Landscape, index: int) -> Thresholds:
     return landscape.lattice.at(k, u, m, b)
 
 
-def _at_bounds(landscape: Landscape, thresholds: Thresholds) -> tuple[str, ...]:
-    """Axes of which the point lies within one step of an end: better values may lie outside.
+def ends_reached(axis: Sequence[float] | NDArray[np.floating], value: float) -> tuple[bool, bool]:
+    """Whether a value lies within one step of the low and of the high end: better ones may lie outside.
 
     Of three or four values only the ends themselves count: all are within a step of one. An axis of one or
-    two values has no inside, and nothing is said of it. Of max_candidates only the largest is an end: the
-    smallest that changes nothing is taken anyway.
+    two values has no inside, and nothing is said of it.
     """
+    if len(axis) < 3:
+        return False, False
+    margin = 1 if len(axis) > 4 else 0
+    return bool(value <= axis[margin] + _EQUAL), bool(value >= axis[-1 - margin] - _EQUAL)
+
+
+def _at_bounds(landscape: Landscape, thresholds: Thresholds) -> tuple[str, ...]:
+    """Axes that the point reaches an end of. Of max_candidates only the largest is an end: the smallest that
+    changes nothing is taken anyway."""
     lattice = landscape.lattice
-    found = []
-    for name in ("thresh", "box_thresh", "unclip_ratio"):
-        axis = getattr(lattice, name)
-        margin = 1 if len(axis) > 4 else 0
-        if len(axis) > 2 and not axis[margin] < getattr(thresholds, name) < axis[-1 - margin]:
-            found.append(name)
+    found = [
+        name
+        for name in ("thresh", "box_thresh", "unclip_ratio")
+        if any(ends_reached(getattr(lattice, name), getattr(thresholds, name)))
+    ]
     if len(lattice.max_candidates) > 2 and thresholds.max_candidates == lattice.max_candidates[-1]:
         found.append("max_candidates")
     return tuple(found)
