@@ -72,30 +72,23 @@ def test_a_worker_that_ends_without_a_word_is_an_error_too() -> None:
     assert ended.errors == ("worker 2 ended with code 3",)
 
 
-def test_a_killed_worker_is_started_again(tmp_path: Path) -> None:
-    mark = tmp_path / "died"
+@pytest.mark.parametrize(
+    ("end", "cause"),
+    [("os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"), (f"sys.exit({START_AGAIN})", "its GPU")],
+)
+def test_a_worker_that_was_killed_or_lost_its_gpu_is_started_again(
+    tmp_path: Path, end: str, cause: str
+) -> None:
+    mark = tmp_path / "ended"
     ended, said = crew(
         f"""
         if sys.argv[2] == "2" and not os.path.exists({str(mark)!r}):
             open({str(mark)!r}, "w").close()
-            os.kill(os.getpid(), signal.SIGKILL)
+            {end}
         """
     )
     assert (ended.errors, ended.n_deaths) == ((), 1)
-    assert said == ["[2] was ended by SIGKILL; starting it again, its trial goes on"]
-
-
-def test_a_worker_whose_gpu_refuses_to_work_is_started_again(tmp_path: Path) -> None:
-    mark = tmp_path / "lost"
-    ended, said = crew(
-        f"""
-        if sys.argv[2] == "2" and not os.path.exists({str(mark)!r}):
-            open({str(mark)!r}, "w").close()
-            sys.exit({START_AGAIN})
-        """
-    )
-    assert (ended.errors, ended.n_deaths) == ((), 1)
-    assert said == ["[2] was ended by its GPU; starting it again, its trial goes on"]
+    assert said == [f"[2] was ended by {cause}; starting it again, its trial goes on"]
 
 
 def test_workers_that_always_die_are_given_up() -> None:
