@@ -235,7 +235,7 @@ def _drop_rows(database: Database, *, dry_run: bool) -> list[Waste]:
     stored = stored_studies(database.storage)  # before the studies: a new one has none yet
     rows = all_studies(database)
     known = {str(row.attributes.get(attr.UUID, "")).removeprefix(RETIRED) for row in rows}
-    names = {row.name for row in rows} | {made_as(row) for row in rows}
+    names = {row.name for row in rows} | {made_as(row.name, row.attributes) for row in rows}
     inner = []
     for row in rows:
         of = _TRIAL.fullmatch(str(row.attributes.get(attr.INNER_OF, "")))

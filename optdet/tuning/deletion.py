@@ -31,7 +31,7 @@ from optdet.tuning.background import processes, runs_in
 from optdet.tuning.links import write_links
 from optdet.tuning.named_files import other_references, own_references
 from optdet.tuning.removal import n_bytes, remove, remove_empty
-from optdet.tuning.study import Database, all_studies
+from optdet.tuning.study import Database, all_studies, made_as
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +56,13 @@ def find_doomed(database: Database, name: str) -> Doomed:
             where=database.shown,
             fix="delete it with the program that made it, or in the dashboard",
         )
-    made_as = _made_as(study)
+    former = made_as(name, stored)
     inner = [
-        row.name for row in all_studies(database) if _is_trial_of(row.attributes.get(attr.INNER_OF), made_as)
+        row.name for row in all_studies(database) if _is_trial_of(row.attributes.get(attr.INNER_OF), former)
     ]
     others = _others(database)
     files = list(_files(database, study, reduce(or_, others.values(), NOTHING)))
-    kept_by = [other for other, references in others.items() if made_as in references.trials]
+    kept_by = [other for other, references in others.items() if former in references.trials]
     return Doomed(
         name=name,
         n_trials=len(study.get_trials(deepcopy=False)),
@@ -79,9 +79,9 @@ def delete_study(database: Database, name: str) -> Doomed:
     """
     _others(database)
     study = optuna.load_study(storage=database.storage, study_name=name)
-    uuid = study.user_attrs.get(attr.UUID)
+    uuid, former = study.user_attrs.get(attr.UUID), made_as(name, study.user_attrs)
     if uuid is not None and not uuid.startswith(RETIRED):
-        runs = runs_in(database.places, _made_as(study), uuid)
+        runs = runs_in(database.places, former, uuid)
         at_work = [run for run in runs if run.is_here and run.works]
         if at_work:
             raise OptdetError(
@@ -95,7 +95,7 @@ def delete_study(database: Database, name: str) -> Doomed:
     doomed = find_doomed(database, name)  # not before: until then workers could add to it
     for path in doomed.files:
         remove(path)
-    remove_empty([database.places.runs_of(_made_as(study))])
+    remove_empty([database.places.runs_of(former)])
     for inner in doomed.inner:
         with named_lock(database.storage, f"optdet:inner:{inner}"), contextlib.suppress(KeyError):
             optuna.delete_study(study_name=inner, storage=database.storage)
@@ -104,11 +104,6 @@ def delete_study(database: Database, name: str) -> Doomed:
     optuna.delete_study(study_name=name, storage=database.storage)
     write_links(database.storage)
     return doomed
-
-
-def _made_as(study: optuna.Study) -> str:
-    """The name that its files and inner studies have: it may have been renamed in the dashboard."""
-    return str(study.user_attrs.get(attr.DEFINITION, {}).get("name", study.study_name))
 
 
 def _others(database: Database) -> dict[str, References]:
@@ -124,7 +119,7 @@ def _is_trial_of(of: str | None, name: str) -> bool:
 
 def _files(database: Database, study: optuna.Study, others: References) -> Iterator[Path]:
     """Run folders, artifacts and maps of a study that nobody else names."""
-    places, name = database.places, _made_as(study)
+    places, name = database.places, made_as(study.study_name, study.user_attrs)
     names = {name, study.study_name}
     runs = places.runs_of(name)
     known = others.trials.get(name)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from optdet.config import Config, ModelConfig
 from optdet.data.sets import open_sets
+from optdet.errors import OptdetError
 from optdet.inference.detector import config_in, load_weights, new_model
 from optdet.inference.device import choose_device
 from optdet.model.backbone import build_backbone, check_backbone_name
@@ -56,6 +57,21 @@ def check_networks(study: StudyConfig) -> None:
             weights=weights,
             image_size=study.config.data.size,
         )
+
+
+def check_networks_of_made(study: StudyConfig) -> None:
+    """The same for a study that is there: what to do about weights is said as it has to be done there."""
+    try:
+        check_networks(study)
+    except OptdetError as error:
+        if error.where != "model.pretrained":
+            raise
+        raise OptdetError(
+            error.what,
+            where=error.where,
+            fix=f"{error.fix}; a study keeps its settings, so that is another study: add it to "
+            "`optdet study create`, with --name",
+        ) from error
 
 
 def _starts(study: StudyConfig) -> tuple[str | None, ...]:

@@ -111,7 +111,7 @@ def find_study(database: Database, name: str | None) -> str:
     rows = outer_studies(database)
     if name is not None:
         known = {row.name: row.name for row in list_studies(database.storage)}
-        known = {made_as(row): row.name for row in rows} | known
+        known = {made_as(row.name, row.attributes): row.name for row in rows} | known
         if name not in known:
             raise _unknown(name, [row.name for row in rows], database.shown)
         return known[name]
@@ -147,9 +147,10 @@ def all_studies(database: Database) -> list[StudyRow]:
     return list_studies(database.storage, attributes=(attr.INNER_OF, attr.DEFINITION, attr.READY, attr.UUID))
 
 
-def made_as(row: StudyRow) -> str:
-    """The name that a study was made with, which its files have; the same as long as nobody renamed it."""
-    return str(row.attributes.get(attr.DEFINITION, {}).get("name", row.name))
+def made_as(name: str, stored: Mapping[str, Any]) -> str:
+    """The name that a study was made with, by its name and its user attributes: its files and inner studies
+    have that. The same as long as nobody renamed it, as the dashboard can."""
+    return str(stored.get(attr.DEFINITION, {}).get("name", name))
 
 
 def n_wanted(row: StudyRow) -> int:

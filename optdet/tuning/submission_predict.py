@@ -217,10 +217,10 @@ def _score(
     bar: Bar,
 ) -> LocalScores:
     samples = labelled_samples(opened, wanted.val_images, wanted.val_labels)
-    exact = wanted.max_points is None and not wanted.has_val
+    is_stored = wanted.max_points is None and not wanted.has_val
     if known is not None and known.labels not in (None, labels_digest(samples)):
-        exact = False  # what was found by tuning on other labels
-    crossfit = known.crossfit_at(thresholds) if known is not None and exact else None
+        is_stored = False  # what is kept was found on other labels
+    crossfit = known.crossfit_at(thresholds) if known is not None and is_stored else None
     with bar(f"scoring on {len(samples)} labelled images") as on_image:
         local = score_locally(samples, _found(opened, samples, thresholds, wanted, on_image), crossfit)
     if opened.judged is not None and thresholds == opened.thresholds and wanted.max_points is None:

@@ -28,7 +28,6 @@ from optdet.inference.device import CardLost, is_lost
 from optdet.phrases import counted
 from optdet.store.heartbeat import Heartbeat
 from optdet.store.leases import Full, Leases, Slot, SlotLost, Wait
-from optdet.store.name_lock import named_lock
 from optdet.store.outage import DatabaseAway, database_wait_s
 from optdet.training.checkpoints import CheckpointFolder
 from optdet.tuning import attributes as attr
@@ -36,10 +35,9 @@ from optdet.tuning.data_state import require_newest_data, require_same_data
 from optdet.tuning.housekeeping import keep_best, sweep_finished
 from optdet.tuning.interrupts import Interrupts, Stopped
 from optdet.tuning.objective import run_objective
-from optdet.tuning.preflight import check_networks
+from optdet.tuning.preflight import check_networks_of_made
 from optdet.tuning.progress import Progress, TrialOutcome
-from optdet.tuning.slot_trial import trial_of
-from optdet.tuning.space import suggest
+from optdet.tuning.slot_trial import begun_trial
 from optdet.tuning.study import OpenStudy
 from optdet.tuning.trial_training import TrialContext
 
@@ -103,7 +101,7 @@ class Worker:
             # What would fail every trial stops the run before one begins.
             if study.n_finished() < self.total:
                 self.open_sets(study.config.base_config())
-                self._check_networks()
+                check_networks_of_made(study.config)
                 make_compiled(study.places.cache_dir, self.progress.say)
             sweep_finished(study)
             keep_best(study)
@@ -134,19 +132,6 @@ class Worker:
             self.progress.trial_finished(outcome, self.study.n_finished(), self.total)
             if failures >= study.config.max_failures:
                 return RunResult("failures", self.study.n_finished(), self.total, last_failure)
-
-    def _check_networks(self) -> None:
-        try:
-            check_networks(self.study.config)
-        except OptdetError as error:
-            if error.where != "model.pretrained":
-                raise
-            raise OptdetError(
-                error.what,
-                where=error.where,
-                fix=f"{error.fix}; a study keeps its settings, so that is another study: add it to "
-                "`optdet study create`, with --name",
-            ) from error
 
     def _wait_for_database(self, leases: Leases, away: DatabaseAway) -> None:
         """Until it answers again; the last ``away`` where it does not within ``database_wait_s``."""
@@ -203,7 +188,7 @@ class Worker:
         keep_slot = False
         try:
             with self.interrupts.allowed(), Heartbeat(leases, slot) as heartbeat:
-                trial, slot = self._trial_of(leases, slot)
+                trial, slot = begun_trial(self.study, leases, slot)
                 if slot.n_takeovers > self.study.config.max_takeovers:
                     reason = f"its worker died {slot.n_takeovers} times without finishing an epoch"
                     return self._tell_failed(trial, heartbeat, reason, time.monotonic())
@@ -220,16 +205,6 @@ class Worker:
         finally:
             if not keep_slot:
                 leases.release(slot)
-
-    def _trial_of(self, leases: Leases, slot: Slot) -> tuple[optuna.Trial, Slot]:
-        """On a grid with its parameters, one trial at a time: each takes the first point that none has."""
-        study = self.study
-        if study.config.sampler.name != "grid":
-            return trial_of(study.study, leases, slot)
-        with named_lock(study.storage, f"optdet:grid:{study.uuid}"):
-            trial, slot = trial_of(study.study, leases, slot)
-            suggest(trial, study.config.space)
-        return trial, slot
 
     def _run_trial(
         self, leases: Leases, slot: Slot, trial: optuna.Trial, heartbeat: Heartbeat

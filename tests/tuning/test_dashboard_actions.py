@@ -19,7 +19,7 @@ from optdet.tuning.dashboard_pages import dashboard_pages, viewing_storage
 from optdet.tuning.deletion import delete_study
 from optdet.tuning.objective import Result
 from optdet.tuning.run import run_study
-from optdet.tuning.slot_trial import trial_of
+from optdet.tuning.slot_trial import begun_trial
 from optdet.tuning.study import find_study, load_study, open_database
 from optdet.tuning.study_copy import copy_study
 from optdet.tuning.study_creation import create_study
@@ -138,7 +138,7 @@ def test_a_study_without_another_in_its_place_says_so_too(study, ask, recorder, 
     def delete(*_):
         ask("DELETE", f"/api/studies/{study.study_id}")
 
-    monkeypatch.setattr(worker, "trial_of", lambda *given: delete() or trial_of(*given))
+    monkeypatch.setattr(worker, "begun_trial", lambda *given: delete() or begun_trial(*given))
     with pytest.raises(OptdetError, match="this study was deleted"):
         run_study(study, recorder())
 
